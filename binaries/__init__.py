@@ -1,0 +1,1 @@
+"""Programs, one verb each: `python -m binaries.NAME`, or `gtn-NAME` once installed."""

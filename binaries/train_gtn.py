@@ -1,0 +1,35 @@
+"""Trains a GTN, tests it with fresh learners, and exports it.
+
+    python -m binaries.train_gtn --base_dir=runs/gtn --gin_file=gin/teaching/digits.gin
+    python -m binaries.train_gtn --base_dir=runs/short --gin_file=gin/teaching/digits.gin --gin_bindings='OUTER_STEPS = 20'
+
+The same command again resumes.
+"""
+
+from tf_gtn.run import app, results, teaching
+from tf_gtn.run import teaching_figures as figures
+from tf_gtn.teaching import export
+
+
+def main(run):
+    dataset = teaching.dataset(run)
+    trainings = teaching.make(["gtn"], dataset, run.seed)
+    schedule = teaching.Schedule()
+    export.check_exportable(trainings["gtn"])
+    if not run.ready():
+        return
+    evaluator = teaching.train(trainings, run.base_dir, schedule)["gtn"]
+    curves = {"gtn": evaluator.accuracies(dataset.test, schedule.test_learners, teaching.TEST_SEED, curve=True)}
+    path = teaching.export_gtn(trainings["gtn"], run.base_dir, curves["gtn"][:, -1])
+    figures.draw(run.base_dir, trainings, curves)
+    metrics = teaching.metrics(curves)
+    results.write(run.base_dir, "teaching", "train_gtn", run.seed, metrics, [], run.seconds())
+    print(f"few-step test accuracy of {len(curves['gtn'])} fresh learners: {metrics['gtn']['test_accuracy']:.4f}, exported to {path}")
+
+
+def run():
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,45 @@
+"""Teaches a fresh Keras model with an exported GTN, tests it on real data and saves it.
+
+    python -m binaries.train_learner --base_dir=runs/learner --export_dir=runs/digits/export --model=depthwise
+    python -m binaries.train_learner --base_dir=runs/mine --export_dir=runs/digits/export --model=my_model.keras
+
+`--model` is a saved .keras file or a name of `tf_gtn.models.learners`. The taught model lands in `<base_dir>/learner.keras`.
+"""
+
+from absl import flags
+
+from tf_gtn import data
+from tf_gtn.run import app, results, teaching
+from tf_gtn.teaching import loading
+
+
+def add_flags():
+    flags.DEFINE_string("export_dir", None, "An exported GTN: .../export or .../export/<version>.")
+    flags.DEFINE_string("model", "conv2", "A saved .keras file, or the name of an architecture.")
+    flags.DEFINE_integer("steps", None, "SGD steps; by default as many as the GTN was trained with.", lower_bound=1)
+    flags.DEFINE_bool("test", True, "Whether to test on the data set's test split.")
+
+
+def main(run):
+    gtn = loading.load(app.required(run.flags, "export_dir"))
+    model = teaching.load_model(run.flags.model, gtn)
+    dataset = data.load(gtn.metadata["dataset"], tfds_data_dir=run.tfds_data_dir) if run.flags.test else None
+    if not run.ready():
+        return
+    history = gtn.train(model, run.flags.steps)
+    metrics = {"synthetic_loss": history["loss"][-1], "learning_rate_scale": history["learning_rate_scale"],
+               "steps": len(history["loss"])}
+    if dataset is not None:
+        metrics["test_accuracy"] = teaching.test_accuracy(model, gtn, dataset.test)
+    model.save(f"{run.base_dir}/learner.keras")
+    results.write(run.base_dir, "teaching", "train_learner", run.seed, metrics, [], run.seconds())
+    tested = f", test accuracy {metrics['test_accuracy']:.4f}" if dataset is not None else ""
+    print(f"taught {run.flags.model} in {metrics['steps']} steps{tested}; saved to {run.base_dir}/learner.keras")
+
+
+def run():
+    app.run(main, add_flags, needs_gin=False)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,29 @@
+"""Shared by all tests: quiet TensorFlow, tiny problems, traces that are made once."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from tf_gtn import data  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset():
+    """64 images 8x8 in 3 classes, separable by brightness of a corner."""
+    rng = np.random.default_rng(0)
+
+    def split(n):
+        labels = np.arange(n, dtype=np.int32) % 3
+        images = rng.integers(0, 100, (n, 8, 8, 1), dtype=np.uint8)
+        images[:, :4, :4] += (labels * 70).astype(np.uint8)[:, None, None, None]
+        return data.Split(images, labels)
+
+    return data.Dataset("tiny", split(64), split(30), split(30), ("a", "b", "c"))

@@ -1,0 +1,227 @@
+"""`unroll`: gradients against closed forms and finite differences, memory modes against one another."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gtn.core import optimizers, unrolling
+
+MODES = [0, 1, 3, 7]  # T = 7: 3 is uneven, 7 is all of it
+T = 7
+
+
+def quadratic(dtype=tf.float64):
+    """SGD-momentum on 0.5 (theta - target)' A (theta - target), all through one matrix recursion."""
+    a = tf.constant([[2.0, 0.3], [0.3, 1.0]], dtype)
+    xs = {"learning_rate": tf.constant(np.linspace(0.05, 0.2, T), dtype),
+          "momentum": tf.constant(np.linspace(0.9, 0.3, T), dtype)}
+    params = {"target": tf.constant([1.0, -2.0], dtype)}
+    theta = tf.constant([0.5, 0.25], dtype)
+    optimizer = optimizers.SGD()
+    state = {"theta": theta, "slots": optimizer.init(theta)}
+
+    def step(params, state, x):
+        with tf.GradientTape() as tape:
+            tape.watch(state["theta"])
+            d = state["theta"] - params["target"]
+            loss = 0.5 * tf.tensordot(d, tf.linalg.matvec(a, d), 1)
+        gradient = tape.gradient(loss, state["theta"])
+        theta, slots = optimizer.update(gradient, state["slots"], state["theta"], x)
+        return {"theta": theta, "slots": slots}, loss
+
+    return step, params, state, xs, a
+
+
+def meta_gradient(step, params, state, xs, checkpoint_every, compiled):
+    def run():
+        watched = (params, state, xs)
+        with tf.GradientTape() as tape:
+            tape.watch(tf.nest.flatten(watched))
+            final, ys = unrolling.unroll(step, params, state, xs, checkpoint_every=checkpoint_every)
+            loss = tf.reduce_sum(tf.square(final["theta"])) + 0.1 * tf.reduce_sum(ys)
+        return loss, tape.gradient(loss, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    return tf.function(run, autograph=False)() if compiled else run()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("checkpoint_every", MODES)
+def test_meta_gradient_of_a_quadratic_is_the_closed_form(checkpoint_every, compiled):
+    """theta and v follow a linear recursion [d, v] <- M_t [d, v]: every derivative is a product of matrices."""
+    step, params, state, xs, a = quadratic()
+    _, gradient = meta_gradient(step, params, state, xs, checkpoint_every, compiled)
+
+    a = a.numpy()
+    lr, beta = xs["learning_rate"].numpy(), xs["momentum"].numpy()
+    target, s = params["target"].numpy(), np.concatenate([state["theta"].numpy() - params["target"].numpy(), np.zeros(2)])
+    eye, zero = np.eye(2), np.zeros((2, 2))
+    states, matrices = [s], []
+    for t in range(T):
+        matrices.append(np.block([[eye - lr[t] * a, -lr[t] * beta[t] * eye], [a, beta[t] * eye]]))
+        states.append(matrices[t] @ states[t])
+    loss_hessian = np.block([[a, zero], [zero, zero]])
+    adjoint = np.concatenate([2 * (states[T][:2] + target), np.zeros(2)])
+    d_target_direct = adjoint[:2].copy()
+    d_lr, d_beta = np.zeros(T), np.zeros(T)
+    for t in reversed(range(T)):
+        d, v = states[t][:2], states[t][2:]
+        d_lr[t] = adjoint @ np.concatenate([-(a @ d + beta[t] * v), np.zeros(2)])
+        d_beta[t] = adjoint @ np.concatenate([-lr[t] * v, v])
+        adjoint = matrices[t].T @ adjoint + 0.1 * loss_hessian @ states[t]
+    d_params, d_state, d_xs = gradient
+    np.testing.assert_allclose(d_state["theta"], adjoint[:2], rtol=1e-12)
+    np.testing.assert_allclose(d_state["slots"]["velocity"], adjoint[2:], rtol=1e-12)
+    np.testing.assert_allclose(d_params["target"], d_target_direct - adjoint[:2], rtol=1e-12)
+    np.testing.assert_allclose(d_xs["learning_rate"], d_lr, rtol=1e-12)
+    np.testing.assert_allclose(d_xs["momentum"], d_beta, rtol=1e-12)
+
+
+def rich_step(params, state, x):
+    """Integers everywhere, a nested tape, a second state of another rank."""
+    with tf.GradientTape() as tape:
+        tape.watch(state["theta"])
+        pull = tf.gather(params["table"], x["index"]) + params["offset"][params["choice"]]
+        loss = tf.reduce_sum(tf.cos(state["theta"] - pull) * x["weight"])
+    theta = state["theta"] - 0.1 * tape.gradient(loss, state["theta"])
+    return ({"theta": theta, "count": state["count"] + 1, "seen": state["seen"] + tf.tensordot(theta, theta, 1)},
+            {"loss": loss, "index": x["index"], "count": state["count"]})
+
+
+def rich_problem(length):
+    rng = np.random.default_rng(0)
+    params = {"table": tf.constant(rng.normal(size=(5, 3))), "offset": tf.constant(rng.normal(size=4)), "choice": tf.constant(2)}
+    state = {"theta": tf.constant(rng.normal(size=3)), "count": tf.constant(0), "seen": tf.constant(0.0, tf.float64)}
+    xs = {"index": tf.constant(rng.integers(0, 5, length)), "weight": tf.constant(rng.normal(size=(length, 3)))}
+    return params, state, xs
+
+
+def rich_gradient(length, checkpoint_every, dynamic=False):
+    params, state, xs = rich_problem(length)
+
+    def run(xs):
+        leaves = [params["table"], params["offset"], state["theta"], xs["weight"]]
+        with tf.GradientTape() as tape:
+            tape.watch(leaves)
+            final, ys = unrolling.unroll(rich_step, params, state, xs, checkpoint_every=checkpoint_every)
+            loss = tf.reduce_sum(final["theta"]) + final["seen"] + tf.reduce_sum(ys["loss"])
+        return tape.gradient(loss, leaves), final, ys
+
+    if dynamic:
+        spec = tf.nest.map_structure(lambda x: tf.TensorSpec([None] + x.shape[1:], x.dtype), xs)
+        return tf.function(run, autograph=False, input_signature=[spec])(xs)
+    return tf.function(run, autograph=False)(xs)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("checkpoint_every", [1, 2, 3, 7, 20])
+def test_memory_modes_and_unknown_lengths_agree_with_integers_in_every_place(checkpoint_every, dynamic):
+    expected, final, ys = rich_gradient(T, 0)
+    got, got_final, got_ys = rich_gradient(T, checkpoint_every, dynamic)
+    for e, g in zip(expected, got):
+        np.testing.assert_allclose(g, e, rtol=1e-10)
+    assert int(got_final["count"]) == T
+    np.testing.assert_array_equal(got_ys["index"], ys["index"])
+    np.testing.assert_array_equal(got_ys["count"], np.arange(T))
+    np.testing.assert_allclose(got_ys["loss"], ys["loss"], rtol=1e-12)
+
+
+def test_finite_differences():
+    params, state, xs = rich_problem(T)
+
+    def loss(table):
+        final, ys = unrolling.unroll(rich_step, dict(params, table=table), state, xs, checkpoint_every=3)
+        return tf.reduce_sum(final["theta"]) + final["seen"] + tf.reduce_sum(ys["loss"])
+
+    theoretical, numerical = tf.test.compute_gradient(tf.function(loss), [params["table"]], delta=1e-5)
+    np.testing.assert_allclose(theoretical[0], numerical[0], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("checkpoint_every", [0, 1, 3])
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_short_unrolls(length, checkpoint_every):
+    params, state, xs = rich_problem(length)
+    for run in (unrolling.unroll, tf.function(unrolling.unroll, autograph=False)):
+        final, ys = run(rich_step, params, state, xs, checkpoint_every=checkpoint_every)
+        assert int(final["count"]) == length
+        assert ys["loss"].shape == [length]
+
+
+def test_variables_and_eager_recompute():
+    params, state, xs = rich_problem(T)
+    table = tf.Variable(params["table"])
+    gradients = []
+    for checkpoint_every in (0, 1, 3):
+        with tf.GradientTape() as tape:
+            final, _ = unrolling.unroll(rich_step, dict(params, table=table), state, xs, checkpoint_every=checkpoint_every)
+            loss = tf.reduce_sum(final["theta"])
+        gradients.append(tf.convert_to_tensor(tape.gradient(loss, table)))
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-12)
+    np.testing.assert_allclose(gradients[2], gradients[0], rtol=1e-12)
+
+
+def test_inside_a_loop_and_a_function():
+    """A training loop in the graph around an unroll: nothing of the inner loop may leak."""
+    params, state, xs = rich_problem(T)
+
+    @tf.function(autograph=False)
+    def train(table):
+        def body(i, table):
+            with tf.GradientTape() as tape:
+                tape.watch(table)
+                final, _ = unrolling.unroll(rich_step, dict(params, table=table), state, xs)
+                loss = tf.reduce_sum(final["theta"])
+            return i + 1, table - 0.1 * tape.gradient(loss, table)
+        return tf.while_loop(lambda i, _: i < 3, body, (0, table))[1]
+
+    expected = params["table"]
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            tape.watch(expected)
+            final, _ = unrolling.unroll(rich_step, dict(params, table=expected), state, xs, checkpoint_every=0)
+            loss = tf.reduce_sum(final["theta"])
+        expected = expected - 0.1 * tf.convert_to_tensor(tape.gradient(loss, expected))
+    np.testing.assert_allclose(train(params["table"]), expected, rtol=1e-12)
+
+
+def test_no_sum_of_gradients_stands_in_the_frame_of_the_loop():
+    """Grappler turns an AddN of three or more in a loop into temporary variables that collide (DESIGN: 28x28)."""
+    step, params, state, xs, _ = quadratic()
+
+    @tf.function(autograph=False)
+    def run(target):
+        with tf.GradientTape() as tape:
+            tape.watch(target)
+            final, ys = unrolling.unroll(step, {"target": target}, state, xs)
+            loss = tf.reduce_sum(final["theta"]) + tf.reduce_sum(ys)
+        return tape.gradient(loss, target)
+
+    graph = run.get_concrete_function(params["target"]).graph.as_graph_def()
+    functions = {f.signature.name: f for f in graph.library.function}
+    bodies = [functions[n.attr["body"].func.name] for n in graph.node if n.op in ("While", "StatelessWhile")]
+    assert len(bodies) == 2  # forward and backward
+    for body in bodies:
+        assert not [n.name for n in body.node_def if n.op == "AddN" and n.attr["N"].i > 2]
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, None, "1"])
+def test_checkpoint_every_must_be_a_count(value):
+    params, state, xs = rich_problem(2)
+    with pytest.raises(ValueError, match="checkpoint_every"):
+        unrolling.unroll(rich_step, params, state, xs, checkpoint_every=value)
+
+
+@pytest.mark.parametrize("xs, message", [
+    ({}, "at least one"), ({"a": tf.zeros([2]), "b": tf.zeros([3])}, r"differ: \[2, 3\]"), (tf.constant(1.0), "scalar")])
+def test_bad_xs_are_named(xs, message):
+    with pytest.raises(ValueError, match=message):
+        unrolling.unroll(lambda p, s, x: (s, x), (), tf.zeros([]), xs)
+
+
+@pytest.mark.parametrize("checkpoint_every", [0, 1])
+@pytest.mark.parametrize("step, message", [
+    (lambda p, s, x: (tf.stack([s, s]), x), r"float32\(\) came back as float32\(2,\)"),
+    (lambda p, s, x: (tf.cast(s, tf.float64), x), "came back as float64"),
+    (lambda p, s, x: ((s, s), x), "structure")])
+def test_a_state_that_changes_is_named(step, message, checkpoint_every):
+    with pytest.raises(ValueError, match=message):
+        unrolling.unroll(step, (), tf.zeros([]), tf.zeros([3]), checkpoint_every=checkpoint_every)

@@ -1,0 +1,100 @@
+"""`Split` and `Dataset`: what they hold, and the scale they give to learners."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gtn import data
+
+
+def _split(images):
+    return data.Split(images, np.zeros(len(images), np.int32))
+
+
+def _dataset(train, **options):
+    return data.Dataset("made", _split(train), _split(train[:1]), _split(train[:1]), ("only",), **options)
+
+
+@pytest.fixture(scope="module")
+def images():
+    values = np.random.RandomState(0).randint(0, 256, (5000, 4, 5, 3), np.uint8)
+    return (values // np.array([1, 2, 3], np.uint8)).astype(np.uint8)
+
+
+def test_moments_are_those_of_train(images):
+    made = _dataset(images)
+    values = images.astype(np.float64)
+    np.testing.assert_allclose(made.mean, values.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(made.std, values.std((0, 1, 2)), rtol=1e-12)
+    assert made.normalization == {"mean": list(made.mean), "std": list(made.std)}
+    assert all(type(number) is float for number in made.mean + made.std)
+    assert (made.image_shape, made.num_classes, len(made.train)) == ((4, 5, 3), 1, 5000)
+
+
+def test_normalised_train_has_mean_0_and_variance_1(images):
+    made = _dataset(images)
+    normal = made.normalize(images).numpy().astype(np.float64)
+    assert made.normalize(images).dtype == tf.float32
+    np.testing.assert_allclose(normal.mean((0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(normal.var((0, 1, 2)), 1, atol=1e-6)
+
+
+def test_given_moments_are_kept(images):
+    made = _dataset(images, mean=(0.0, 0.0, 0.0), std=(2.0, 2.0, 2.0))
+    np.testing.assert_array_equal(made.normalize(images[:2]), images[:2] / np.float32(2))
+
+
+def test_constant_channel_becomes_zero():
+    train = np.full([3, 2, 2, 1], 7, np.uint8)
+    made = _dataset(train)
+    assert made.std == (1.0,)
+    np.testing.assert_array_equal(made.normalize(train), np.zeros([3, 2, 2, 1]))
+
+
+def test_normalize_takes_arrays_tensors_grey_images_and_unknown_n():
+    train = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
+    made = _dataset(train)
+    expected = made.normalize(train)
+    graph = tf.function(made.normalize, input_signature=[tf.TensorSpec([None, 3, 4, 1], tf.float32)])
+    for result in (
+        made.normalize(train[..., 0]),
+        made.normalize(tf.constant(train)),
+        made.normalize(train.astype(np.float64)),
+        graph(tf.cast(train, tf.float32)),
+    ):
+        assert result.shape == (2, 3, 4, 1)
+        np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 1), (2, 4, 3, 1), (2, 3, 4, 3), (3, 4)])
+def test_normalize_refuses_other_shapes(shape):
+    made = _dataset(np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1))
+    with pytest.raises(ValueError, match=r"images \[N, 3, 4, 1\]"):
+        made.normalize(np.zeros(shape, np.uint8))
+
+
+def test_frozen(images):
+    made = _dataset(images[:3])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.mean = (0.0,)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.train.images = images
+
+
+def test_split_refuses_other_types():
+    images, labels = np.zeros([2, 3, 3, 1], np.uint8), np.zeros([2], np.int32)
+    for bad in ((images / 2, labels), (images[..., 0], labels), (images, labels.astype(np.int64)), (images, labels[:1])):
+        with pytest.raises(ValueError, match=r"^(images|labels) are"):
+            data.Split(*bad)
+
+
+def test_dataset_refuses_what_does_not_fit_together(images):
+    train = _split(images[:2])
+    with pytest.raises(ValueError, match="no training images"):
+        data.Dataset("made", _split(images[:0]), train, train, ("only",))
+    with pytest.raises(ValueError, match="mixes images"):
+        data.Dataset("made", train, train, _split(images[:2, :3]), ("only",))
+    with pytest.raises(ValueError, match="labels from 1 to 2 for 2 classes"):
+        data.Dataset("made", data.Split(train.images, np.array([1, 2], np.int32)), train, train, ("a", "b"))

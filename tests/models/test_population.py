@@ -1,0 +1,108 @@
+"""Sampled architectures: a padded network is the narrow one, exactly; draws follow their distribution."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.core import functional, optimizers
+from tf_gtn.models import learners, population
+
+FAMILIES = {"conv2": {"filters": ((2, 5), (3, 6)), "units": (4, 7)}, "mlp": {"units": ((3, 6), (3, 6))},
+            "conv5": {"filters": ((2, 5), (2, 5), (2, 3), (2, 3), (2, 3))}}
+
+
+def narrow_weights(template, weights, widths, narrow):
+    """Cuts the live part of each padded weight out."""
+    order = [layer for layer in template.functional.model.layers if layer.weights]
+    cut, inputs, i = {}, None, 0
+    for layer, thin in zip(order, [layer for layer in narrow.layers if layer.weights]):
+        for wide_variable, thin_variable in zip(layer.weights, thin.weights):
+            value = weights.get(wide_variable.path)
+            if value is None:
+                continue
+            value = value.numpy()
+            if wide_variable.name == "kernel":
+                if "logits" in wide_variable.path or "dense" in wide_variable.path:  # flattened: channels vary fastest
+                    wide_in = value.shape[0] if inputs is None else inputs[1]
+                    value = value.reshape(-1, wide_in, value.shape[1])[:, : (inputs or (wide_in,))[0]].reshape(-1, value.shape[1])
+                elif inputs is not None:
+                    value = value[:, :, : inputs[0]]
+            value = value[..., : thin_variable.shape[-1]]
+            cut[thin_variable.path] = value
+            if wide_variable.name == "kernel" and i < len(widths):
+                inputs = (widths[i], template.widths[i])
+                i += 1
+    return cut
+
+
+@pytest.mark.parametrize("name, widths", [("conv2", (3, 4, 5)), ("conv2", (2, 3, 4)), ("mlp", (3, 4)), ("conv5", (2, 3, 2, 2, 3))])
+@pytest.mark.parametrize("normalization", ["mean_only", "batch", "none"])
+@pytest.mark.parametrize("weight_norm", [True, False])
+def test_a_padded_network_trains_as_the_narrow_one(name, widths, normalization, weight_norm):
+    family = learners.family(name, (8, 8, 1), 3, normalization=normalization, dtype="float64", **FAMILIES[name])
+    template = population.Template(family, [high for _, high in family.ranges], weight_norm)
+    params, state = template.init(tf.constant([1, 2]), widths)
+    narrow = functional.Functional(family.build(widths), weight_norm)
+    cut = narrow_weights(template, template.functional.weights(params), widths, narrow.model)
+    for variable in narrow.model.trainable_variables:
+        variable.assign(cut[variable.path])
+    thin_params, thin_state = narrow.values()
+    rng = np.random.default_rng(0)
+    results = []
+    for pure, values, model in ((template.functional, params, state), (narrow, thin_params, thin_state)):
+        rng = np.random.default_rng(0)
+        optimizer = optimizers.SGD()
+        slots = optimizer.init(values)
+        logits = []
+        for _ in range(3):
+            images, labels = tf.constant(rng.normal(size=(6, 8, 8, 1))), tf.one_hot(rng.integers(0, 3, 6), 3, dtype=tf.float64)
+            with tf.GradientTape() as tape:
+                tape.watch(tf.nest.flatten(values))
+                out, model = pure(values, model, images, training=True)
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, out))
+            gradient = tape.gradient(loss, values)
+            values, slots = optimizer.update(gradient, slots, values, {"learning_rate": 0.3, "momentum": 0.9})
+            logits.append(out.numpy())
+            logits.append(pure(values, model, images)[0].numpy())
+        results.append(logits)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-7, atol=1e-9)
+
+
+def test_draws_follow_the_distribution_and_fit_their_template():
+    people = population.Population(FAMILIES, (8, 8, 1), 3)
+    draws = [people.draw([0, i]) for i in range(3000)]
+    families = collections.Counter(people.templates[d.template].family.name for d in draws)
+    assert set(families) == set(FAMILIES)
+    assert all(900 < n < 1100 for n in families.values())
+    for d in draws:
+        template = people.templates[d.template]
+        for width, top, (low, high) in zip(d.widths, template.widths, template.family.ranges):
+            assert low <= width <= min(top, high)
+    first = collections.Counter(d.widths[0] for d in draws if people.templates[d.template].family.name == "conv2")
+    assert set(first) == {2, 3, 4, 5}
+    assert all(abs(n - families["conv2"] / 4) < 70 for n in first.values())
+    assert people.draw([0, 7]) == people.draw([0, 7])
+    assert len(people.templates) == 4 + 4 + 4
+
+
+def test_kaiming_variance_goes_with_live_inputs():
+    family = learners.family("mlp", (16, 16, 1), 3, units=((8, 256), (8, 256)))
+    template = population.Template(family, (256, 256), False)
+    params, _ = template.init(tf.constant([0, 0]), (64, 100))
+    kernels = [v.numpy() for k, v in params.items() if k.endswith("kernel")]
+    second = next(k for k in kernels if k.shape == (256, 256) and (k[200] == 0).all())
+    live = second[:64, :100]
+    assert (second[64:] == 0).all() and (second[:, 100:] == 0).all()
+    assert live.std() == pytest.approx(np.sqrt(2 / 64), rel=0.03)
+
+
+def test_mistakes_are_named():
+    with pytest.raises(errors.UserError, match="unknown learner 'conv3'; did you mean 'conv"):
+        population.Population(["conv3"], (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="lowest <= highest"):
+        population.Population({"conv2": {"filters": ((5, 2), (3, 6))}}, (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="unknown normalization 'bach'; did you mean 'batch'"):
+        population.Population({"conv2": {"normalization": "bach"}}, (8, 8, 1), 3)

@@ -1,0 +1,143 @@
+"""One run at a time in a folder, with one configuration, and files that are whole or absent."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tf_gtn import errors
+from tf_gtn.run import base_dir
+
+
+def opened(path):
+    with base_dir.open_base_dir(str(path)) as folder:
+        return folder
+
+
+def refused(path):
+    with pytest.raises(errors.UserError) as caught:
+        opened(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_creates_the_folder_and_can_be_opened_again(tmp_path):
+    for _ in range(2):
+        assert opened(tmp_path / "a" / "b") == str(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert opened("~/runs") == str(tmp_path / "runs")
+
+
+def test_lets_go_after_an_error(tmp_path):
+    with pytest.raises(ZeroDivisionError), base_dir.open_base_dir(str(tmp_path)):
+        raise ZeroDivisionError
+    opened(tmp_path)
+
+
+def test_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert refused(tmp_path / "file") == f"base_dir {tmp_path}/file is a file"
+    assert refused(tmp_path / "file" / "run") == f"base_dir {tmp_path}/file/run can't be written to: Not a directory"
+
+
+def test_not_writable(tmp_path, monkeypatch):
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+    monkeypatch.setattr(os, "open", denied)
+    assert refused(tmp_path) == f"base_dir {tmp_path} can't be written to: Permission denied"
+
+
+def test_an_unknown_file_system():
+    assert refused("nowhere://run").startswith("base_dir nowhere://run can't be written to: ")
+
+
+def test_remote_folders_are_not_locked(tmp_path):
+    path = f"file://{tmp_path}/run"
+    with base_dir.open_base_dir(path), base_dir.open_base_dir(path):
+        base_dir.write_text(f"{path}/text", "a")
+        base_dir.write_text(f"{path}/text", "b")
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["text"] and (tmp_path / "run/text").read_text() == "b"
+
+
+HOLD = """
+import os, sys, time
+from tf_gtn.run import base_dir
+with base_dir.open_base_dir(sys.argv[1]):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
+    run = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    child = int(run.stdout.readline())
+    try:
+        host = os.uname().nodename
+        assert refused(tmp_path) == f"another run is using {tmp_path} (process {run.pid} on {host})"
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        opened(tmp_path)  # although a process that it forked is still there
+        os.kill(child, 0)
+    finally:
+        run.kill()
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "text"
+    base_dir.write_text(str(path), "before ä")
+
+    def killed(*_):
+        assert path.read_text(encoding="utf-8") == "before ä"
+        raise KeyboardInterrupt
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        base_dir.write_text(str(path), "after")
+    assert [p.name for p in tmp_path.iterdir()] == ["text"] and path.read_text(encoding="utf-8") == "before ä"
+
+
+CONFIG = "# seed = 0\nimport json\nDATASET = 'digits'\nOUTER_STEPS = 700\nTrainer.steps = %OUTER_STEPS\n"
+
+
+def changed(tmp_path, config, **kwargs):
+    base_dir.check_same_config(str(tmp_path), CONFIG)
+    with pytest.raises(errors.UserError) as caught:
+        base_dir.check_same_config(str(tmp_path), config, **kwargs)
+    assert (tmp_path / "config.gin").read_text() == CONFIG
+    return str(caught.value)
+
+
+def test_the_first_start_writes_the_config(tmp_path):
+    for _ in range(2):
+        base_dir.check_same_config(str(tmp_path), CONFIG)
+        assert (tmp_path / "config.gin").read_text() == CONFIG
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [
+    ("700", "800", "with OUTER_STEPS = 700, now 800"),
+    ("DATASET = 'digits'\n", "", "with DATASET = 'digits', now without it"),
+    ("DATASET", "INNER_STEPS = 3\nDATASET", "without INNER_STEPS, now INNER_STEPS = 3"),
+    ("seed = 0", "seed = 1", "with seed = 0, now 1"),
+])
+def test_another_config_is_refused(tmp_path, old, new, expected):
+    assert changed(tmp_path, CONFIG.replace(old, new)) == f"{tmp_path} was started {expected}; use another --base_dir"
+
+
+def test_many_differences_stay_one_short_line(tmp_path):
+    text = changed(tmp_path, "A = 1\nB = 2\n")
+    assert text.endswith("(and 4 more); use another --base_dir") and "\n" not in text
+
+
+def test_what_may_change(tmp_path):
+    more = CONFIG.replace("700", "800")
+    assert "DATASET" in changed(tmp_path, more.replace("digits", "glyphs"), allowed=["OUTER_STEPS"])
+    base_dir.check_same_config(str(tmp_path), more, allowed=["OUTER_STEPS"])
+    assert (tmp_path / "config.gin").read_text() == more

@@ -1,0 +1,264 @@
+"""The SavedModel: contract, equality with the live generator, life without tf_gtn, broken exports."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_gtn
+from tests.teaching import helpers
+from tf_gtn import errors
+from tf_gtn.core import optimizers
+from tf_gtn.models import learners
+from tf_gtn.teaching import evaluation, export
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_dataset):
+    made = helpers.make(tiny_dataset, steps=4, families=helpers.MLP)
+    for i in range(5):
+        made.step(i)
+    return made
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "export"
+    meta = export.metadata(trained, "a.b = 1\n", {"mean": 0.5, "ci95": [0.4, 0.6], "learners": 3})
+    return export.save(trained, str(folder), 10, meta)
+
+
+@pytest.fixture(scope="module")
+def gtn(exported):
+    return tf_gtn.load(exported)
+
+
+def inputs(n):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, 4)).astype(np.float32), np.eye(3, dtype=np.float32)[rng.integers(0, 3, n)]
+
+
+def test_files_and_metadata(exported, trained, gtn):
+    assert sorted(os.listdir(os.path.dirname(exported))) == ["10"]
+    assert os.path.exists(os.path.join(exported, "assets.extra", "tf_serving_warmup_requests"))
+    with open(os.path.join(exported, "assets", "metadata.json")) as file:
+        meta = json.load(file)
+    assert meta == gtn.metadata
+    assert {k: meta[k] for k in ("schema_version", "dataset", "classes", "image_shape", "latent", "inner_steps", "batch_size",
+                                 "curriculum", "accuracy")} == {
+        "schema_version": 1, "dataset": "tiny", "classes": ["a", "b", "c"], "image_shape": [8, 8, 1], "latent": 4, "inner_steps": 4,
+        "batch_size": 6, "curriculum": "full", "accuracy": {"mean": 0.5, "ci95": [0.4, 0.6], "learners": 3}}
+    assert meta["training"] == {"outer_steps": 10, "seed": 0, "config": "a.b = 1\n"}
+    assert meta["normalization"] == trained.dataset.normalization
+    assert not [name for _, _, names in os.walk(exported) for name in names if name.endswith((".pkl", ".pickle"))]
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_generate_is_the_live_generator_and_rows_are_independent(trained, gtn, n):
+    noise, label = inputs(n)
+    images = gtn.generate(noise, label).numpy()
+    assert images.shape == (n, 8, 8, 1)
+    np.testing.assert_allclose(images, trained.treatment.generate(noise, label), atol=1e-6)
+    np.testing.assert_allclose(images[:1], gtn.generate(noise[:1], label[:1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_curriculum_is_what_training_sees(trained, exported, n):
+    model = tf.saved_model.load(exported)
+    out = model.signatures["curriculum"](step=tf.range(n, dtype=tf.int64))
+    assert {k: tuple(v.shape) for k, v in out.items()} == {
+        "image": (n, 6, 8, 8, 1), "label": (n, 6, 3), "learning_rate": (n,), "momentum": (n,)}
+    treatment = trained.treatment
+    xs, params, hyper = treatment.xs(tf.zeros([2], tf.int32)), treatment.params(), trained.hyperparameters.values()
+    for t in range(n):
+        images, labels = treatment.batch(params, {k: v[t % 4] for k, v in xs.items()})
+        np.testing.assert_allclose(out["image"][t], images, atol=1e-6)
+        np.testing.assert_array_equal(out["label"][t], labels)
+        assert float(out["learning_rate"][t]) == float(hyper["learning_rate"][t % 4])
+        assert float(out["momentum"][t]) == float(hyper["momentum"][t % 4])
+
+
+def test_without_tf_gtn(exported, gtn):
+    """A process that can't import tf_gtn answers both signatures at batch sizes 1 and 7 with the same numbers."""
+    script = """
+import sys
+sys.modules["tf_gtn"] = None
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+assert set(model.signatures) == {"serving_default", "generate", "curriculum"}
+out = {}
+for n in (1, 7):
+    rng = np.random.default_rng(0)
+    noise, label = rng.normal(size=(n, 4)).astype(np.float32), np.eye(3, dtype=np.float32)[rng.integers(0, 3, n)]
+    for name in ("serving_default", "generate"):
+        out[f"{name}_{n}"] = model.signatures[name](noise=noise, label=label)["image"].numpy()
+    out[f"curriculum_{n}"] = model.signatures["curriculum"](step=tf.range(n, dtype=tf.int64))["image"].numpy()
+np.savez(sys.argv[2], **out)
+"""
+    target = os.path.join(os.path.dirname(exported), "..", "out.npz")
+    subprocess.run([sys.executable, "-c", script, exported, target], check=True, cwd=os.path.dirname(exported))
+    out = np.load(target)
+    curriculum = np.concatenate([b for b, _ in gtn.as_dataset(7).map(lambda x, y: (x[None], y))])
+    for n in (1, 7):
+        for name in ("serving_default", "generate"):
+            np.testing.assert_allclose(out[f"{name}_{n}"], gtn.generate(*inputs(n)), atol=1e-6)
+        np.testing.assert_allclose(out[f"curriculum_{n}"], curriculum[:n], atol=1e-6)
+
+
+def test_saved_model_cli(exported):
+    cli = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    shown = subprocess.run([*cli, "show", "--dir", exported, "--all"], check=True, capture_output=True, text=True).stdout
+    assert "signature_def['curriculum']" in shown and "shape: (-1, 6, 8, 8, 1)" in shown
+    ran = subprocess.run([*cli, "run", "--dir", exported, "--tag_set", "serve", "--signature_def", "curriculum", "--input_exprs",
+                          "step=[0, 1]"], check=True, capture_output=True, text=True).stdout
+    assert "learning_rate" in ran
+
+
+def test_as_dataset_order_and_length(gtn):
+    labels = [y.numpy() for _, y in gtn.as_dataset()]
+    assert len(labels) == 4
+    np.testing.assert_array_equal(np.concatenate(labels).argmax(-1), np.arange(24) % 3)
+    longer = list(gtn.as_dataset(6))
+    assert len(longer) == 6
+    np.testing.assert_array_equal(longer[4][0], longer[0][0])
+
+
+def test_normalize_is_the_data_sets(gtn, tiny_dataset):
+    images = tiny_dataset.test.images
+    np.testing.assert_allclose(gtn.normalize(images), tiny_dataset.normalize(images), rtol=1e-6)
+    np.testing.assert_allclose(gtn.normalize(images[..., 0]), tiny_dataset.normalize(images), rtol=1e-6)
+
+
+def test_the_export_teaches_as_the_training_did(trained, gtn, tiny_dataset):
+    live = evaluation.Evaluator.of(trained).accuracies(tiny_dataset.test, 3, 5)
+    from tf_gtn.teaching import treatments
+    lesson = gtn.lesson()
+    loaded = evaluation.Evaluator(tiny_dataset, trained.population, treatments.Exported(lesson), optimizers.SGD(),
+                                  lambda: {k: lesson[k] for k in ("learning_rate", "momentum")})
+    np.testing.assert_allclose(loaded.accuracies(tiny_dataset.test, 3, 5), live, atol=0.04)  # one image of 30
+
+
+@pytest.mark.parametrize("name", sorted(learners.REGISTRY))
+def test_train_takes_every_architecture(gtn, name):
+    family = learners.family(name, (8, 8, 1), 3)
+    model = family.build(tuple(low for low, _ in family.ranges))
+    before = [v.numpy().copy() for v in model.trainable_variables]
+    history = gtn.train(model, learning_rate_scale=1.0)
+    assert len(history["loss"]) == len(history["learning_rate"]) == 4 and history["learning_rate_scale"] == 1.0
+    assert any(np.abs(b - v.numpy()).max() > 0 for b, v in zip(before, model.trainable_variables))
+
+
+def test_train_by_hand(gtn):
+    """Logistic regression: the whole lesson in NumPy."""
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
+    w, b = [v.numpy().astype(np.float64) for v in model.trainable_variables]
+    vw, vb, losses = 0, 0, []
+    lesson = {k: v.numpy() for k, v in gtn.lesson(6).items()}
+    for x, y, lr, m in zip(lesson["image"], lesson["label"], lesson["learning_rate"], lesson["momentum"]):
+        x = x.reshape(6, -1).astype(np.float64)
+        p = np.exp(x @ w + b)
+        p /= p.sum(-1, keepdims=True)
+        losses.append(-np.log((p * y).sum(-1)).mean())
+        d = (p - y) / 6
+        vw, vb = m * vw + x.T @ d, m * vb + d.sum(0)
+        w, b = w - 0.5 * lr * vw, b - 0.5 * lr * vb
+    history = gtn.train(model, steps=6, learning_rate_scale=0.5)
+    np.testing.assert_allclose(history["loss"], losses, rtol=1e-4)
+    np.testing.assert_allclose(model.trainable_variables[0], w, atol=1e-5)
+    np.testing.assert_allclose(model.trainable_variables[1], b, atol=1e-5)
+
+
+def test_auto_scale_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
+    def fresh():
+        keras.utils.set_random_seed(0)
+        return learners.family("mlp_plain", (8, 8, 1), 3).build(())
+
+    auto = fresh()
+    history = gtn.train(auto)
+    assert history["synthetic_loss"][history["learning_rate_scale"]] == min(history["synthetic_loss"].values())
+    fixed = fresh()
+    gtn.train(fixed, learning_rate_scale=history["learning_rate_scale"])
+    for a, b in zip(auto.variables, fixed.variables):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_full_batch_norm_ends_with_the_last_batch_and_its_own_momentum(gtn):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.BatchNormalization(momentum=0.99), keras.layers.Flatten(),
+                              keras.layers.Dense(3)])
+    gtn.train(model, learning_rate_scale=1.0)
+    last = gtn.lesson()["image"][-1]
+    np.testing.assert_allclose(model.layers[0].moving_mean, tf.reduce_mean(last, (0, 1, 2)), rtol=1e-4)
+    assert model.layers[0].momentum == 0.99
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]),
+     r"takes \(None, 28, 28, 1\), the GTN's images are \[n, 8, 8, 1\]"),
+    (lambda: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]),
+     r"gives \(None, 4\), the data set has 3 classes"),
+    (lambda: keras.Sequential([keras.layers.Dense(3)]), "has no weights yet")])
+def test_a_model_that_does_not_fit_is_named(gtn, make, message):
+    with pytest.raises(errors.UserError, match=message):
+        gtn.train(make())
+
+
+def copy(exported, tmp_path):
+    target = tmp_path / "export" / "10"
+    shutil.copytree(exported, target)
+    return target
+
+
+def test_the_highest_version_is_loaded(exported, tmp_path):
+    copy(exported, tmp_path)
+    shutil.copytree(exported, tmp_path / "export" / "9")
+    (tmp_path / "export" / ".unfinished-11").mkdir()
+    assert tf_gtn.load(tmp_path / "export").path.endswith("/10")
+    assert tf_gtn.load(tmp_path).path.endswith("/10")
+
+
+@pytest.mark.parametrize("broken", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001",
+                                    "assets/metadata.json"])
+@pytest.mark.parametrize("how", ["truncated", "missing"])
+def test_a_broken_export_is_one_line(exported, tmp_path, broken, how):
+    target = copy(exported, tmp_path)
+    path = target / broken
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(errors.UserError, match="is not a complete export of a GTN") as caught:
+        tf_gtn.load(tmp_path / "export")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_newer_schema_and_nothing_there_are_named(exported, tmp_path):
+    target = copy(exported, tmp_path)
+    meta = json.loads((target / "assets" / "metadata.json").read_text())
+    (target / "assets" / "metadata.json").write_text(json.dumps({**meta, "schema_version": 2}))
+    with pytest.raises(errors.UserError, match="exported with schema 2, this tf_gtn reads up to 1"):
+        tf_gtn.load(target)
+    with pytest.raises(errors.UserError, match="there is no export at"):
+        tf_gtn.load(tmp_path / "nothing")
+
+
+def test_a_half_written_export_is_not_visible(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_write_warmup", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        export.save(trained, str(tmp_path), 1, export.metadata(trained))
+    assert [name for name in os.listdir(tmp_path) if name.isdigit()] == []
+    monkeypatch.undo()
+    export.save(trained, str(tmp_path), 1, export.metadata(trained))
+    assert os.listdir(tmp_path) == ["1"]
+
+
+def test_only_sgd_can_be_exported(tiny_dataset):
+    trained = helpers.make(tiny_dataset, families=helpers.MLP)
+    trained.hyperparameters = helpers.training.hyperparameters.Hyperparameters(optimizers.Adam(), 3)
+    with pytest.raises(errors.UserError, match="an export carries SGD's"):
+        export.check_exportable(trained)

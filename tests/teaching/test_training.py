@@ -1,0 +1,138 @@
+"""The outer step: its meta-gradient by finite differences, one trace a template, non-finite steps, determinism."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.teaching import helpers
+from tf_gtn import errors
+from tf_gtn.core import optimizers
+from tf_gtn.models import layers, learners, population
+from tf_gtn.teaching import curricula, training, treatments
+
+@pytest.fixture
+def smooth_learner():
+    """A learner with a derivative everywhere: tanh, average pooling."""
+
+    def smooth(image_shape, classes):
+        def build(widths):
+            return keras.Sequential([
+                keras.Input(image_shape, dtype="float64"),
+                keras.layers.Conv2D(3, 3, padding="same", kernel_initializer="he_normal", dtype="float64"),
+                layers.MeanOnlyBatchNormalization(dtype="float64"), keras.layers.Activation("tanh", dtype="float64"),
+                keras.layers.AveragePooling2D(2, dtype="float64"), keras.layers.Flatten(dtype="float64"),
+                keras.layers.Dense(classes, dtype="float64")])
+        return learners.Family("smooth", (), build)
+
+    learners.REGISTRY["smooth"] = smooth
+    yield "smooth"
+    del learners.REGISTRY["smooth"]
+
+
+@pytest.mark.parametrize("loss", ["every", "last"])
+@pytest.mark.parametrize("recompute_every", [0, 1, 3])
+def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learner, loss, recompute_every):
+    """d outer loss / d (generator's V and g, noise, learning rates, momenta), float64, to 1e-6."""
+    noise, label = keras.Input((4,), name="noise", dtype="float64"), keras.Input((3,), name="label", dtype="float64")
+    x = keras.layers.Concatenate(dtype="float64")([noise, label])
+    x = keras.layers.Dense(16, use_bias=False, dtype="float64")(x)
+    x = keras.layers.BatchNormalization(momentum=0.0, dtype="float64")(x)
+    x = keras.layers.Reshape((4, 4, 1), dtype="float64")(keras.layers.Activation("tanh", dtype="float64")(x))
+    x = keras.layers.UpSampling2D(dtype="float64")(x)
+    x = keras.layers.Conv2D(1, 3, padding="same", activation="tanh", dtype="float64")(x)
+    seed = tf.constant([0, 1])
+    gtn = treatments.GTN(keras.Model({"noise": noise, "label": label}, x),
+                         curricula.FullCurriculum(4, 6, 4, 3, seed, dtype="float64"), seed)
+    people = population.Population([smooth_learner], (8, 8, 1), 3)
+    trained = training.Training(tiny_dataset, people, gtn, optimizers.SGD(learning_rate=0.1), outer_steps=1, outer_batch=8, loss=loss,
+                                recompute_every=recompute_every, dtype="float64")
+    variables = [v.value for v in trained.trainable_variables]
+
+    @tf.function(autograph=False)
+    def outer_loss():
+        return trained.loss(trained.inner_loops[0], tf.constant([5, 6]), [])[0]
+
+    @tf.function(autograph=False)
+    def meta_gradient():
+        with tf.GradientTape() as tape:
+            value = trained.loss(trained.inner_loops[0], tf.constant([5, 6]), [])[0]
+        return tape.gradient(value, variables)
+
+    gradients = meta_gradient()
+    rng = np.random.default_rng(0)
+    for variable, gradient in zip(variables, gradients):
+        assert variable.dtype == tf.float64
+        direction = rng.normal(size=variable.shape)
+        direction /= np.linalg.norm(direction)
+        start, values = variable.numpy(), []
+        for sign in (2, 1, -1, -2):
+            variable.assign(start + sign * 1e-3 * direction)
+            values.append(float(outer_loss()))
+        variable.assign(start)
+        numeric = (-values[0] + 8 * values[1] - 8 * values[2] + values[3]) / 12e-3  # fourth order
+        analytic = float((gradient.numpy() * direction).sum())
+        assert abs(analytic) > 1e-7
+        np.testing.assert_allclose(analytic, numeric, rtol=1e-6, atol=1e-11)
+
+
+@pytest.mark.parametrize("treatment, families, widths", [
+    ("gtn", helpers.CONV, [2, 3, 4]), ("distilled", helpers.MLP, [4, 4]), ("real", helpers.MLP, [4, 4])])
+def test_memory_modes_agree_in_float32(tiny_dataset, treatment, families, widths):
+    gradients = []
+    for recompute_every in (0, 1, 3, 5):
+        trained = helpers.make(tiny_dataset, treatment, steps=5, families=families, recompute_every=recompute_every)
+
+        @tf.function(autograph=False)
+        def meta_gradient(trained=trained):
+            with tf.GradientTape() as tape:
+                value, _ = trained.loss(trained.inner_loops[0], tf.constant([5, 6]), tf.constant(widths))
+            return tape.gradient(value, [v.value for v in trained.trainable_variables])
+
+        gradients.append(meta_gradient())
+    for other in gradients[1:]:
+        for a, b in zip(gradients[0], other):
+            np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * float(tf.reduce_max(tf.abs(a))))
+
+
+def test_a_new_architecture_is_no_new_trace(tiny_dataset):
+    trained = helpers.make(tiny_dataset, steps=2)
+    losses = [float(trained.step(i)["loss"]) for i in range(12)]
+    assert len(trained.population.templates) == 4
+    draws = [trained.population.draw([0, i]) for i in range(12)]
+    assert len({d.widths for d in draws}) > 4 and len(set(losses)) == 12
+    assert {t: f.experimental_get_tracing_count() for t, f in trained._steps.items()} == {d.template: 1 for d in draws}
+
+
+def test_training_moves_everything_and_is_deterministic(tiny_dataset):
+    finals = []
+    for _ in range(2):
+        trained = helpers.make(tiny_dataset, families=helpers.MLP)
+        before = [v.numpy().copy() for v in trained.trainable_variables]
+        for i in range(3):
+            trained.step(i)
+        finals.append([v.numpy() for v in trained.variables])
+        assert all(np.abs(b - v.numpy()).max() > 0 for b, v in zip(before, trained.trainable_variables))
+    for a, b in zip(*finals):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_non_finite_step_changes_nothing_but_the_count(tiny_dataset):
+    trained = helpers.make(tiny_dataset, families=helpers.MLP)
+    trained.step(0)
+    noise = trained.treatment.curriculum.noise
+    good = noise.numpy()
+    noise.assign(np.full_like(good, np.nan))
+    before = [v.numpy().copy() for v in trained.variables]
+    assert not np.isfinite(trained.step(1)["loss"])
+    for a, v in zip(before[:-2], trained.variables[:-2]):
+        np.testing.assert_array_equal(a, v.numpy())
+    assert int(trained.skipped.numpy()) == int(trained.consecutively_skipped.numpy()) == 1
+    noise.assign(good)
+    trained.step(2)
+    assert int(trained.skipped.numpy()) == 1 and int(trained.consecutively_skipped.numpy()) == 0
+
+
+def test_unknown_loss_is_named(tiny_dataset):
+    with pytest.raises(errors.UserError, match="unknown loss 'lst'; did you mean 'last'"):
+        helpers.make(tiny_dataset, loss="lst")

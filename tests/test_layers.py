@@ -1,0 +1,128 @@
+"""Imports point one way: binaries -> run -> systems -> models, data -> core; and some modules belong to one room alone."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+FOLDERS = ("tf_gtn", "binaries", "benchmarks")
+SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+BOTTOM = {"errors", "version"}
+SHARED = BOTTOM | {"core", "models", "data"}
+SYSTEMS = {"teaching", "gan", "nas", "rl", "dynamics", "transfer"}
+EVERYTHING = SHARED | SYSTEMS | {"run", "tf_gtn"}
+
+# What each room may import besides itself; "tf_gtn" is the package's own __init__.py.
+MAY_IMPORT = {
+    "errors": set(),
+    "version": set(),
+    "core": BOTTOM,
+    "models": BOTTOM | {"core"},
+    "data": BOTTOM | {"core"},
+    "teaching": SHARED,
+    "gan": SHARED | {"teaching"},
+    "nas": SHARED | {"teaching"},
+    "transfer": SHARED | {"teaching"},
+    "rl": SHARED,
+    "dynamics": SHARED,
+    "tf_gtn": SHARED | {"teaching"},
+    "run": SHARED | SYSTEMS,
+    "binaries": EVERYTHING,
+    "benchmarks": EVERYTHING,
+}
+
+# Modules that only these rooms may import.
+RESERVED = {
+    "gin": {"run", "binaries", "benchmarks"},
+    "absl": {"run", "binaries", "benchmarks"},
+    "tf_agents": {"rl"},
+    "tf_keras": {"rl"},
+    "tensorflow.keras": {"rl"},
+    "pickle": set(),
+    "cloudpickle": set(),
+    "dill": set(),
+    "shelve": set(),
+}
+
+
+def room(path):
+    """`tf_gtn/core/unrolling.py` -> core, `tf_gtn/errors.py` -> errors, `binaries/x.py` -> binaries."""
+    parts = path.with_suffix("").parts
+    return parts[0] if parts[0] != "tf_gtn" or parts[1] == "__init__" else parts[1]
+
+
+def imported(tree, path):
+    """The dotted names that a module imports anywhere, also inside functions; `from a import b` gives `a.b`."""
+    package = path.with_suffix("").parts[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            yield from (".".join(filter(None, [*above, node.module, alias.name])) for alias in node.names)
+
+
+def mistakes(source, path):
+    """What is wrong with the imports of one file, a line each."""
+    tree, here = ast.parse(source), room(path)
+    names = set(imported(tree, path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "keras" and isinstance(node.value, ast.Name):
+            names.add(f"{'tensorflow' if node.value.id == 'tf' else node.value.id}.keras")
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and getattr(node.value, "value", True) is not False:
+            yield "allow_pickle is on"
+    for name in sorted(names):
+        parts = name.split(".")
+        target = parts[1] if parts[0] == "tf_gtn" and set(parts[1:2]) & MAY_IMPORT.keys() else parts[0]
+        if target in MAY_IMPORT and target not in MAY_IMPORT[here] | {here}:
+            yield f"{here} may not import {target}"
+        for reserved, rooms in RESERVED.items():
+            if f"{name}.".startswith(f"{reserved}.") and here not in rooms:
+                yield f"{here} may not use {reserved}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_imports_point_one_way(path):
+    assert room(path) in MAY_IMPORT, f"the room of {path} is new: say in MAY_IMPORT where it stands"
+    assert not list(mistakes((ROOT / path).read_text(encoding="utf-8"), path))
+
+
+def test_the_rules_themselves_have_no_cycle():
+    """Taking away, again and again, the rooms that import no other that is left takes away all."""
+    left = {here: targets - {"tf_gtn"} for here, targets in MAY_IMPORT.items()}
+    while done := {here for here, targets in left.items() if not targets & left.keys()}:
+        left = {here: targets for here, targets in left.items() if here not in done}
+    assert not left
+
+
+@pytest.mark.parametrize("source, path, mistake", [
+    ("from tf_gtn import errors, teaching", "tf_gtn/core/a.py", "core may not import teaching"),
+    ("import tf_gtn.run.app", "tf_gtn/teaching/a.py", "teaching may not import run"),
+    ("from tf_gtn.rl import a2c", "tf_gtn/transfer/a.py", "transfer may not import rl"),
+    ("from ..teaching import curricula", "tf_gtn/models/a.py", "models may not import teaching"),
+    ("from .. import run", "tf_gtn/models/a.py", "models may not import run"),
+    ("from tf_gtn import load", "tf_gtn/run/a.py", "run may not import tf_gtn"),
+    ("from binaries import train_gtn", "tf_gtn/run/a.py", "run may not import binaries"),
+    ("def f():\n  import gin", "tf_gtn/models/a.py", "models may not use gin"),
+    ("from absl import flags", "tf_gtn/core/a.py", "core may not use absl"),
+    ("tf.keras.Model", "tf_gtn/core/a.py", "core may not use tensorflow.keras"),
+    ("from tensorflow import keras", "tf_gtn/run/a.py", "run may not use tensorflow.keras"),
+    ("import pickle", "tf_gtn/rl/a.py", "rl may not use pickle"),
+    ("np.load(path, allow_pickle=True)", "tf_gtn/data/a.py", "allow_pickle is on"),
+])
+def test_a_wrong_import_is_found(source, path, mistake):
+    assert list(mistakes(source, pathlib.Path(path))) == [mistake]
+
+
+@pytest.mark.parametrize("source, path", [
+    ("import keras\nimport tensorflow as tf\nkeras.Model", "tf_gtn/core/a.py"),
+    ("import ginger", "tf_gtn/core/a.py"),
+    ("tf.keras.Model", "tf_gtn/rl/a.py"),
+    ("import gin\nfrom absl import app\nfrom tf_gtn.nas import ranking", "tf_gtn/run/a.py"),
+    ("from . import unrolling\nfrom tf_gtn import errors", "tf_gtn/core/a.py"),
+    ("np.load(path, allow_pickle=False)", "tf_gtn/data/a.py"),
+])
+def test_a_right_import_is_let_through(source, path):
+    assert not list(mistakes(source, pathlib.Path(path)))

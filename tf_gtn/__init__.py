@@ -1,0 +1,22 @@
+"""Generative Teaching Networks: learn training data that teaches fresh networks in a few steps.
+
+`tf_gtn.load(export_dir)` gives a trained one; `tf_gtn.core` is the engine. Both are imported when first used, TensorFlow with them.
+"""
+
+import importlib
+
+from tf_gtn.version import __version__
+
+__all__ = ["__version__", "core", "load"]
+
+
+def __getattr__(name):
+    if name == "core":
+        return importlib.import_module("tf_gtn.core")
+    if name == "load":
+        return importlib.import_module("tf_gtn.teaching.loading").load
+    raise AttributeError(f"module 'tf_gtn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,110 @@
+"""Inner optimisers as pure functions, differentiable in everything, hyperparameters included.
+
+Each has `hyperparameters`, the names with (initial value, range), `init(params) -> slots` and
+`update(gradients, slots, params, hyper) -> (params, slots)`, where `hyper` maps those names to scalars of the present
+step. Twice differentiable also where a gradient is exactly zero.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+POSITIVE = "positive"
+UNIT = "unit"  # [0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD:
+    """SGD with momentum: v <- beta v + grad, theta <- theta - alpha v (seed 000, equation 1).
+
+    Initial values: seed 000, Tables 2 and 3.
+    """
+
+    learning_rate: float = 0.02
+    momentum: float = 0.5
+
+    @property
+    def hyperparameters(self):
+        return {"learning_rate": (self.learning_rate, POSITIVE), "momentum": (self.momentum, UNIT)}
+
+    def init(self, params):
+        return {"velocity": _zeros(params)}
+
+    def update(self, gradients, slots, params, hyper):
+        velocity = _map(lambda v, g: _cast(hyper["momentum"], v) * v + g, slots["velocity"], gradients)
+        params = _map(lambda p, v: p - _cast(hyper["learning_rate"], p) * v, params, velocity)
+        return params, {"velocity": velocity}
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSProp:
+    """RMSProp: n <- rho n + (1 - rho) grad^2, theta <- theta - alpha grad / (sqrt(n) + epsilon)."""
+
+    learning_rate: float = 1e-3
+    decay: float = 0.9
+    epsilon: float = 1e-7
+
+    @property
+    def hyperparameters(self):
+        return {"learning_rate": (self.learning_rate, POSITIVE), "decay": (self.decay, UNIT)}
+
+    def init(self, params):
+        return {"mean_square": _zeros(params)}
+
+    def update(self, gradients, slots, params, hyper):
+        square = _map(lambda n, g: _cast(hyper["decay"], n) * n + (1 - _cast(hyper["decay"], n)) * g * g,
+                      slots["mean_square"], gradients)
+        params = _map(lambda p, g, n: p - _cast(hyper["learning_rate"], p) * g / (_sqrt(n) + self.epsilon),
+                      params, gradients, square)
+        return params, {"mean_square": square}
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam:
+    """Adam with bias correction (Kingma & Ba 2015, algorithm 1), betas free to change from step to step.
+
+    The correction divides by 1 - the product of the betas so far, which is 1 - beta^t for constant ones.
+    """
+
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+
+    @property
+    def hyperparameters(self):
+        return {"learning_rate": (self.learning_rate, POSITIVE), "beta_1": (self.beta_1, UNIT), "beta_2": (self.beta_2, UNIT)}
+
+    def init(self, params):
+        dtype = tf.nest.flatten(params)[0].dtype
+        return {"mean": _zeros(params), "mean_square": _zeros(params),
+                "beta_1_product": tf.ones([], dtype), "beta_2_product": tf.ones([], dtype)}
+
+    def update(self, gradients, slots, params, hyper):
+        b1 = _cast(hyper["beta_1"], slots["beta_1_product"])
+        b2 = _cast(hyper["beta_2"], slots["beta_2_product"])
+        mean = _map(lambda m, g: b1 * m + (1 - b1) * g, slots["mean"], gradients)
+        square = _map(lambda n, g: b2 * n + (1 - b2) * g * g, slots["mean_square"], gradients)
+        product_1, product_2 = slots["beta_1_product"] * b1, slots["beta_2_product"] * b2
+        rate = _cast(hyper["learning_rate"], b1)
+        params = _map(lambda p, m, n: p - rate * (m / (1 - product_1)) / (_sqrt(n / (1 - product_2)) + self.epsilon),
+                      params, mean, square)
+        return params, {"mean": mean, "mean_square": square, "beta_1_product": product_1, "beta_2_product": product_2}
+
+
+def _map(fn, *structures):
+    return tf.nest.map_structure(fn, *structures)
+
+
+def _zeros(params):
+    return _map(tf.zeros_like, params)
+
+
+def _cast(value, like):
+    return tf.cast(tf.convert_to_tensor(value, dtype_hint=like.dtype), like.dtype)
+
+
+def _sqrt(x):
+    """Square root with derivative 0 at 0, where a dead unit's gradient would otherwise turn into NaN."""
+    positive = x > 0
+    return tf.where(positive, tf.sqrt(tf.where(positive, x, tf.ones_like(x))), tf.zeros_like(x))

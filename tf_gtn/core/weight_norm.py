@@ -1,0 +1,37 @@
+"""Weight normalisation of any Keras model's kernels: W = g V / ||V|| (Salimans & Kingma 2016; seed 001, section 2).
+
+A reparametrisation of explicit weights, not a layer: the model stays as it is, its parameters become
+`{"v": V, "g": g}` for each kernel, with one norm an output channel, and `g` starts at ||W||, so that nothing changes at
+the start.
+"""
+
+import tensorflow as tf
+
+_TINY = 1e-12  # under the root: a channel of zeros (an inactive one) stays at zero, with zero gradient
+
+
+def reduction_axes(layer, variable):
+    """The axes that a kernel's norm sums over, or None if `variable` is no kernel.
+
+    All but the output channel; for depthwise kernels `[h, w, channels, multiplier]` only the window.
+    """
+    if not variable.name.endswith("kernel") or len(variable.shape) < 2:
+        return None
+    if "depthwise" in variable.name or "Depthwise" in type(layer).__name__:
+        return tuple(range(len(variable.shape) - 2))
+    return tuple(range(len(variable.shape) - 1))
+
+
+def split(weight, axes):
+    """W -> {"v": W, "g": ||W||}, `g` with ones on the reduced axes."""
+    return {"v": weight, "g": tf.sqrt(_sum_of_squares(weight, axes))}
+
+
+def join(parameter, axes):
+    """{"v": V, "g": g} -> W = g V / ||V||."""
+    v, g = parameter["v"], parameter["g"]
+    return v * (g * tf.math.rsqrt(_sum_of_squares(v, axes)))
+
+
+def _sum_of_squares(v, axes):
+    return tf.reduce_sum(tf.square(v), axis=axes, keepdims=True) + _TINY

@@ -1,0 +1,8 @@
+"""Labelled images by name, held in memory, with a split that never changes: `load("digits")`."""
+
+from tf_gtn.data import digits, image_folder  # noqa: F401 (importing them registers them)
+from tf_gtn.data.dataset import Dataset, Split
+from tf_gtn.data.registry import load, register
+from tf_gtn.data.splitting import Source
+
+__all__ = ["Dataset", "Source", "Split", "load", "register"]

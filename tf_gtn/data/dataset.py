@@ -1,0 +1,118 @@
+"""`Split` and `Dataset`: labelled images in memory, and the scale that learners see them on."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.data import normalization
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`.
+
+    Raises:
+      ValueError: another dtype or rank, or not one label per image.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self):
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(f"images are uint8 [N, H, W, C]; got {self.images.dtype} {list(self.images.shape)}")
+        if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels are int32 [N], one per image; got {self.labels.dtype} {list(self.labels.shape)} "
+                f"for {len(self.images)} images"
+            )
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, indices):
+        """The `Split` of the images at `indices`, in their order."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set by its name, divided for good: learn from `train`, choose on `validation`, report on `test`.
+
+    `mean` and `std` have one number per channel, on the raw scale of the images (0 to 255), over `train` alone; they are
+    computed unless given. A constant channel has a `std` of 1, so that normalising it gives 0.
+
+    Raises:
+      ValueError: no training images, images of other shapes between the splits, or a label without a class.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple
+    mean: tuple = None
+    std: tuple = None
+
+    def __post_init__(self):
+        if not len(self.train):
+            raise ValueError(f"data set {self.name!r} has no training images")
+        for part in (self.train, self.validation, self.test):
+            if part.images.shape[1:] != self.image_shape:
+                shapes = f"{list(self.image_shape)} and {list(part.images.shape[1:])}"
+                raise ValueError(f"data set {self.name!r} mixes images {shapes}")
+            if len(part) and not 0 <= part.labels.min() <= part.labels.max() < self.num_classes:
+                raise ValueError(
+                    f"data set {self.name!r} has labels from {part.labels.min()} to {part.labels.max()} "
+                    f"for {self.num_classes} classes"
+                )
+        if self.mean is None or self.std is None:
+            mean, std = _moments(self.train.images)
+            object.__setattr__(self, "mean", mean if self.mean is None else self.mean)
+            object.__setattr__(self, "std", std if self.std is None else self.std)
+
+    @property
+    def image_shape(self):
+        """`(H, W, C)`."""
+        return self.train.images.shape[1:]
+
+    @property
+    def num_classes(self):
+        return len(self.classes)
+
+    @property
+    def normalization(self):
+        """`{"mean": [...], "std": [...]}`, one float per channel: what `normalize` subtracts, then divides by."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    def normalize(self, images):
+        """Raw images, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
+
+        Over `train` each channel of the result has mean 0 and variance 1. Works in `tf.function`, with N unknown.
+
+        Raises:
+          ValueError: images of another shape than the data set's.
+        """
+        height, width, channels = self.image_shape
+        images = tf.convert_to_tensor(images)
+        expected = tf.TensorShape([None, height, width, channels])
+        grey = channels == 1 and images.shape.rank == 3 and images.shape.is_compatible_with(expected[:3])
+        if not grey and not images.shape.is_compatible_with(expected):
+            raise ValueError(f"data set {self.name!r} has images [N, {height}, {width}, {channels}]; got {images.shape}")
+        return normalization.normalize(images, self.mean, self.std)
+
+
+def _moments(images):
+    """Mean and standard deviation per channel of uint8 images, exactly: from how often each of the 256 values occurs."""
+    values = np.arange(256)
+    mean, std = [], []
+    for channel in range(images.shape[-1]):
+        # In parts, because bincount makes int64 of its input.
+        parts = (images[start : start + 4096, ..., channel] for start in range(0, len(images), 4096))
+        counts = sum(np.bincount(part.ravel(), minlength=256) for part in parts)
+        average = float(counts @ values / counts.sum())
+        deviation = float(np.sqrt(counts @ (values - average) ** 2 / counts.sum()))
+        mean.append(average)
+        std.append(deviation or 1.0)
+    return tuple(mean), tuple(std)

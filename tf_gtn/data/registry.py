@@ -1,0 +1,74 @@
+"""`load`: a data set by name, from the registered sources, or else from TensorFlow Datasets."""
+
+import re
+
+from tf_gtn import errors
+from tf_gtn.data import dataset, splitting, tfds_source
+
+_LOADERS = {}
+
+
+def register(name):
+    """Decorator: makes `load(name)`, `load(name + "/" + config)` and `load(name + ":" + config)` call the function.
+
+    The function takes keywords, and names those it needs, with `**_` for the rest: `config` (what follows the name, or
+    ""), `tfds_data_dir` (or None) and `image_size` (height, width, or None; `load` resizes what the function did
+    not). It returns a `splitting.Source`.
+
+    Raises:
+      ValueError: the name is taken, or holds a "/" or ":".
+    """
+    if name in _LOADERS or not re.fullmatch(r"\w+", name):
+        raise ValueError(f"a source's name is a new one of letters, digits and underscores; got {name!r}")
+
+    def add(function):
+        _LOADERS[name] = function
+        return function
+
+    return add
+
+
+def load(name: str, *, tfds_data_dir: str | None = None, image_size: tuple | list | None = None, validation: int | None = None,
+         seed=0):
+    """Loads a data set into memory.
+
+    Args:
+      name: `digits`, `image_folder:PATH`, another registered source, or a TensorFlow Datasets name such as `mnist` or
+        `cifar10_corrupted/fog_1`. Nothing is ever downloaded.
+      tfds_data_dir: the folder of prepared TensorFlow Datasets; its own default without.
+      image_size: (height, width) in pixels to resize to.
+      validation: the number of validation images; without, the source's own, or 10% of train (MNIST: a sixth, 10,000).
+      seed: of the choice of validation images. It is not the run's: runs that are compared share it. The test images
+        don't depend on it.
+
+    Returns:
+      `dataset.Dataset`.
+
+    Raises:
+      errors.UserError: no such data set, it is not there, or it cannot be used as asked; the message says which.
+    """
+    if not isinstance(name, str) or not name:
+        raise errors.UserError(f"a data set is given by its name; got {name!r}")
+    image_size = _size(image_size)
+    options = {"tfds_data_dir": tfds_data_dir, "image_size": image_size}
+    head, _, config = re.fullmatch(r"([^/:]*)([/:]?)(.*)", name, re.DOTALL).groups()
+    if head in _LOADERS:
+        source = _LOADERS[head](config=config, **options)
+    else:
+        source = tfds_source.load(name, known=_LOADERS, **options)
+    if image_size:
+        source = source.resize(image_size)
+    train, held_out, test = splitting.divide(source, validation, seed)
+    return dataset.Dataset(name, train, held_out, test, tuple(source.classes))
+
+
+def _size(image_size):
+    if image_size is None:
+        return None
+    try:
+        height, width = (int(pixels) for pixels in image_size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise errors.UserError(f"image_size is (height, width) in pixels; got {image_size!r}")
+    return height, width

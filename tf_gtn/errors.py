@@ -1,0 +1,15 @@
+"""Mistakes of the user's, and the nearest right name for a wrong one."""
+
+import difflib
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend; its message is one line, and a binary ends with it and exit code 2."""
+
+
+def unknown(kind, name, known):
+    """A `UserError` that names the thing received and the nearest of the right ones: `unknown learner 'conv': ...`."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return UserError(f"unknown {kind} {name!r}; {hint}")

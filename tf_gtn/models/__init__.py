@@ -1,0 +1,1 @@
+"""Generators, learners and the distribution that learners are drawn from."""

@@ -1,0 +1,54 @@
+"""Generators: latent code and label in, image out."""
+
+import keras
+
+REGISTRY = {}
+
+
+def register(fn):
+    """Adds a builder `fn(image_shape, classes, latent, ...) -> keras.Model` under its own name."""
+    REGISTRY[fn.__name__] = fn
+    return fn
+
+
+@register
+def conditional(image_shape, classes, latent=128, units=1024, channels=128, filters=64, dtype="float32"):
+    """The seed's generator: two fully connected and two convolutional layers, conditional on a one-hot label.
+
+    FC `units`, FC `channels` * H/4 * W/4, upsampled conv `filters`, upsampled conv to the image's channels, 2 tanh
+    (seed 000, A.1: 1024, 128, 64, tanh; upsampling, 2 and BatchNorm's place are not stated there). BatchNorm with batch
+    statistics stands before each LeakyReLU; its momentum is 0, so that its state is one batch's statistics.
+
+    Args:
+      image_shape: (H, W, C); sizes that 4 does not divide are cropped from the next larger one.
+      classes: length of the one-hot label.
+      latent: length of the latent code.
+      units, channels, filters: widths.
+      dtype: of the weights and the computation.
+
+    Returns:
+      A model of `{"noise": [n, latent], "label": [n, classes]}` -> `[n, H, W, C]` in [-2, 2].
+    """
+    height, width, depth = image_shape
+    rows, columns = -(-height // 4), -(-width // 4)
+
+    def normalized(x, name):
+        x = keras.layers.BatchNormalization(momentum=0.0, name=f"{name}_norm", dtype=dtype)(x)
+        return keras.layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu", dtype=dtype)(x)
+
+    kernel = {"kernel_initializer": "he_normal", "use_bias": False, "dtype": dtype}
+    noise = keras.Input((latent,), name="noise", dtype=dtype)
+    label = keras.Input((classes,), name="label", dtype=dtype)
+    x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
+    x = normalized(keras.layers.Dense(units, name="dense_1", **kernel)(x), "dense_1")
+    x = normalized(keras.layers.Dense(channels * rows * columns, name="dense_2", **kernel)(x), "dense_2")
+    x = keras.layers.Reshape((rows, columns, channels), name="reshape", dtype=dtype)(x)
+    x = keras.layers.UpSampling2D(name="up_1", dtype=dtype)(x)
+    x = normalized(keras.layers.Conv2D(filters, 3, padding="same", name="conv_1", **kernel)(x), "conv_1")
+    x = keras.layers.UpSampling2D(name="up_2", dtype=dtype)(x)
+    x = keras.layers.Conv2D(depth, 3, padding="same", kernel_initializer="he_normal", name="conv_2", dtype=dtype)(x)
+    x = keras.layers.Activation("tanh", name="tanh", dtype=dtype)(x)
+    x = keras.layers.Rescaling(2.0, name="scale", dtype=dtype)(x)
+    if (4 * rows, 4 * columns) != (height, width):
+        x = keras.layers.Cropping2D(((0, 4 * rows - height), (0, 4 * columns - width)), name="crop", dtype=dtype)(x)
+    return keras.Model({"noise": noise, "label": label}, x, name="generator")

@@ -1,0 +1,182 @@
+"""Learner architectures by name: families with sampled widths, and fixed ones that no generator is trained on.
+
+A family says which widths are free and builds a plain `keras.Sequential` for given ones; sampling, and training many
+widths in one trace, is the business of `population`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+
+from tf_gtn import errors
+from tf_gtn.models import layers
+
+NORMALIZATIONS = {
+    "mean_only": lambda name, dtype: [layers.MeanOnlyBatchNormalization(name=name, dtype=dtype)],
+    "batch": lambda name, dtype: [keras.layers.BatchNormalization(momentum=0.0, name=name, dtype=dtype)],
+    "layer": lambda name, dtype: [keras.layers.LayerNormalization(name=name, dtype=dtype)],
+    "none": lambda name, dtype: [],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Architectures that differ in the widths of their layers.
+
+    Attributes:
+      name: as in the registry.
+      ranges: for each free width, in the order of the layers, (lowest, highest), both included.
+      build: widths -> `keras.Sequential` of images `[n, H, W, C]` -> logits `[n, classes]`.
+    """
+
+    name: str
+    ranges: tuple[tuple[int, int], ...]
+    build: Callable[[tuple[int, ...]], keras.Sequential]
+
+
+REGISTRY = {}
+
+
+def register(fn):
+    """Adds `fn(image_shape, classes, ...) -> Family` under its own name."""
+    REGISTRY[fn.__name__] = fn
+    return fn
+
+
+def family(name, image_shape, classes, **options):
+    """The family of that name for images `[H, W, C]`; `UserError` with the nearest name if there is none."""
+    if name not in REGISTRY:
+        raise errors.unknown("learner", name, REGISTRY)
+    return REGISTRY[name](tuple(image_shape), classes, **options)
+
+
+@register
+def conv2(image_shape, classes, filters=((32, 128), (64, 256)), units=(64, 256), normalization="mean_only", dtype="float32"):
+    """Two convolutions, each with max pooling, and a fully connected layer (seed 000, A.1: those ranges)."""
+
+    def build(widths):
+        net = _Stack(image_shape, normalization, dtype)
+        net.conv(widths[0]).pool().conv(widths[1]).pool()
+        return net.flatten().dense(widths[2]).classifier(classes)
+
+    return Family("conv2", (*_ranges(filters), *_ranges([units])), build)
+
+
+@register
+def conv5(image_shape, classes, filters=((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)), normalization="mean_only",
+          dtype="float32"):
+    """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (seed 000, A.2)."""
+
+    def build(widths):
+        net = _Stack(image_shape, normalization, dtype)
+        for i, width in enumerate(widths):
+            net.conv(width, strides=2 if i in (1, 3) else 1)
+        return net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)).classifier(classes)
+
+    return Family("conv5", _ranges(filters), build)
+
+
+@register
+def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_only", dtype="float32"):
+    """Fully connected layers."""
+
+    def build(widths):
+        net = _Stack(image_shape, normalization, dtype).flatten()
+        for width in widths:
+            net.dense(width)
+        return net.classifier(classes)
+
+    return Family("mlp", _ranges(units), build)
+
+
+@register
+def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float32"):
+    """`conv2` without normalisation, biases instead; ReLU. Held out: no distribution of ours holds it."""
+    net = _Stack(image_shape, "none", dtype, "relu").conv(filters[0]).pool().conv(filters[1]).pool().flatten().dense(units)
+    return _fixed("conv_plain", net.classifier(classes))
+
+
+@register
+def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"):
+    """Three convolutions with full BatchNorm, ReLU, global pooling. Held out."""
+    net = _Stack(image_shape, "batch", dtype, "relu")
+    for i, width in enumerate(filters):
+        net.conv(width, strides=2 if i else 1)
+    net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype))
+    return _fixed("conv_batchnorm", net.classifier(classes))
+
+
+@register
+def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
+    """Depthwise separable convolutions, LayerNorm, GELU. Held out."""
+    net = _Stack(image_shape, "layer", dtype, "gelu").conv(filters[0])
+    for i, width in enumerate(filters):
+        net.add(keras.layers.DepthwiseConv2D(3, padding="same", depthwise_initializer="he_normal", name=f"depthwise_{i + 1}",
+                                             dtype=dtype))
+        net.conv(width, size=1).pool()
+    return _fixed("depthwise", net.flatten().classifier(classes))
+
+
+@register
+def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
+    """Fully connected, ReLU, biases, no normalisation. Held out."""
+    net = _Stack(image_shape, "none", dtype, "relu").flatten()
+    for width in units:
+        net.dense(width)
+    return _fixed("mlp_plain", net.classifier(classes))
+
+
+def _fixed(name, model):
+    return Family(name, (), lambda widths: keras.models.clone_model(model))
+
+
+def _ranges(values):
+    for value in values:
+        if len(value) != 2 or not 1 <= value[0] <= value[1]:
+            raise errors.UserError(f"a width is sampled from (lowest, highest) with 1 <= lowest <= highest; got {value!r}")
+    return tuple((int(low), int(high)) for low, high in values)
+
+
+class _Stack:
+    """A Sequential in the making; every hidden layer is weights, normalisation, activation."""
+
+    def __init__(self, image_shape, normalization, dtype, activation="leaky_relu"):
+        if normalization not in NORMALIZATIONS:
+            raise errors.unknown("normalization", normalization, NORMALIZATIONS)
+        self._layers = [keras.Input(image_shape, dtype=dtype)]
+        self._normalization, self._dtype, self._activation = normalization, dtype, activation
+        self._count = {}
+
+    def add(self, layer):
+        self._layers.append(layer)
+        return self
+
+    def conv(self, filters, size=3, strides=1):
+        return self._hidden("conv", lambda **kw: keras.layers.Conv2D(filters, size, strides=strides, padding="same", **kw))
+
+    def dense(self, units):
+        return self._hidden("dense", lambda **kw: keras.layers.Dense(units, **kw))
+
+    def pool(self):
+        return self.add(keras.layers.MaxPooling2D(2, padding="same", name=self._name("pool"), dtype=self._dtype))
+
+    def flatten(self):
+        return self.add(keras.layers.Flatten(name="flatten", dtype=self._dtype))
+
+    def classifier(self, classes):
+        self.add(keras.layers.Dense(classes, kernel_initializer="he_normal", name="logits", dtype=self._dtype))
+        return keras.Sequential(self._layers)
+
+    def _hidden(self, kind, make):
+        name = self._name(kind)
+        # Kaiming normal and LeakyReLU 0.1: seed 000, A.1.
+        self.add(make(kernel_initializer="he_normal", use_bias=self._normalization == "none", name=name, dtype=self._dtype))
+        self._layers += NORMALIZATIONS[self._normalization](f"{name}_norm", self._dtype)
+        if self._activation == "leaky_relu":
+            return self.add(keras.layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu", dtype=self._dtype))
+        return self.add(keras.layers.Activation(self._activation, name=f"{name}_{self._activation}", dtype=self._dtype))
+
+    def _name(self, kind):
+        self._count[kind] = self._count.get(kind, 0) + 1
+        return f"{kind}_{self._count[kind]}"

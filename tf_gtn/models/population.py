@@ -1,0 +1,109 @@
+"""Learners as a distribution: a new architecture and a new initialisation at every draw, without a trace per draw.
+
+Widths are sampled, but a graph has fixed shapes. So each family is traced at a few template sizes, and a draw runs in
+the smallest template that holds it, with the surplus channels of every kernel set to zero on both sides. Zero is
+a fixed point: such a channel's activation is 0 and so is the gradient on both of its kernels, through
+LeakyReLU, pooling, mean-only or full BatchNorm and weight normalisation. The padded network *is* the narrow one, in
+forward pass and in training (the tests hold it against one that is really narrow).
+"""
+
+import dataclasses
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.core import functional
+from tf_gtn.models import learners
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """One architecture of a population: which template runs it, and its widths."""
+
+    template: int
+    widths: tuple[int, ...]
+
+
+class Template:
+    """A family at fixed sizes, whose draws may be narrower."""
+
+    def __init__(self, family, widths, weight_norm):
+        self.family, self.widths = family, tuple(widths)
+        self.functional = functional.Functional(family.build(self.widths), weight_norm)
+
+    def init(self, seed, widths):
+        """Fresh `(params, state)` of the network with these widths; graph-safe.
+
+        Args:
+          seed: integer tensor [2].
+          widths: integer tensor, one entry a free width, each at most the template's.
+        """
+        return self.functional.initial_values(seed, lambda weights: self._narrow(weights, tf.cast(widths, tf.int32)))
+
+    def _narrow(self, weights, widths):
+        """Zeroes the surplus channels and restores Kaiming's variance, which goes with the number of live inputs."""
+        if not self.widths:
+            return weights
+        weights, active, i = dict(weights), None, 0  # active: 0/1 for each channel that enters the next layer
+        for layer in self.functional.model.layers:
+            if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+                kernel = weights[layer.kernel.path]
+                inputs, outputs = kernel.shape[-2], kernel.shape[-1]
+                live = tf.ones([inputs], kernel.dtype) if active is None else active
+                kernel *= live[:, None] * tf.sqrt(inputs / tf.reduce_sum(live))
+                active = tf.ones([outputs], kernel.dtype)
+                if i < len(self.widths):
+                    active = tf.cast(tf.range(outputs) < widths[i], kernel.dtype)
+                weights[layer.kernel.path] = kernel * active
+                i += 1
+            elif isinstance(layer, keras.layers.Flatten) and active is not None:
+                active = tf.tile(active, [layer.output.shape[-1] // active.shape[0]])
+        return weights
+
+
+class Population:
+    """A distribution over learners: a family uniformly, then each width uniformly in its range.
+
+    Attributes:
+      templates: the `Template`s; there is one trace for each, whatever is drawn.
+    """
+
+    def __init__(self, families: dict | list | tuple, image_shape, classes, weight_norm=True, splits=2):
+        """Builds the templates.
+
+        Args:
+          families: `{name: options}` or names, as in `learners.REGISTRY`.
+          image_shape: (H, W, C).
+          classes: number of classes.
+          weight_norm: whether the learners' kernels are weight-normalised.
+          splits: template sizes a width, for the first two free ones of each family: more of them waste less
+            computation on surplus channels and take longer to trace (2: up to four templates a family).
+        """
+        if not isinstance(families, dict):
+            families = {name: {} for name in families}
+        self.templates, self._members = [], []
+        for name, options in families.items():
+            family = learners.family(name, image_shape, classes, **options)
+            steps = [_steps(r, splits if i < 2 else 1) for i, r in enumerate(family.ranges)]
+            members = []
+            for widths in itertools.product(*steps):
+                members.append(len(self.templates))
+                self.templates.append(Template(family, widths, weight_norm))
+            self._members.append((family, steps, members))
+
+    def draw(self, seed):
+        """The architecture that belongs to `seed` (a sequence of integers)."""
+        rng = np.random.default_rng(seed)
+        family, steps, members = self._members[rng.integers(len(self._members))]
+        widths = tuple(int(rng.integers(low, high + 1)) for low, high in family.ranges)
+        cell = [next(i for i, top in enumerate(tops) if top >= width) for tops, width in zip(steps, widths)]
+        index = np.ravel_multi_index(cell, [len(tops) for tops in steps]) if cell else 0
+        return Draw(members[int(index)], widths)
+
+
+def _steps(interval, splits):
+    """The upper ends of `splits` equal parts of a range."""
+    low, high = interval
+    return sorted({high - (high - low) * k // splits for k in range(splits)})

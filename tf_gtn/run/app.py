@@ -1,0 +1,127 @@
+"""What every program shares: flags, gin, the run's folder, and how a mistake ends.
+
+A program calls `app.run(main, system=...)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
+in a saved run and exit code 128 + signal.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import time
+
+from tf_gtn.run import quiet
+
+quiet.import_tensorflow()
+
+import keras  # noqa: E402 - after the quiet import of TensorFlow
+import tensorflow as tf  # noqa: E402
+from absl import app as absl_app  # noqa: E402
+from absl import flags, logging  # noqa: E402
+
+from tf_gtn import errors  # noqa: E402
+from tf_gtn.run import base_dir as base_dirs  # noqa: E402
+from tf_gtn.run import gin_config, loop  # noqa: E402
+
+
+@dataclasses.dataclass
+class Run:
+    """One execution of a program.
+
+    Attributes:
+      base_dir: the run's folder; None in a dry run.
+      seed: everything random follows from it.
+      dry_run: check everything, write nothing, take no step.
+      tfds_data_dir: where TFDS data sets lie, or None for TFDS' default.
+      flags: absl's flag values, for those that a program adds.
+      started: time.monotonic() at the start.
+    """
+
+    base_dir: str | None
+    seed: int
+    dry_run: bool
+    tfds_data_dir: str | None
+    flags: flags.FlagValues
+    started: float
+
+    def ready(self):
+        """Everything is built and the first step comes next: nothing configured may be without effect.
+
+        Writes config.gin and operative_config.gin; returns False in a dry run, which ends here.
+        """
+        gin_config.check_used()
+        if self.dry_run:
+            print("dry run: the configuration is complete; nothing was written")
+            return False
+        base_dirs.check_same_config(self.base_dir, f"# seed = {self.seed}\n" + gin_config.config_str())
+        base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
+        return True
+
+    def seconds(self):
+        """Wall-clock seconds since the start."""
+        return time.monotonic() - self.started
+
+
+def define_flags():
+    """The flags of every program; called once, by `run`."""
+    flags.DEFINE_string("base_dir", None, "The run's folder; the same command on the same folder resumes.")
+    flags.DEFINE_multi_string("gin_file", [], "A gin file: a path, or the name of a shipped one. Repeatable.")
+    flags.DEFINE_multi_string("gin_bindings", [], "A gin binding such as 'OUTER_STEPS = 100'. Repeatable.")
+    flags.DEFINE_integer("seed", 0, "Everything random follows from it.", lower_bound=0)
+    flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
+    flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
+
+
+def run(main, add_flags=None, needs_gin=True):
+    """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code."""
+    started = time.monotonic()
+    define_flags()
+    if add_flags is not None:
+        add_flags()
+
+    def body(_):
+        with _mistakes_in_one_line():
+            values = flags.FLAGS
+            if not values.base_dir and not values.dry_run:
+                raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
+            if needs_gin and not values.gin_file:
+                raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
+            gin_config.parse(values.gin_file, values.gin_bindings)
+            if quiet.chosen():
+                logging.set_verbosity(logging.WARNING)
+                tf.get_logger().setLevel("WARNING")
+            keras.utils.set_random_seed(values.seed)
+            tf.config.experimental.enable_op_determinism()
+            folder = contextlib.nullcontext() if values.dry_run else base_dirs.open_base_dir(values.base_dir)
+            with folder:
+                main(Run(None if values.dry_run else values.base_dir, values.seed, values.dry_run, values.tfds_data_dir, values,
+                         started))
+
+    absl_app.run(body, flags_parser=_parse_flags)
+
+
+def required(values, name):
+    """The value of a flag that a program can't do without."""
+    if not getattr(values, name):
+        raise errors.UserError(f"--{name} is needed: {values[name].help}")
+    return getattr(values, name)
+
+
+def _parse_flags(argv):
+    with _mistakes_in_one_line():
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            raise errors.UserError(" ".join(str(error).split())) from None
+
+
+@contextlib.contextmanager
+def _mistakes_in_one_line():
+    try:
+        yield
+    except errors.UserError as error:
+        print(f"{os.path.basename(sys.argv[0])}: {(str(error).splitlines() or ['?'])[0]}", file=sys.stderr)
+        sys.exit(2)
+    except loop.Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.signal)

@@ -1,0 +1,236 @@
+"""Figures of a run, drawn from arrays.
+
+    <base_dir>/figures/<name>.png   its caption is inside, as the PNG's Description (`drawing.caption`)
+
+A treatment has the same colour, line and marker in every figure. Equal arrays give equal bytes.
+"""
+
+import numpy as np
+import scipy.stats
+
+from tf_gtn.run import drawing
+
+
+def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
+    """Mean test accuracy after each inner step, and its bootstrapped 95% interval (seed 001, figure 2b).
+
+    Args:
+      path: of the PNG.
+      curves: `{treatment: [learners, T + 1]}`, accuracies from before the first step on.
+      batch_size: examples in an inner step, for the axis label.
+      caption: text instead of the default.
+
+    Returns:
+      `path`; so do all functions here.
+    """
+    caption = caption or ("Test accuracy of fresh learners after each inner step: mean and bootstrapped 95% interval"
+                          f"{_learners(curves.values())}.")
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        for name, curve in curves.items():
+            curve = np.asarray(curve, np.float64)
+            drawing.line(axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), bootstrap(curve))
+        axes.set_xlabel("inner SGD step" + (f" (batches of {batch_size})" if batch_size else ""))
+        axes.set_ylabel("test accuracy")
+        drawing.finish(figure, axes)
+    return path
+
+
+def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=None):
+    """Few-step accuracy as the outer loop goes on (seed 001, figures 1c and 2a).
+
+    Args:
+      path: of the PNG.
+      curves: `{treatment: (steps [k], accuracies)}` with accuracies [k, learners] or their means [k]; or
+        `{treatment: (steps, means, (low [k], high [k]))}`.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+    """
+    caption = caption or (f"The {ylabel} of learners after the whole inner loop, by outer step: mean and bootstrapped 95% "
+                          "interval.")
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        for name, (steps, values, *interval) in curves.items():
+            values = np.asarray(values, np.float64)
+            if values.ndim == 2:
+                interval, values = [bootstrap(values.T)], values.mean(1)
+            drawing.line(axes, name, curves, np.asarray(steps), values, interval[0] if interval else None)
+        axes.set_xlabel("outer step")
+        axes.set_ylabel(ylabel)
+        drawing.finish(figure, axes)
+    return path
+
+
+def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
+    """Losses by outer step: raw values faint, their moving mean strong; logarithmic if they span more than a factor of 100.
+
+    Args:
+      path: of the PNG.
+      curves: `{name: (steps [k], values [k])}`; NaN leaves a gap.
+      smoothing: points in the moving mean; 1 for none, by default a 40th of the points.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+    """
+    widths = {name: smoothing or max(1, len(values) // 40) for name, (_, values) in curves.items()}
+    smooth = any(width > 1 for width in widths.values())
+    caption = caption or f"The {ylabel} by outer step{'; faint: single values, strong: their moving mean' if smooth else ''}."
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        drawn = []
+        for name, (steps, values) in curves.items():
+            steps, values = np.asarray(steps), np.asarray(values, np.float64)
+            color, dashes, marker = drawing.style(name, curves)
+            if widths[name] > 1:
+                axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+            axes.plot(steps, _moving_mean(values, widths[name]), dashes, color=color, label=drawing.label(name),
+                      marker=marker if len(values) == 1 else None)
+            drawn.append(values[np.isfinite(values)])
+        drawn = np.concatenate(drawn) if drawn else np.zeros(0)
+        if drawn.size and drawn.min() > 0 and drawn.max() > 100 * drawn.min():
+            axes.set_yscale("log")
+        axes.set_xlabel("outer step")
+        axes.set_ylabel(ylabel)
+        drawing.finish(figure, axes)
+    return path
+
+
+def schedule(path, learning_rate, momentum=None, caption=None):
+    """Learned learning rate and momentum of each inner step, a panel each.
+
+    Args:
+      path: of the PNG.
+      learning_rate: [T]; or `{treatment: (learning_rate [T], momentum [T])}` and no further argument.
+      momentum: [T].
+      caption: text instead of the default.
+    """
+    curves = learning_rate if isinstance(learning_rate, dict) else {"gtn": (learning_rate, momentum)}
+    with drawing.to_png(path, caption or "Learned learning rate and momentum of each inner step.", (9, 3.8)) as figure:
+        panels = figure.subplots(1, 2)
+        for part, (axes, title) in enumerate(zip(panels, ("learning rate", "momentum"))):
+            for name, both in curves.items():
+                values = np.asarray(both[part], np.float64)
+                drawing.line(axes, name, curves, np.arange(1, len(values) + 1), values)
+            axes.set_xlabel("inner SGD step")
+            axes.set_ylabel(title)
+            axes.set_ylim(bottom=0)
+        drawing.finish(figure, *panels)
+    return path
+
+
+def bars(path, groups, ylabel="test accuracy", caption=None):
+    """Bars with 95% intervals, such as GTN against real data on architectures that the GTN never saw.
+
+    Args:
+      path: of the PNG.
+      groups: `{group: {series: (mean, (low, high))}}`, or with single values [n] instead, whose mean and bootstrapped interval
+        are drawn.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+    """
+    series = dict.fromkeys(name for group in groups.values() for name in group)
+    width = 0.8 / max(len(series), 1)
+    caption = caption or f"{ylabel.capitalize()}: mean and 95% interval."
+    with drawing.to_png(path, caption, (max(7, 1.3 * len(groups)), 4.2)) as figure:
+        axes = figure.subplots()
+        for i, name in enumerate(series):
+            there = [(x, *_mean_and_interval(group[name])) for x, group in enumerate(groups.values()) if name in group]
+            x, mean, low, high = (np.array(column, np.float64) for column in zip(*there))
+            x = x + (i - (len(series) - 1) / 2) * width
+            axes.bar(x, mean, 0.92 * width, color=drawing.style(name, series)[0], label=drawing.label(name), edgecolor="white",
+                     hatch=("", "//", "..", "xx")[i % 4])
+            axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), fmt="none", ecolor="#222222", elinewidth=1.2,
+                          capsize=4)
+            for at, value, top in zip(x, mean, np.fmax(mean, high)):
+                axes.annotate(f"{value:.3g}", (at, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+        slant = {"rotation": 30, "ha": "right"} if len(groups) > 6 else {}
+        axes.set_xticks(range(len(groups)), [drawing.label(group) for group in groups], **slant)
+        axes.grid(False, axis="x")
+        axes.set_ylabel(ylabel)
+        drawing.finish(figure, axes, integer=False)
+    return path
+
+
+def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=16, caption=None):
+    """Images of a curriculum: a column a class, a row an inner step, early ones on top (seed 001, figure 2c).
+
+    Args:
+      path: of the PNG.
+      images: [T, classes, H, W, C] with C of 1 or 3; NaN where there is none.
+      class_names: [classes].
+      steps: [T], the number of each inner step; by default from 1.
+      low: the value shown as black.
+      high: the value shown as white, or a colour at its full.
+      rows: at most so many of the T steps are shown, evenly spaced.
+      caption: text instead of the default.
+
+    Raises:
+      ValueError: the images aren't [T, classes, H, W, 1 or 3].
+    """
+    images = np.asarray(images, np.float64)
+    if images.ndim != 5 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(f"images must be [steps, classes, H, W, 1 or 3]; got {list(images.shape)}")
+    steps = np.arange(1, len(images) + 1) if steps is None else np.asarray(steps)
+    chosen = np.unique(np.linspace(0, len(images) - 1, min(rows, len(images))).round().astype(int))
+    count, classes, height, width, _ = images[chosen].shape
+    shown = np.nan_to_num(np.clip((images[chosen] - low) / (high - low), 0, 1), nan=0.94)
+    gap = max(1, round(0.06 * min(height, width)))
+    tiles = np.pad(shown, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
+    mosaic = tiles.transpose(0, 2, 1, 3, 4).reshape(count * (height + gap), classes * (width + gap), -1)[:-gap, :-gap]
+    caption = caption or "Generated images: a column a class, a row an inner step, the first one on top."
+    cell = min(0.5, 12 / classes)
+    with drawing.to_png(path, caption, (max(3, 1.1 + cell * classes), max(2, 1.1 + cell * count * height / width))) as figure:
+        axes = figure.subplots()
+        axes.imshow(np.repeat(mosaic, 3, -1) if mosaic.shape[-1] == 1 else mosaic, interpolation="nearest")
+        every = max(1, classes // 40)
+        names = [str(name) for name in class_names][::every]
+        slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 2 else {}
+        axes.set_xticks(np.arange(0, classes, every) * (width + gap) + (width - 1) / 2, names, **slant)
+        axes.set_yticks(np.arange(count) * (height + gap) + (height - 1) / 2, [str(step) for step in steps[chosen]])
+        axes.tick_params(length=0)
+        axes.set_xlabel("class")
+        axes.set_ylabel("inner SGD step")
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+    return path
+
+
+def bootstrap(values):
+    """Bootstrapped 95% percentile interval of the mean over the first axis, from 1,000 resamples (seed 001, section 3).
+
+    Args:
+      values: [n] or [n, k].
+
+    Returns:
+      `(low, high)`, each [] or [k]; both are the mean where n is 1 or all values are the same.
+    """
+    values = np.asarray(values, np.float64)
+    mean = values.mean(0)
+    if len(values) < 2:
+        return mean, mean
+    interval = scipy.stats.bootstrap((values,), np.mean, axis=0, n_resamples=1000, method="percentile",
+                                     rng=np.random.default_rng(3)).confidence_interval
+    same = np.ptp(values, 0) == 0
+    return np.where(same, mean, interval.low), np.where(same, mean, interval.high)
+
+
+def _learners(curves):
+    """` of 20 learners`, if it is the same number in all curves."""
+    counts = {len(curve) for curve in curves}
+    return f" over {counts.pop()} learners" if len(counts) == 1 else ""
+
+
+def _mean_and_interval(value):
+    if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
+        return value[0], *(value[1] or (None, None))
+    return np.mean(value), *bootstrap(value)
+
+
+def _moving_mean(values, width):
+    """Centred mean over `width` points, fewer at the ends; NaN where there is a NaN, which no other point counts."""
+    if not values.size:
+        return values
+    there = np.isfinite(values)
+    window = np.ones(min(width, len(values)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.convolve(np.where(there, values, 0), window, "same") / np.convolve(there, window, "same")
+    return np.where(there, mean, np.nan)

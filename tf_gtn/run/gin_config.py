@@ -1,0 +1,245 @@
+"""gin at the rim: gin files found by name, and no configuration that does nothing.
+
+Statements are read with gin's parser and bound with `gin.bind_parameter`, but in a loop of our own: gin's lets misspelt
+macros and scopes pass, and does not know where it bound what. A mistake is a `UserError` of one line,
+`gin/teaching/digits.gin:3: unknown macro 'OUTER_STEP'; did you mean 'OUTER_STEPS'?`.
+
+The config stays unlocked: a locked one (`gin.finalize`) forbids to register, and so to import, further configurables.
+"""
+
+import contextlib
+import importlib
+import pathlib
+import re
+import tokenize
+
+import gin
+import tensorflow as tf
+from gin import config, config_parser
+
+from tf_gtn import errors
+from tf_gtn.run import gin_table, signatures
+from tf_gtn.run.gin_table import MACRO
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
+
+# Of the last `parse`, by the keys of `gin_table`.
+_places = {}  # where each was bound last: "file:line", or the binding itself
+_command_line = set()  # those bound last on the command line
+
+
+def parse(files=(), bindings=(), known_scopes=()):
+    """Sets gin's config to the gin files, in order, then the bindings.
+
+    Args:
+      files: paths, or names of shipped files (`gin/teaching/digits.gin` or `teaching/digits.gin`), which are found from
+        any directory. `include` finds its file in the same way.
+      bindings: texts such as `OUTER_STEPS = 10`.
+      known_scopes: scopes that the program enters with `gin.config_scope`, beyond those of references `@scope/name`.
+
+    Raises:
+      UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro; bad
+        syntax; a value contradicts its parameter's annotation or, lacking one, the type of its default.
+    """
+    gin.clear_config()
+    _places.clear()
+    _command_line.clear()
+    for name in files:
+        _parse_file(name)
+    for text in bindings:
+        _parse_text(text)
+    table = gin_table.bindings()
+    _check_macros(table)
+    _check_scopes(table, known_scopes)
+    _check_values(table)
+
+
+def check_used():
+    """Refuses a command line that does nothing; bindings in files are exempt, since runs share files.
+
+    For the moment when everything is built, so that every configurable was called, before the first step.
+
+    Raises:
+      UserError: no call took a parameter from the config in that scope, or only such parameters refer to a macro.
+    """
+    table = gin_table.bindings()
+    used = gin_table.used(table)
+    for key, value in table.items():
+        if key in _command_line and key not in used:
+            name = gin_table.short_name(key)
+            raise errors.UserError(f'the binding "{gin_table.statement(key, value)}" does nothing here: nothing uses {name}')
+
+
+def shipped():
+    """Names of the gin files that come with the package, such as `gin/teaching/digits.gin`."""
+    return sorted(f"gin/{path.relative_to(GIN_DIR).as_posix()}" for path in GIN_DIR.rglob("*.gin"))
+
+
+def config_str():
+    """The whole config in full names, a binding a line: imports, macros, parameters. `parse` of it gives the same config."""
+    lines = sorted((key[1] != MACRO, gin_table.statement(key, value)) for key, value in gin_table.bindings().items())
+    return "".join(f"{line}\n" for line in [*gin_table.import_statements(), *(line for _, line in lines)])
+
+
+def operative_config_str():
+    """What was in use so far: all parameters of the configurables that were called, with defaults."""
+    return gin.operative_config_str()
+
+
+def _parse_file(name, place=None, including=()):
+    """Reads a gin file; `place` is that of the include statement, `including` the files around it."""
+    with _at(place):
+        try:
+            path = name if "://" in name or _is_file(name) else str(GIN_DIR / name.removeprefix("gin/"))
+            if not _is_file(path):
+                raise _unknown("gin file", name, shipped())
+            if path in including:
+                raise errors.UserError(f"the gin file {name} includes itself")
+            with tf.io.gfile.GFile(path) as file:
+                text = file.read()
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            raise errors.UserError(f"cannot read the gin file {name}: {_first_line(error)}") from None
+    _parse_text(text, name, (*including, path))
+
+
+def _is_file(path):
+    return tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path)
+
+
+def _parse_text(text, file=None, including=()):
+    """Binds the statements of a text: of `file`, or of the command line."""
+    for statement in _statements(text, file):
+        place = _place(file, statement.location.line_num, statement.location.line_content)
+        if isinstance(statement, config_parser.IncludeStatement):
+            _parse_file(statement.filename, place, including)
+        elif isinstance(statement, config_parser.ImportStatement):
+            with _at(place):
+                _import(statement)
+        elif isinstance(statement, config_parser.BindingStatement):
+            with _at(place):
+                key = _bind(statement)
+            _places[key] = place
+            (_command_line.add if file is None else _command_line.discard)(key)
+
+
+def _statements(text, file):
+    """Yields gin's statements; unknown references pass, for `_bind` to name."""
+    try:
+        parser = config_parser.ConfigParser(text, config.ParserDelegate(skip_unknown=True))
+        while (statement := parser.parse_statement()) is not None:
+            yield statement
+    except Exception as error:  # gin's parser, the tokenizer and `literal_eval` raise nearly anything
+        lines = text.splitlines() or [""]
+        number = min(getattr(error, "lineno", None) or len(lines), len(lines))
+        raise errors.UserError(f"{_place(file, number, lines[number - 1])}: {_syntax(error)}") from None
+
+
+def _syntax(error):
+    """What the parser did not like, with a thought for forgotten quotes and percent signs."""
+    token = re.search(r"Failed to parse token '(\w+)'", str(error))
+    if token is None:
+        kind = "bad syntax: " if isinstance(error, SyntaxError | tokenize.TokenError) else ""
+        hint = "; a string needs quotes" if re.search("Unable to parse value|Expected newline", str(error)) else ""
+        return kind + _first_line(error) + hint
+    token = token[1]
+    if token.capitalize() in ("True", "False", "None"):
+        return f"{token} is not a value; did you mean {token.capitalize()}?"
+    if (token, MACRO, "value") in _places:
+        return f"{token} is not a value; did you mean %{token}?"
+    return f"{token} is not a value; a string needs quotes: {token!r}"
+
+
+def _import(statement):
+    """Imports a module, which may register configurables of its own."""
+    if statement.module.startswith("__gin__"):
+        raise errors.UserError(f"{statement.format()!r} is not supported here")
+    try:
+        importlib.import_module(statement.module)
+    except ImportError as error:
+        raise errors.UserError(f"cannot {statement.format()}: {_first_line(error)}") from None
+    gin_table.add_import(statement)
+
+
+def _bind(statement):
+    """Binds a parameter or macro; returns its key."""
+    scope, selector, parameter, value, _ = statement
+    if not parameter:
+        scope, selector, parameter = f"{scope}/{selector}".removeprefix("/"), MACRO, "value"
+    matches = gin_table.matches(selector)
+    for name in [*gin_table.unknown_references(value), *([] if matches else [selector])]:
+        parts = name.count(".") + 1  # compare with as many parts of the right names
+        raise _unknown("configurable", name, {".".join(right.split(".")[-parts:]) for right in gin_table.registered()})
+    if len(matches) > 1:
+        raise errors.UserError(f"{selector} is ambiguous: {' or '.join(matches)}")
+    known, takes_any = gin_table.parameters(matches[0])
+    if parameter not in known and not takes_any:
+        raise _unknown(f"{selector} parameter", parameter, known)
+    try:
+        gin.bind_parameter((scope, matches[0], parameter), value)
+    except ValueError as error:  # in its denylist, or not in its allowlist
+        raise errors.UserError(_first_line(error)) from None
+    return scope, matches[0], parameter
+
+
+def _check_macros(table):
+    """A macro referred to is defined, not in terms of itself; a macro defined is, in the end, referred to by a parameter."""
+    defined = {scope for scope, selector, _ in table if selector == MACRO}
+    for key, value in table.items():
+        reached = gin_table.reachable_macros(table, [value])
+        with _at(_places[key]):
+            for name in sorted(reached - defined):
+                raise _unknown("macro", name, defined)
+            if key[1] == MACRO and key[0] in reached:
+                raise errors.UserError(f"the macro {key[0]} refers to itself")
+    referred = gin_table.reachable_macros(table, [value for key, value in table.items() if key[1] != MACRO])
+    for name in sorted(defined - referred):
+        with _at(_places[name, MACRO, "value"]):
+            raise _unknown("macro", name, referred)
+
+
+def _check_scopes(table, known_scopes):
+    """The scope of a parameter is entered by some reference, or by the program."""
+    entered = gin_table.entered_scopes(table.values()).union(known_scopes)
+    entered = {outer for scope in entered for outer in gin_table.outer_scopes(scope)}
+    for key in table:
+        if key[1] != MACRO and key[0] not in entered | {""}:
+            with _at(_places[key]):
+                raise _unknown("scope", key[0], entered - {""})
+
+
+def _check_values(table):
+    """Every literal fits its parameter, also by way of macros."""
+    for key in table:
+        parameter = gin_table.parameters(key[1])[0].get(key[2])
+        source = key
+        while (name := gin_table.macro_name(table[source])) is not None:
+            source = (name, MACRO, "value")
+        with _at(_places[source]):
+            value = gin_table.resolve(table, table[source])
+            if value is gin.REQUIRED:
+                raise errors.UserError(f"{gin_table.short_name(source)} must be given a value")
+            if parameter and not signatures.fits(value, parameter):
+                got = f"got {value!r} ({type(value).__name__})" + (f" from the macro {source[0]}" if source != key else "")
+                raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(parameter)}; {got}")
+
+
+@contextlib.contextmanager
+def _at(place):
+    """Puts a place in front of errors."""
+    try:
+        yield
+    except errors.UserError as error:
+        raise errors.UserError(f"{place}: {error}" if place else str(error)) from None
+
+
+def _place(file, line, content):
+    return f"{file}:{line}" if file else f'the binding "{content.strip()}"'
+
+
+def _unknown(kind, name, known):
+    return errors.unknown(kind, name, known) if known else errors.UserError(f"unknown {kind} {name!r}; there is none here")
+
+
+def _first_line(error):
+    return (str(error.args[0] if error.args else error).strip().splitlines() or [type(error).__name__])[0].strip('". ')

@@ -1,0 +1,91 @@
+"""The outer loop as a run: steps, progress, metrics, validation, checkpoints, signals, resume."""
+
+import contextlib
+import signal
+
+from tf_gtn import errors
+from tf_gtn.run import checkpoints as ckpt
+from tf_gtn.run import metrics as metrics_lib
+from tf_gtn.run import progress as progress_lib
+
+MAX_SKIPPED = 20  # non-finite outer steps in a row before a run gives up
+
+
+class Stopped(Exception):
+    """A signal stopped the run, after it was saved."""
+
+    def __init__(self, number, step):
+        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}, which is saved: the same command goes on from there")
+        self.signal = number
+
+
+def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpoint_every=100, validate_every=100):
+    """Trains until `outer_steps`, from wherever an earlier run in `base_dir` got to.
+
+    Several trainings run in lockstep: at every outer step each takes one, so that one checkpoint and one line of metrics hold
+    them all. A killed and resumed run gives the same numbers as an uninterrupted one.
+
+    Args:
+      trainings: `{name: training}`; a training has `variables`, `step(index) -> {name: scalar}`, `skipped` and
+        `consecutively_skipped`.
+      base_dir: the run's folder.
+      outer_steps: how many.
+      validate: optional `(name, training) -> {name: number}`, called every `validate_every` steps and at the end.
+      log_every: outer steps between lines of metrics.jsonl; a line has `<training>/<quantity>` of that very step.
+      checkpoint_every: outer steps between checkpoints; there is one at the end and at a signal, too.
+      validate_every: outer steps between validations.
+
+    Raises:
+      UserError: the loss or its gradient was not finite for 20 steps in a row.
+      Stopped: SIGINT or SIGTERM came; the run is saved.
+    """
+    for name, value in (("log_every", log_every), ("checkpoint_every", checkpoint_every), ("validate_every", validate_every)):
+        if value < 1:
+            raise errors.UserError(f"{name} must be at least 1; got {value}")
+    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()})
+    start = saver.restore()
+    if start:
+        print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
+    writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
+    with contextlib.closing(writer), _signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
+        for index in range(start, outer_steps):
+            results = {f"{name}/{k}": v for name, t in trainings.items() for k, v in t.step(index).items()}
+            step = index + 1
+            last = step == outer_steps
+            validates = validate is not None and (step % validate_every == 0 or last)
+            if step % log_every == 0 or validates or last:
+                results = {k: float(v) for k, v in results.items()}
+                results |= {f"{name}/skipped": int(t.skipped.numpy()) for name, t in trainings.items()}
+                if validates:
+                    for name, t in trainings.items():
+                        results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
+                writer.write(step, **results)
+                bar.update(step, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
+                _give_up_if_stuck(trainings, step, saver)
+            else:
+                bar.update(step)
+            if step % checkpoint_every == 0 or last or received:
+                saver.save(step)
+            if received:
+                raise Stopped(received[0], step)
+
+
+def _give_up_if_stuck(trainings, step, saver):
+    for name, t in trainings.items():
+        if int(t.consecutively_skipped.numpy()) >= MAX_SKIPPED:
+            saver.save(step)
+            raise errors.UserError(f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step "
+                                   f"{step}; its parameters are those before them. A lower Training.learning_rate, or weight "
+                                   "normalisation, may help")
+
+
+@contextlib.contextmanager
+def _signals():
+    """Collects SIGINT and SIGTERM instead of dying of them."""
+    received = []
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

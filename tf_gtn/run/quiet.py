@@ -1,0 +1,39 @@
+"""TensorFlow without its start-up noise."""
+
+import os
+import sys
+import tempfile
+
+
+_USERS_LEVEL = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+
+
+def chosen():
+    """Whether to be quiet: yes, unless the user has set TF_CPP_MIN_LOG_LEVEL."""
+    return _USERS_LEVEL is None
+
+
+def import_tensorflow():
+    """Imports TensorFlow and looks for devices, with what they print while doing so held back.
+
+    The libraries write to file descriptor 2 before any of their log levels apply. Nothing is held back where the user
+    has set TF_CPP_MIN_LOG_LEVEL, and all of it is shown if the import fails.
+    """
+    if "tensorflow" in sys.modules or not chosen():
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what is worth knowing also comes as an exception
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,1 @@
+"""Generative Teaching Networks: treatments, training, evaluation, export and load."""

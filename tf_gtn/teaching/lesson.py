@@ -1,0 +1,96 @@
+"""A lesson for any Keras model: SGD with momentum on given batches, by a given schedule, compiled once a model."""
+
+import keras
+import tensorflow as tf
+
+from tf_gtn.core import functional, optimizers, unrolling
+from tf_gtn.teaching import inner_loop
+
+SCALES = (1.0, 0.3, 0.1, 0.03)
+
+
+class Lesson:
+    """Teaches networks of one architecture from explicit weights; the Keras model's own variables stay as they are.
+
+    BatchNorm layers work with momentum 0, so that they end with the statistics of the last batch: a few steps don't move a slow
+    average off its start.
+
+    Attributes:
+      learner: the model as a `core.Functional`.
+    """
+
+    def __init__(self, model, weight_norm=False):
+        """`model`: images -> logits, or probabilities if its last activation is a softmax."""
+        self.learner = functional.Functional(model, weight_norm)
+        self._from_logits = not _ends_in_softmax(model)
+        self._optimizer = optimizers.SGD()
+        self._teach = tf.function(self._run, autograph=False)
+        self._accuracy = tf.function(self._hits, autograph=False)
+
+    def teach(self, start, xs, scale=1.0):
+        """Takes the T steps of `xs`.
+
+        Args:
+          start: `(params, state)` of `learner`.
+          xs: `{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`.
+          scale: factor on the learning rates.
+
+        Returns:
+          `((params, state), losses [T], loss after the last step on all batches of xs)`.
+        """
+        with _last_batch_statistics(self.learner.model):
+            return self._teach(start, xs, tf.constant(scale, tf.float32))
+
+    def best(self, start, xs, scales=SCALES):
+        """The lesson at several scales from the same start; the one with the lowest loss on its batches.
+
+        Returns:
+          `((params, state), losses [T], scale, {scale: loss after the last step})`, a loss that is not finite as infinity.
+        """
+        trials = {scale: self.teach(start, xs, scale) for scale in scales}
+        after = {s: float(t[2]) if tf.math.is_finite(t[2]) else float("inf") for s, t in trials.items()}
+        scale = min(scales, key=after.get)
+        return trials[scale][0], trials[scale][1], scale, after
+
+    def accuracy(self, trained, images, labels):
+        """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""
+        return float(self._accuracy(trained, images, tf.cast(labels, tf.int32))) / len(labels)
+
+    def _run(self, start, xs, scale):
+        state = inner_loop.initial_state(self._optimizer, *start)
+        state, losses = unrolling.unroll(self._step, {"scale": scale}, state, xs, checkpoint_every=0)
+        after = tf.map_fn(lambda x: self._loss(x[1], self.learner(state["params"], state["model"], x[0], training=False)[0]),
+                          (xs["image"], xs["label"]), fn_output_signature=tf.float32)
+        return (state["params"], state["model"]), losses, tf.reduce_mean(after)
+
+    def _step(self, params, state, x):
+        hyper = {"learning_rate": x["learning_rate"] * params["scale"], "momentum": x["momentum"]}
+        return inner_loop.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
+
+    def _loss(self, labels, outputs):
+        return tf.reduce_mean(keras.losses.categorical_crossentropy(labels, outputs, from_logits=self._from_logits))
+
+    def _hits(self, trained, images, labels):
+        outputs, _ = self.learner(*trained, images, training=False)
+        return tf.math.count_nonzero(tf.argmax(outputs, -1, tf.int32) == labels)
+
+
+class _last_batch_statistics:  # noqa: N801 - used as a context
+    """BatchNorm with momentum 0 while a lesson is traced."""
+
+    def __init__(self, model):
+        self._layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+    def __enter__(self):
+        self._momenta = [layer.momentum for layer in self._layers]
+        for layer in self._layers:
+            layer.momentum = 0.0
+
+    def __exit__(self, *_):
+        for layer, momentum in zip(self._layers, self._momenta):
+            layer.momentum = momentum
+
+
+def _ends_in_softmax(model):
+    last = list(model._flatten_layers(include_self=False))[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
