@@ -1,10 +1,10 @@
-"""Shared by all tests: quiet TensorFlow, tiny problems, traces that are made once."""
+"""Shared by all tests: quiet TensorFlow, tiny problems."""
 
-import os
+from tf_gtn.run import quiet
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+quiet.import_tensorflow()
 
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 - after the quiet import
 import pytest  # noqa: E402
 
 from tf_gtn import data  # noqa: E402

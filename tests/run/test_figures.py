@@ -25,7 +25,7 @@ DRAWN = {
     "loss_curve": lambda path: figures.loss_curve(path, {"gtn": (STEPS, np.exp(RNG.normal(0, 0.1, 100)))}),
     "schedule": lambda path: figures.schedule(path, CURVES["gtn"][0], CURVES["gtn"][1]),
     "schedules": lambda path: figures.schedule(path, {name: (c[0], c[1]) for name, c in CURVES.items()}),
-    "bars": lambda path: figures.bars(path, {"mlp": {"gtn": CURVES["gtn"][:, 0], "real": (0.8, (0.7, 0.9))}}, "test accuracy"),
+    "bars": lambda path: figures.bars(path, {"mlp": {"gtn": CURVES["gtn"][:, 0], "real": (0.8, np.array([0.7, 0.9]))}}),
     "sample_grid": lambda path: figures.sample_grid(path, IMAGES, ["a", "b", "c"]),
 }
 

@@ -11,6 +11,7 @@ from tf_gtn.core import optimizers
 from tf_gtn.models import layers, learners, population
 from tf_gtn.teaching import curricula, training, treatments
 
+
 @pytest.fixture
 def smooth_learner():
     """A learner with a derivative everywhere: tanh, average pooling."""

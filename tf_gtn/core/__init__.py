@@ -6,7 +6,7 @@ if keras.backend.backend() != "tensorflow":
     raise ImportError(f"tf_gtn runs on Keras' TensorFlow backend, here Keras uses {keras.backend.backend()!r}: set "
                       "KERAS_BACKEND=tensorflow")
 
-# ruff: noqa: E402 - after the check of the backend
+
 from tf_gtn.core.functional import Functional
 from tf_gtn.core.hyperparameters import Hyperparameters
 from tf_gtn.core.optimizers import SGD, Adam, RMSProp

@@ -10,18 +10,14 @@ import os
 import sys
 import time
 
-from tf_gtn.run import quiet
+import keras
+import tensorflow as tf
+from absl import app as absl_app
+from absl import flags, logging
 
-quiet.import_tensorflow()
-
-import keras  # noqa: E402 - after the quiet import of TensorFlow
-import tensorflow as tf  # noqa: E402
-from absl import app as absl_app  # noqa: E402
-from absl import flags, logging  # noqa: E402
-
-from tf_gtn import errors  # noqa: E402
-from tf_gtn.run import base_dir as base_dirs  # noqa: E402
-from tf_gtn.run import gin_config, loop  # noqa: E402
+from tf_gtn import errors
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import gin_config, loop, quiet
 
 
 @dataclasses.dataclass

@@ -42,8 +42,8 @@ class Checkpoints:
             try:
                 self._checkpoint.restore(path).assert_consumed()
                 return int(self._step)
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
-                reason = str(error).strip().splitlines()[0][:150]
+            except Exception as error:  # a broken file can raise anything
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
                 print(f"the checkpoint {path} can't be read and is passed over ({reason})", file=sys.stderr)
         if paths:
             raise errors.UserError(f"none of the checkpoints in {os.path.dirname(paths[0])} can be read: remove the folder to start "

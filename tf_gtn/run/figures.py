@@ -221,7 +221,7 @@ def _learners(curves):
 
 def _mean_and_interval(value):
     if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
-        return value[0], *(value[1] or (None, None))
+        return value[0], *((None, None) if value[1] is None else value[1])
     return np.mean(value), *bootstrap(value)
 
 

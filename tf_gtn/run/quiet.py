@@ -4,7 +4,6 @@ import os
 import sys
 import tempfile
 
-
 _USERS_LEVEL = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
 
 

@@ -75,7 +75,7 @@ class Lesson:
         return tf.math.count_nonzero(tf.argmax(outputs, -1, tf.int32) == labels)
 
 
-class _last_batch_statistics:  # noqa: N801 - used as a context
+class _last_batch_statistics:
     """BatchNorm with momentum 0 while a lesson is traced."""
 
     def __init__(self, model):

@@ -1,0 +1,1 @@
+"""Measurements, each a program that prints one line of JSON."""

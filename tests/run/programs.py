@@ -1,0 +1,85 @@
+"""Runs the programs in processes of their own, forked from one that has imported TensorFlow already."""
+
+import importlib
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = ("--gin_file=gin/teaching/digits.gin", "--gin_bindings=models.Population.families = {'mlp': {'units': ((4, 8), (4, 8))}}",
+         "--gin_bindings=INNER_STEPS = 2", "--gin_bindings=INNER_BATCH = 10", "--gin_bindings=OUTER_BATCH = 8",
+         "--gin_bindings=generators.conditional.units = 8", "--gin_bindings=generators.conditional.channels = 4",
+         "--gin_bindings=generators.conditional.filters = 4", "--gin_bindings=teaching.gtn.latent = 4",
+         "--gin_bindings=teaching.Schedule.validation_learners = 2", "--gin_bindings=teaching.Schedule.test_learners = 2")
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["binaries.train_gtn"])
+
+
+class Program:
+    """A program that runs; `done()` waits for it."""
+
+    def __init__(self, name, *arguments):
+        self._folder = tempfile.TemporaryDirectory()
+        self._files = [f"{self._folder.name}/{stream}" for stream in ("stdout", "stderr")]
+        self.process = _context.Process(target=_run, args=(name, [str(a) for a in arguments], self._files))
+        self.process.start()
+
+    def send(self, number):
+        os.kill(self.process.pid, number)
+
+    def done(self, seconds=300):
+        """A `subprocess.CompletedProcess`; its return code is negative if a signal ended the process."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, "the program did not end"
+        stdout, stderr = (pathlib.Path(f).read_text() for f in self._files)
+        return subprocess.CompletedProcess([], self.process.exitcode, stdout, stderr)
+
+
+def run(name, *arguments):
+    return Program(name, *arguments).done()
+
+
+def _run(name, arguments, files):
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+    os.chdir(ROOT)
+    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    sys.argv = [f"{name}.py", *arguments]
+    importlib.import_module(f"binaries.{name}").run()
+
+
+def assert_one_line(done, *words):
+    """It ended with exit code 2 and one line on stderr, with those words in it."""
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def checkpoint(base_dir):
+    """`{name: array}` of the newest checkpoint, without TensorFlow's count of saves."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{base_dir}/checkpoints"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+            if "OBJECT_GRAPH" not in name and "save_counter" not in name}
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def wait_for_metrics(base_dir, lines, seconds=120):
+    until = time.monotonic() + seconds
+    path = pathlib.Path(base_dir) / "metrics.jsonl"
+    while not path.exists() or len(path.read_bytes().splitlines()) < lines:
+        assert time.monotonic() < until, "no metrics appeared"
+        time.sleep(0.02)

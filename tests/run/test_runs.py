@@ -1,0 +1,137 @@
+"""The programs as a user runs them: what they leave, and that being killed changes nothing."""
+
+import glob
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import pytest
+
+from tests.run import programs
+from tests.run.programs import Program, run
+from tf_gtn.run import gin_config, results
+
+LONG = (*programs.SMALL, "--gin_bindings=OUTER_STEPS = 600", "--gin_bindings=CHECKPOINT_EVERY = 70",
+        "--gin_bindings=teaching.Schedule.log_every = 5")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished small run."""
+    base_dir = tmp_path_factory.mktemp("finished")
+    done = run("train_gtn", f"--base_dir={base_dir}", *programs.SMALL, "--gin_bindings=OUTER_STEPS = 4")
+    assert done.returncode == 0, done.stderr
+    return base_dir
+
+
+def test_start_up_is_silent_and_a_dry_run_writes_nothing(tmp_path):
+    """In a process of its own, as a user starts it."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-m", "binaries.train_gtn", f"--base_dir={tmp_path}/run", *programs.SMALL, "--dry_run"],
+                          cwd=programs.ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "nothing was written" in done.stdout
+    assert done.stderr == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_a_finished_run(finished):
+    names = {"config.gin", "operative_config.gin", "checkpoints", "summaries", "metrics.jsonl", "figures", "export", "results.json"}
+    assert names <= set(os.listdir(finished))
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4]
+    results.validate(json.loads((finished / "results.json").read_text()))
+    assert os.listdir(finished / "export") == ["4"]
+
+
+def test_the_same_command_again_has_nothing_left_to_do(finished, tmp_path):
+    base_dir = tmp_path / "copy"
+    shutil.copytree(finished, base_dir)
+    before = (base_dir / "metrics.jsonl").read_bytes()
+    done = run("train_gtn", f"--base_dir={base_dir}", *programs.SMALL, "--gin_bindings=OUTER_STEPS = 4")
+    assert done.returncode == 0, done.stderr
+    assert "all 4 outer steps were taken already" in done.stdout
+    assert (base_dir / "metrics.jsonl").read_bytes() == before
+
+
+def test_train_learner_and_evaluate_and_report(finished, tmp_path):
+    model = tmp_path / "mine.keras"
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]).save(model)
+    done = run("train_learner", f"--base_dir={tmp_path}/learner", f"--export_dir={finished}/export", f"--model={model}")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"in 2 steps, test accuracy 0\.\d+", done.stdout)
+    assert keras.saving.load_model(tmp_path / "learner" / "learner.keras").input_shape == (None, 8, 8, 1)
+    small = [f for f in programs.SMALL if re.search("digits.gin|Population|test_learners", f)]
+    done = run("evaluate_gtn", f"--base_dir={tmp_path}/evaluation", f"--export_dir={finished}/export", *small,
+               "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']")
+    assert done.returncode == 0, done.stderr
+    assert "held_out_mlp_plain" in done.stdout
+    done = run("make_report", f"--base_dir={tmp_path}", f"--run={tmp_path}/evaluation", f"--run={finished}")
+    assert done.returncode == 0, done.stderr
+    assert "held_out_mlp_plain" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("gin_file", [f for f in gin_config.shipped() if "/parts/" not in f])
+def test_every_shipped_run_file_takes_two_steps(gin_file, tmp_path):
+    """A run file is complete; the macros that it honours make it short."""
+    done = run("train_gtn", f"--base_dir={tmp_path}", f"--gin_file={gin_file}", "--gin_bindings=OUTER_STEPS = 2",
+               "--gin_bindings=INNER_STEPS = 2", "--gin_bindings=INNER_BATCH = 4", "--gin_bindings=OUTER_BATCH = 4",
+               "--gin_bindings=CHECKPOINT_EVERY = 1", "--gin_bindings=teaching.Schedule.validation_learners = 1",
+               "--gin_bindings=teaching.Schedule.test_learners = 1")
+    assert done.returncode == 0, done.stderr
+    assert glob.glob(f"{tmp_path}/checkpoints/ckpt-2.index") and glob.glob(f"{tmp_path}/export/2/saved_model.pb")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run of 600 steps, and how long it took to its first line of metrics and to its end."""
+    base_dir = tmp_path_factory.mktemp("uninterrupted")
+    start = time.monotonic()
+    program = Program("train_gtn", f"--base_dir={base_dir}", *LONG)
+    programs.wait_for_metrics(base_dir, 1)
+    first = time.monotonic() - start
+    while not (base_dir / "checkpoints" / "ckpt-600.index").exists():
+        time.sleep(0.05)
+    last = time.monotonic() - start
+    assert program.done().returncode == 0
+    return base_dir, first, last
+
+
+def test_killed_five_times_it_ends_with_the_same_numbers(uninterrupted, tmp_path):
+    reference, first, last = uninterrupted
+    moments = random.Random(0)
+    for _ in range(5):
+        program = Program("train_gtn", f"--base_dir={tmp_path}", *LONG)
+        time.sleep(moments.uniform(0.9 * first, first + 0.3 * (last - first)))
+        program.send(signal.SIGKILL)
+        assert program.done().returncode == -signal.SIGKILL
+    done = run("train_gtn", f"--base_dir={tmp_path}", *LONG)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (reference / "metrics.jsonl").read_bytes()
+    programs.assert_equal(programs.checkpoint(tmp_path), programs.checkpoint(reference))
+
+
+def test_sigterm_saves_and_a_second_run_is_refused(uninterrupted, tmp_path):
+    program = Program("train_gtn", f"--base_dir={tmp_path}", *LONG)
+    programs.wait_for_metrics(tmp_path, 1)
+    program.send(signal.SIGSTOP)  # alive, and holding the folder, for as long as it takes to try
+    programs.assert_one_line(run("train_gtn", f"--base_dir={tmp_path}", *LONG), "another run", str(tmp_path))
+    program.send(signal.SIGCONT)
+    program.send(signal.SIGTERM)
+    done = program.done()
+    stderr = done.stderr
+    assert done.returncode == 128 + signal.SIGTERM
+    stopped = re.search(r"stopped by SIGTERM after step (\d+), which is saved", stderr)
+    assert stopped and "Traceback" not in stderr
+    assert (tmp_path / "checkpoints" / f"ckpt-{stopped[1]}.index").exists()
+    done = run("train_gtn", f"--base_dir={tmp_path}", *LONG)
+    assert done.returncode == 0 and f"resumed after outer step {stopped[1]}" in done.stdout
+    reference = uninterrupted[0]
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (reference / "metrics.jsonl").read_bytes()
+    programs.assert_equal(programs.checkpoint(tmp_path), programs.checkpoint(reference))
