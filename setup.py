@@ -11,8 +11,11 @@ from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
 BINARIES = sorted(path.stem for path in (ROOT / "binaries").glob("*.py") if path.stem != "__init__")
-DATA = [str(path.relative_to(ROOT / "tf_gtn")) for path in (ROOT / "tf_gtn").rglob("*.*")
-        if path.is_file() and path.suffix not in (".py", ".pyc")]
+DATA = [
+    str(path.relative_to(ROOT / "tf_gtn"))
+    for path in (ROOT / "tf_gtn").rglob("*.*")
+    if path.is_file() and path.suffix not in (".py", ".pyc")
+]
 
 RL = [
     "tf_keras>=2.21,<2.22",

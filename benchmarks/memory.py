@@ -3,7 +3,8 @@
     python -m benchmarks.memory
     python -m benchmarks.memory --size=28
 
-Prints one JSON line: peak resident set size in GB by T for `checkpoint_every` 1 and 0, and the ratio of the largest T to the smallest.
+Prints one JSON line: peak resident set size in GB by T for `checkpoint_every` 1 and 0, and the ratio of the largest T to the
+smallest.
 """
 
 import argparse
@@ -35,13 +36,30 @@ def main():
     peaks = {}
     for recompute_every in (1, 0):
         for steps in options.steps:
-            command = [sys.executable, "-m", "benchmarks.memory", f"--size={options.size}", "--child", str(steps), str(recompute_every)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.memory",
+                f"--size={options.size}",
+                "--child",
+                str(steps),
+                str(recompute_every),
+            ]
             out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
             peaks.setdefault(recompute_every, {})[steps] = round(float(out.split()[-1]), 3)
     first, last = options.steps[0], options.steps[-1]
-    print(json.dumps({"benchmark": "memory", "size": options.size, "peak_gb_recomputed": peaks[1], "peak_gb_stored": peaks[0],
-                      "ratio_recomputed": round(peaks[1][last] / peaks[1][first], 3),
-                      "ratio_stored": round(peaks[0][last] / peaks[0][first], 3)}))
+    print(
+        json.dumps(
+            {
+                "benchmark": "memory",
+                "size": options.size,
+                "peak_gb_recomputed": peaks[1],
+                "peak_gb_stored": peaks[0],
+                "ratio_recomputed": round(peaks[1][last] / peaks[1][first], 3),
+                "ratio_stored": round(peaks[0][last] / peaks[0][first], 3),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def main(run):
     unseen = {name: held_out.compare(gtn, dataset, name, count, run.seed) for name in architectures}
     figures.draw(run.base_dir, trainings, curves, unseen)
     metrics = teaching.metrics(curves, unseen)
-    results.write(run.base_dir, "teaching", "compare_treatments", run.seed, metrics, teaching_claims.compare(metrics), run.seconds())
+    results.write(
+        run.base_dir, "teaching", "compare_treatments", run.seed, metrics, teaching_claims.compare(metrics), run.seconds()
+    )
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
     print(report.summary(results.read(run.base_dir)))
     print(f"report: {run.base_dir}/report.html   export: {path}")

@@ -1,6 +1,6 @@
 """Tests an exported GTN with many fresh learners, of the distribution it was trained for and of architectures it never saw.
 
-    python -m binaries.evaluate_gtn --base_dir=runs/evaluation --export_dir=runs/digits/export --gin_file=gin/teaching/digits.gin
+python -m binaries.evaluate_gtn --base_dir=runs/evaluation --export_dir=runs/digits/export --gin_file=gin/teaching/digits.gin
 """
 
 from absl import flags

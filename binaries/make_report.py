@@ -1,6 +1,6 @@
 """Turns any set of runs into one self-contained report.html.
 
-    python -m binaries.make_report --base_dir=runs --run=runs/digits --run=runs/evaluation
+python -m binaries.make_report --base_dir=runs --run=runs/digits --run=runs/evaluation
 """
 
 from absl import flags

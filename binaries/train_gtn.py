@@ -24,7 +24,9 @@ def main(run):
     figures.draw(run.base_dir, trainings, curves)
     metrics = teaching.metrics(curves)
     results.write(run.base_dir, "teaching", "train_gtn", run.seed, metrics, [], run.seconds())
-    print(f"few-step test accuracy of {len(curves['gtn'])} fresh learners: {metrics['gtn']['test_accuracy']:.4f}, exported to {path}")
+    print(
+        f"few-step test accuracy of {len(curves['gtn'])} fresh learners: {metrics['gtn']['test_accuracy']:.4f}, exported to {path}"
+    )
 
 
 def run():

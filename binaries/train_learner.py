@@ -27,8 +27,11 @@ def main(run):
     if not run.ready():
         return
     history = gtn.train(model, run.flags.steps)
-    metrics = {"synthetic_loss": history["loss"][-1], "learning_rate_scale": history["learning_rate_scale"],
-               "steps": len(history["loss"])}
+    metrics = {
+        "synthetic_loss": history["loss"][-1],
+        "learning_rate_scale": history["learning_rate_scale"],
+        "steps": len(history["loss"]),
+    }
     if dataset is not None:
         metrics["test_accuracy"] = teaching.test_accuracy(model, gtn, dataset.test)
     model.save(f"{run.base_dir}/learner.keras")

@@ -23,9 +23,29 @@ LOCKED = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", LOCK, 
 
 # What Starlark allows in a BUILD file and Python means in the same way.
 STARLARK = (
-    ast.Module, ast.Expr, ast.Assign, ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Call, ast.keyword,
-    ast.ListComp, ast.comprehension, ast.BinOp, ast.Add, ast.Mod, ast.IfExp, ast.Compare, ast.In, ast.NotIn, ast.Eq,
-    ast.Load, ast.Store)
+    ast.Module,
+    ast.Expr,
+    ast.Assign,
+    ast.Name,
+    ast.Constant,
+    ast.List,
+    ast.Tuple,
+    ast.Dict,
+    ast.Call,
+    ast.keyword,
+    ast.ListComp,
+    ast.comprehension,
+    ast.BinOp,
+    ast.Add,
+    ast.Mod,
+    ast.IfExp,
+    ast.Compare,
+    ast.In,
+    ast.NotIn,
+    ast.Eq,
+    ast.Load,
+    ast.Store,
+)
 
 
 @dataclasses.dataclass
@@ -62,10 +82,20 @@ def targets():
         return lambda **attributes: found.append(Target(kind, **attributes))
 
     rules = ("py_library", "py_binary", "py_test")
-    exec(compile(text, "BUILD", "exec"), {
-        "__builtins__": {}, "True": True, "False": False, "load": lambda _, *names: loaded.extend(names),
-        "package": lambda **_: None, "exports_files": lambda _: None, "glob": glob, "filegroup": rule("filegroup"),
-        **{kind: rule(kind) for kind in rules}})
+    exec(
+        compile(text, "BUILD", "exec"),
+        {
+            "__builtins__": {},
+            "True": True,
+            "False": False,
+            "load": lambda _, *names: loaded.extend(names),
+            "package": lambda **_: None,
+            "exports_files": lambda _: None,
+            "glob": glob,
+            "filegroup": rule("filegroup"),
+            **{kind: rule(kind) for kind in rules},
+        },
+    )
     assert set(loaded) == set(rules)
     repeated = [name for name, count in collections.Counter(target.name for target in found).items() if count > 1]
     assert not repeated
@@ -85,14 +115,22 @@ def test_every_source_is_in_one_target(targets):
 
 def test_templates_and_gin_files_are_data_of_a_target(targets):
     held = {path for target in targets.values() for path in target.data + target.srcs}
-    files = {path.relative_to(ROOT).as_posix() for folder in ("tf_gtn", "gin") for path in (ROOT / folder).rglob("*.*")
-             if path.is_file() and path.suffix not in (".py", ".pyc")}
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("tf_gtn", "gin")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
     assert not files - held
 
 
 def test_every_file_that_a_target_names_is_there(targets):
-    gone = [path for target in targets.values() for path in target.srcs + target.data
-            if not path.startswith(":") and not (ROOT / path).is_file()]
+    gone = [
+        path
+        for target in targets.values()
+        for path in target.srcs + target.data
+        if not path.startswith(":") and not (ROOT / path).is_file()
+    ]
     assert not gone, "take out of BUILD: " + ", ".join(gone)
 
 

@@ -97,32 +97,38 @@ def test_the_rules_themselves_have_no_cycle():
     assert not left
 
 
-@pytest.mark.parametrize("source, path, mistake", [
-    ("from tf_gtn import errors, teaching", "tf_gtn/core/a.py", "core may not import teaching"),
-    ("import tf_gtn.run.app", "tf_gtn/teaching/a.py", "teaching may not import run"),
-    ("from tf_gtn.rl import a2c", "tf_gtn/transfer/a.py", "transfer may not import rl"),
-    ("from ..teaching import curricula", "tf_gtn/models/a.py", "models may not import teaching"),
-    ("from .. import run", "tf_gtn/models/a.py", "models may not import run"),
-    ("from tf_gtn import load", "tf_gtn/run/a.py", "run may not import tf_gtn"),
-    ("from binaries import train_gtn", "tf_gtn/run/a.py", "run may not import binaries"),
-    ("def f():\n  import gin", "tf_gtn/models/a.py", "models may not use gin"),
-    ("from absl import flags", "tf_gtn/core/a.py", "core may not use absl"),
-    ("tf.keras.Model", "tf_gtn/core/a.py", "core may not use tensorflow.keras"),
-    ("from tensorflow import keras", "tf_gtn/run/a.py", "run may not use tensorflow.keras"),
-    ("import pickle", "tf_gtn/rl/a.py", "rl may not use pickle"),
-    ("np.load(path, allow_pickle=True)", "tf_gtn/data/a.py", "allow_pickle is on"),
-])
+@pytest.mark.parametrize(
+    "source, path, mistake",
+    [
+        ("from tf_gtn import errors, teaching", "tf_gtn/core/a.py", "core may not import teaching"),
+        ("import tf_gtn.run.app", "tf_gtn/teaching/a.py", "teaching may not import run"),
+        ("from tf_gtn.rl import a2c", "tf_gtn/transfer/a.py", "transfer may not import rl"),
+        ("from ..teaching import curricula", "tf_gtn/models/a.py", "models may not import teaching"),
+        ("from .. import run", "tf_gtn/models/a.py", "models may not import run"),
+        ("from tf_gtn import load", "tf_gtn/run/a.py", "run may not import tf_gtn"),
+        ("from binaries import train_gtn", "tf_gtn/run/a.py", "run may not import binaries"),
+        ("def f():\n  import gin", "tf_gtn/models/a.py", "models may not use gin"),
+        ("from absl import flags", "tf_gtn/core/a.py", "core may not use absl"),
+        ("tf.keras.Model", "tf_gtn/core/a.py", "core may not use tensorflow.keras"),
+        ("from tensorflow import keras", "tf_gtn/run/a.py", "run may not use tensorflow.keras"),
+        ("import pickle", "tf_gtn/rl/a.py", "rl may not use pickle"),
+        ("np.load(path, allow_pickle=True)", "tf_gtn/data/a.py", "allow_pickle is on"),
+    ],
+)
 def test_a_wrong_import_is_found(source, path, mistake):
     assert list(mistakes(source, pathlib.Path(path))) == [mistake]
 
 
-@pytest.mark.parametrize("source, path", [
-    ("import keras\nimport tensorflow as tf\nkeras.Model", "tf_gtn/core/a.py"),
-    ("import ginger", "tf_gtn/core/a.py"),
-    ("tf.keras.Model", "tf_gtn/rl/a.py"),
-    ("import gin\nfrom absl import app\nfrom tf_gtn.nas import ranking", "tf_gtn/run/a.py"),
-    ("from . import unrolling\nfrom tf_gtn import errors", "tf_gtn/core/a.py"),
-    ("np.load(path, allow_pickle=False)", "tf_gtn/data/a.py"),
-])
+@pytest.mark.parametrize(
+    "source, path",
+    [
+        ("import keras\nimport tensorflow as tf\nkeras.Model", "tf_gtn/core/a.py"),
+        ("import ginger", "tf_gtn/core/a.py"),
+        ("tf.keras.Model", "tf_gtn/rl/a.py"),
+        ("import gin\nfrom absl import app\nfrom tf_gtn.nas import ranking", "tf_gtn/run/a.py"),
+        ("from . import unrolling\nfrom tf_gtn import errors", "tf_gtn/core/a.py"),
+        ("np.load(path, allow_pickle=False)", "tf_gtn/data/a.py"),
+    ],
+)
 def test_a_right_import_is_let_through(source, path):
     assert not list(mistakes(source, pathlib.Path(path)))

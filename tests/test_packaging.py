@@ -93,7 +93,8 @@ def test_the_wheel_holds_the_package_the_binaries_and_every_gin_file(wheel):
         scripts.read_string(archive.read(next(n for n in archive.namelist() if n.endswith("entry_points.txt"))).decode())
     assert names == expected
     assert dict(scripts["console_scripts"]) == {
-        f"gtn-{name.replace('_', '-')}": f"tf_gtn.binaries.{name}:run" for name in BINARIES}
+        f"gtn-{name.replace('_', '-')}": f"tf_gtn.binaries.{name}:run" for name in BINARIES
+    }
 
 
 def test_the_metadata_says_what_is_needed(metadata):
@@ -132,15 +133,22 @@ def test_a_binary_has_the_function_that_its_console_script_calls(name):
 def test_the_installed_wheel_shadows_nothing(installed, tmp_path):
     code = "import gin, tf_gtn, tf_gtn.binaries; print(gin.__file__, gin.configurable.__name__, tf_gtn.__file__, sep='\\n')"
     gin_file, configurable, tf_gtn_file = call(
-        installed / "python", "-c", code, cwd=tmp_path, env=clean_environment()).splitlines()
+        installed / "python", "-c", code, cwd=tmp_path, env=clean_environment()
+    ).splitlines()
     assert pathlib.Path(gin_file).parts[-2:] == ("gin", "__init__.py") and configurable == "configurable"
     assert installed.parent in pathlib.Path(tf_gtn_file).parents
 
 
 def test_an_installed_program_runs_from_any_folder(installed, tmp_path):
     """Its shipped gin file is found by name; a dry run writes nothing."""
-    output = call(installed / "gtn-train-gtn", "--dry_run", "--base_dir=run", "--gin_file=gin/teaching/digits.gin",
-                  cwd=tmp_path, env=clean_environment())
+    output = call(
+        installed / "gtn-train-gtn",
+        "--dry_run",
+        "--base_dir=run",
+        "--gin_file=gin/teaching/digits.gin",
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
     assert "dry run" in output
     assert not list(tmp_path.iterdir())
 
@@ -204,8 +212,16 @@ def imported(tmp_path_factory):
 def test_the_import_leaves_the_process_as_it_was(imported):
     assert imported["environment"] and imported["flags"]
     assert not set(imported["added"]) & {
-        "gin", "tf_keras", "tf_agents", "tensorflow_probability", "tensorflow_datasets", "matplotlib", "sklearn",
-        "ray", "optuna"}
+        "gin",
+        "tf_keras",
+        "tf_agents",
+        "tensorflow_probability",
+        "tensorflow_datasets",
+        "matplotlib",
+        "sklearn",
+        "ray",
+        "optuna",
+    }
 
 
 def test_the_import_is_quick(imported):

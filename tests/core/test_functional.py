@@ -10,9 +10,16 @@ from tf_gtn.models import layers, learners
 
 
 def small(normalization=keras.layers.BatchNormalization, dtype="float64"):
-    return keras.Sequential([
-        keras.Input((6, 6, 2), dtype=dtype), keras.layers.Conv2D(3, 3, dtype=dtype), normalization(momentum=0.0, dtype=dtype),
-        keras.layers.Activation("tanh", dtype=dtype), keras.layers.Flatten(dtype=dtype), keras.layers.Dense(4, dtype=dtype)])
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2), dtype=dtype),
+            keras.layers.Conv2D(3, 3, dtype=dtype),
+            normalization(momentum=0.0, dtype=dtype),
+            keras.layers.Activation("tanh", dtype=dtype),
+            keras.layers.Flatten(dtype=dtype),
+            keras.layers.Dense(4, dtype=dtype),
+        ]
+    )
 
 
 @pytest.fixture
@@ -89,6 +96,7 @@ def test_gradient_through_the_carried_state(images, normalization):
         def step(params, state, batch):
             _, state = pure(params, state, batch, training=True)
             return state, ()
+
         final, _ = unrolling.unroll(step, params, state, batches)
         return tf.reduce_sum(tf.square(pure(params, final, probe)[0]))
 
@@ -126,13 +134,25 @@ def test_weight_norm_by_hand_and_at_zero():
 
 
 def test_weight_norm_axes_of_every_kind_of_kernel():
-    model = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise"),
-                              keras.layers.SeparableConv2D(6, 3, name="separable"), keras.layers.Conv2D(5, 1, name="conv"),
-                              keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, name="dense")])
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise"),
+            keras.layers.SeparableConv2D(6, 3, name="separable"),
+            keras.layers.Conv2D(5, 1, name="conv"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, name="dense"),
+        ]
+    )
     params, _ = functional.Functional(model, weight_norm=True).values()
     shapes = {path.split("/", 1)[1]: tuple(p["g"].shape) for path, p in params.items() if isinstance(p, dict)}
-    assert shapes == {"depthwise/kernel": (1, 1, 4, 2), "separable/depthwise_kernel": (1, 1, 8, 1),
-                      "separable/pointwise_kernel": (1, 1, 1, 6), "conv/kernel": (1, 1, 1, 5), "dense/kernel": (1, 3)}
+    assert shapes == {
+        "depthwise/kernel": (1, 1, 4, 2),
+        "separable/depthwise_kernel": (1, 1, 8, 1),
+        "separable/pointwise_kernel": (1, 1, 1, 6),
+        "conv/kernel": (1, 1, 1, 5),
+        "dense/kernel": (1, 3),
+    }
 
 
 def test_mistakes_are_named():

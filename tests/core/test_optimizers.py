@@ -19,11 +19,17 @@ def run(optimizer, hyper):
     return params["a"].numpy(), slots
 
 
-@pytest.mark.parametrize("mine, hyper, theirs", [
-    (optimizers.RMSProp(), {"learning_rate": 0.1, "decay": 0.8}, lambda: keras.optimizers.RMSprop(0.1, rho=0.8)),
-    (optimizers.Adam(), {"learning_rate": 0.1, "beta_1": 0.7, "beta_2": 0.9},
-     lambda: keras.optimizers.Adam(0.1, beta_1=0.7, beta_2=0.9)),
-])
+@pytest.mark.parametrize(
+    "mine, hyper, theirs",
+    [
+        (optimizers.RMSProp(), {"learning_rate": 0.1, "decay": 0.8}, lambda: keras.optimizers.RMSprop(0.1, rho=0.8)),
+        (
+            optimizers.Adam(),
+            {"learning_rate": 0.1, "beta_1": 0.7, "beta_2": 0.9},
+            lambda: keras.optimizers.Adam(0.1, beta_1=0.7, beta_2=0.9),
+        ),
+    ],
+)
 def test_as_keras(mine, hyper, theirs):
     variable = keras.Variable([1.0, -2.0, 0.5], dtype="float64")
     optimizer = theirs()
@@ -76,8 +82,12 @@ def test_dead_units_have_a_finite_meta_gradient(optimizer):
         tape.watch(scale)
         params, slots = tf.zeros([2]), optimizer.init(tf.zeros([2]))
         for _ in range(2):
-            params, slots = optimizer.update(scale * tf.constant([0.0, 1.0]), slots, params, {
-                name: value for name, (value, _) in optimizer.hyperparameters.items()})
+            params, slots = optimizer.update(
+                scale * tf.constant([0.0, 1.0]),
+                slots,
+                params,
+                {name: value for name, (value, _) in optimizer.hyperparameters.items()},
+            )
         loss = tf.reduce_sum(params)
     assert np.isfinite(tape.gradient(loss, scale))
 
@@ -97,9 +107,14 @@ def test_hyperparameters_start_right_and_stay_in_range(optimizer, per_step):
     assert [v.shape for v in hyper.variables] == [(3,) if per_step else ()] * len(hyper.variables)
 
 
-@pytest.mark.parametrize("optimizer, message", [
-    (optimizers.SGD(learning_rate=0.0), "learning_rate starts at 0.0"), (optimizers.SGD(momentum=1.0), "momentum starts at 1.0"),
-    (optimizers.Adam(beta_1=-0.1), "beta_1 starts at -0.1")])
+@pytest.mark.parametrize(
+    "optimizer, message",
+    [
+        (optimizers.SGD(learning_rate=0.0), "learning_rate starts at 0.0"),
+        (optimizers.SGD(momentum=1.0), "momentum starts at 1.0"),
+        (optimizers.Adam(beta_1=-0.1), "beta_1 starts at -0.1"),
+    ],
+)
 def test_hyperparameters_out_of_range_are_named(optimizer, message):
     with pytest.raises(ValueError, match=message):
         core.Hyperparameters(optimizer, 3)

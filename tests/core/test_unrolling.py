@@ -13,8 +13,10 @@ T = 7
 def quadratic(dtype=tf.float64):
     """SGD-momentum on 0.5 (theta - target)' A (theta - target), all through one matrix recursion."""
     a = tf.constant([[2.0, 0.3], [0.3, 1.0]], dtype)
-    xs = {"learning_rate": tf.constant(np.linspace(0.05, 0.2, T), dtype),
-          "momentum": tf.constant(np.linspace(0.9, 0.3, T), dtype)}
+    xs = {
+        "learning_rate": tf.constant(np.linspace(0.05, 0.2, T), dtype),
+        "momentum": tf.constant(np.linspace(0.9, 0.3, T), dtype),
+    }
     params = {"target": tf.constant([1.0, -2.0], dtype)}
     theta = tf.constant([0.5, 0.25], dtype)
     optimizer = optimizers.SGD()
@@ -83,13 +85,19 @@ def rich_step(params, state, x):
         pull = tf.gather(params["table"], x["index"]) + params["offset"][params["choice"]]
         loss = tf.reduce_sum(tf.cos(state["theta"] - pull) * x["weight"])
     theta = state["theta"] - 0.1 * tape.gradient(loss, state["theta"])
-    return ({"theta": theta, "count": state["count"] + 1, "seen": state["seen"] + tf.tensordot(theta, theta, 1)},
-            {"loss": loss, "index": x["index"], "count": state["count"]})
+    return (
+        {"theta": theta, "count": state["count"] + 1, "seen": state["seen"] + tf.tensordot(theta, theta, 1)},
+        {"loss": loss, "index": x["index"], "count": state["count"]},
+    )
 
 
 def rich_problem(length):
     rng = np.random.default_rng(0)
-    params = {"table": tf.constant(rng.normal(size=(5, 3))), "offset": tf.constant(rng.normal(size=4)), "choice": tf.constant(2)}
+    params = {
+        "table": tf.constant(rng.normal(size=(5, 3))),
+        "offset": tf.constant(rng.normal(size=4)),
+        "choice": tf.constant(2),
+    }
     state = {"theta": tf.constant(rng.normal(size=3)), "count": tf.constant(0), "seen": tf.constant(0.0, tf.float64)}
     xs = {"index": tf.constant(rng.integers(0, 5, length)), "weight": tf.constant(rng.normal(size=(length, 3)))}
     return params, state, xs
@@ -171,6 +179,7 @@ def test_inside_a_loop_and_a_function():
                 final, _ = unrolling.unroll(rich_step, dict(params, table=table), state, xs)
                 loss = tf.reduce_sum(final["theta"])
             return i + 1, table - 0.1 * tape.gradient(loss, table)
+
         return tf.while_loop(lambda i, _: i < 3, body, (0, table))[1]
 
     expected = params["table"]
@@ -210,18 +219,24 @@ def test_checkpoint_every_must_be_a_count(value):
         unrolling.unroll(rich_step, params, state, xs, checkpoint_every=value)
 
 
-@pytest.mark.parametrize("xs, message", [
-    ({}, "at least one"), ({"a": tf.zeros([2]), "b": tf.zeros([3])}, r"differ: \[2, 3\]"), (tf.constant(1.0), "scalar")])
+@pytest.mark.parametrize(
+    "xs, message",
+    [({}, "at least one"), ({"a": tf.zeros([2]), "b": tf.zeros([3])}, r"differ: \[2, 3\]"), (tf.constant(1.0), "scalar")],
+)
 def test_bad_xs_are_named(xs, message):
     with pytest.raises(ValueError, match=message):
         unrolling.unroll(lambda p, s, x: (s, x), (), tf.zeros([]), xs)
 
 
 @pytest.mark.parametrize("checkpoint_every", [0, 1])
-@pytest.mark.parametrize("step, message", [
-    (lambda p, s, x: (tf.stack([s, s]), x), r"float32\(\) came back as float32\(2,\)"),
-    (lambda p, s, x: (tf.cast(s, tf.float64), x), "came back as float64"),
-    (lambda p, s, x: ((s, s), x), "structure")])
+@pytest.mark.parametrize(
+    "step, message",
+    [
+        (lambda p, s, x: (tf.stack([s, s]), x), r"float32\(\) came back as float32\(2,\)"),
+        (lambda p, s, x: (tf.cast(s, tf.float64), x), "came back as float64"),
+        (lambda p, s, x: ((s, s), x), "structure"),
+    ],
+)
 def test_a_state_that_changes_is_named(step, message, checkpoint_every):
     with pytest.raises(ValueError, match=message):
         unrolling.unroll(step, (), tf.zeros([]), tf.zeros([3]), checkpoint_every=checkpoint_every)

@@ -10,8 +10,11 @@ from tf_gtn import errors
 from tf_gtn.core import functional, optimizers
 from tf_gtn.models import learners, population
 
-FAMILIES = {"conv2": {"filters": ((2, 5), (3, 6)), "units": (4, 7)}, "mlp": {"units": ((3, 6), (3, 6))},
-            "conv5": {"filters": ((2, 5), (2, 5), (2, 3), (2, 3), (2, 3))}}
+FAMILIES = {
+    "conv2": {"filters": ((2, 5), (3, 6)), "units": (4, 7)},
+    "mlp": {"units": ((3, 6), (3, 6))},
+    "conv5": {"filters": ((2, 5), (2, 5), (2, 3), (2, 3), (2, 3))},
+}
 
 
 def narrow_weights(template, weights, widths, narrow):
@@ -27,7 +30,9 @@ def narrow_weights(template, weights, widths, narrow):
             if wide_variable.name == "kernel":
                 if "logits" in wide_variable.path or "dense" in wide_variable.path:  # flattened: channels vary fastest
                     wide_in = value.shape[0] if inputs is None else inputs[1]
-                    value = value.reshape(-1, wide_in, value.shape[1])[:, : (inputs or (wide_in,))[0]].reshape(-1, value.shape[1])
+                    value = value.reshape(-1, wide_in, value.shape[1])[:, : (inputs or (wide_in,))[0]].reshape(
+                        -1, value.shape[1]
+                    )
                 elif inputs is not None:
                     value = value[:, :, : inputs[0]]
             value = value[..., : thin_variable.shape[-1]]
@@ -38,7 +43,9 @@ def narrow_weights(template, weights, widths, narrow):
     return cut
 
 
-@pytest.mark.parametrize("name, widths", [("conv2", (3, 4, 5)), ("conv2", (2, 3, 4)), ("mlp", (3, 4)), ("conv5", (2, 3, 2, 2, 3))])
+@pytest.mark.parametrize(
+    "name, widths", [("conv2", (3, 4, 5)), ("conv2", (2, 3, 4)), ("mlp", (3, 4)), ("conv5", (2, 3, 2, 2, 3))]
+)
 @pytest.mark.parametrize("normalization", ["mean_only", "batch", "none"])
 @pytest.mark.parametrize("weight_norm", [True, False])
 def test_a_padded_network_trains_as_the_narrow_one(name, widths, normalization, weight_norm):

@@ -13,11 +13,19 @@ import numpy as np
 import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SMALL = ("--gin_file=gin/teaching/digits.gin", "--gin_bindings=models.Population.families = {'mlp': {'units': ((4, 8), (4, 8))}}",
-         "--gin_bindings=INNER_STEPS = 2", "--gin_bindings=INNER_BATCH = 10", "--gin_bindings=OUTER_BATCH = 8",
-         "--gin_bindings=generators.conditional.units = 8", "--gin_bindings=generators.conditional.channels = 4",
-         "--gin_bindings=generators.conditional.filters = 4", "--gin_bindings=teaching.gtn.latent = 4",
-         "--gin_bindings=teaching.Schedule.validation_learners = 2", "--gin_bindings=teaching.Schedule.test_learners = 2")
+SMALL = (
+    "--gin_file=gin/teaching/digits.gin",
+    "--gin_bindings=models.Population.families = {'mlp': {'units': ((4, 8), (4, 8))}}",
+    "--gin_bindings=INNER_STEPS = 2",
+    "--gin_bindings=INNER_BATCH = 10",
+    "--gin_bindings=OUTER_BATCH = 8",
+    "--gin_bindings=generators.conditional.units = 8",
+    "--gin_bindings=generators.conditional.channels = 4",
+    "--gin_bindings=generators.conditional.filters = 4",
+    "--gin_bindings=teaching.gtn.latent = 4",
+    "--gin_bindings=teaching.Schedule.validation_learners = 2",
+    "--gin_bindings=teaching.Schedule.test_learners = 2",
+)
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["binaries.train_gtn"])
@@ -67,8 +75,11 @@ def assert_one_line(done, *words):
 def checkpoint(base_dir):
     """`{name: array}` of the newest checkpoint, without TensorFlow's count of saves."""
     reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{base_dir}/checkpoints"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-            if "OBJECT_GRAPH" not in name and "save_counter" not in name}
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name and "save_counter" not in name
+    }
 
 
 def assert_equal(one, other):

@@ -49,6 +49,7 @@ def test_a_file(tmp_path):
 def test_not_writable(tmp_path, monkeypatch):
     def denied(*_):
         raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr(os, "open", denied)
     assert refused(tmp_path) == f"base_dir {tmp_path} can't be written to: Permission denied"
 
@@ -98,6 +99,7 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def killed(*_):
         assert path.read_text(encoding="utf-8") == "before ä"
         raise KeyboardInterrupt
+
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         base_dir.write_text(str(path), "after")
@@ -121,12 +123,15 @@ def test_the_first_start_writes_the_config(tmp_path):
         assert (tmp_path / "config.gin").read_text() == CONFIG
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), [
-    ("700", "800", "with OUTER_STEPS = 700, now 800"),
-    ("DATASET = 'digits'\n", "", "with DATASET = 'digits', now without it"),
-    ("DATASET", "INNER_STEPS = 3\nDATASET", "without INNER_STEPS, now INNER_STEPS = 3"),
-    ("seed = 0", "seed = 1", "with seed = 0, now 1"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("700", "800", "with OUTER_STEPS = 700, now 800"),
+        ("DATASET = 'digits'\n", "", "with DATASET = 'digits', now without it"),
+        ("DATASET", "INNER_STEPS = 3\nDATASET", "without INNER_STEPS, now INNER_STEPS = 3"),
+        ("seed = 0", "seed = 1", "with seed = 0, now 1"),
+    ],
+)
 def test_another_config_is_refused(tmp_path, old, new, expected):
     assert changed(tmp_path, CONFIG.replace(old, new)) == f"{tmp_path} was started {expected}; use another --base_dir"
 

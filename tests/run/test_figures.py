@@ -21,7 +21,8 @@ DRAWN = {
     "accuracy_by_outer_step": lambda path: figures.accuracy_by_outer_step(path, {"gtn": (np.arange(9), CURVES["gtn"].T)}),
     "outer_step_with_means": lambda path: figures.accuracy_by_outer_step(path, {"real": (np.arange(6), CURVES["real"][:, 0])}),
     "outer_step_with_intervals": lambda path: figures.accuracy_by_outer_step(
-        path, {n: (np.arange(9), c.mean(0), (c.min(0), c.max(0))) for n, c in CURVES.items()}),
+        path, {n: (np.arange(9), c.mean(0), (c.min(0), c.max(0))) for n, c in CURVES.items()}
+    ),
     "loss_curve": lambda path: figures.loss_curve(path, {"gtn": (STEPS, np.exp(RNG.normal(0, 0.1, 100)))}),
     "schedule": lambda path: figures.schedule(path, CURVES["gtn"][0], CURVES["gtn"][1]),
     "schedules": lambda path: figures.schedule(path, {name: (c[0], c[1]) for name, c in CURVES.items()}),
@@ -54,13 +55,19 @@ def test_something_is_drawn(tmp_path, name):
 
 def test_a_treatment_has_one_colour_in_every_figure(tmp_path):
     def has(path, color):
-        rgb = np.array([int(color[i:i + 2], 16) for i in (1, 3, 5)])
+        rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
         return (pixels(path) == rgb).all(-1).any()
 
     colors = {name: style[0] for name, style in drawing.STYLES.items()}
     assert len({tuple(style) for style in drawing.STYLES.values()}) == 3
-    shown = {"accuracy_by_inner_step": {"gtn", "distilled", "real"}, "accuracy_by_outer_step": {"gtn"}, "bars": {"gtn", "real"},
-             "loss_curve": {"gtn"}, "schedules": {"gtn", "distilled", "real"}, "outer_step_with_means": {"real"}}
+    shown = {
+        "accuracy_by_inner_step": {"gtn", "distilled", "real"},
+        "accuracy_by_outer_step": {"gtn"},
+        "bars": {"gtn", "real"},
+        "loss_curve": {"gtn"},
+        "schedules": {"gtn", "distilled", "real"},
+        "outer_step_with_means": {"real"},
+    }
     for name, treatments in shown.items():
         path = DRAWN[name](str(tmp_path / f"{name}.png"))
         assert {t for t, color in colors.items() if has(path, color)} == treatments, name

@@ -12,11 +12,31 @@ from tf_gtn.run import gin_config
 
 
 class Trainer:
-    def __init__(self, model=None, optimizer=None, steps=700, rate=0.02, dataset="digits", filters=(32, 64),
-                 augment: bool = False, clip: "float | None" = None, sizes: "list[int] | None" = None,
-                 scale: float | str = "auto"):
-        self.settings = {"model": model, "optimizer": optimizer, "steps": steps, "rate": rate, "dataset": dataset,
-                         "filters": filters, "augment": augment, "clip": clip, "sizes": sizes, "scale": scale}
+    def __init__(
+        self,
+        model=None,
+        optimizer=None,
+        steps=700,
+        rate=0.02,
+        dataset="digits",
+        filters=(32, 64),
+        augment: bool = False,
+        clip: "float | None" = None,
+        sizes: "list[int] | None" = None,
+        scale: float | str = "auto",
+    ):
+        self.settings = {
+            "model": model,
+            "optimizer": optimizer,
+            "steps": steps,
+            "rate": rate,
+            "dataset": dataset,
+            "filters": filters,
+            "augment": augment,
+            "clip": clip,
+            "sizes": sizes,
+            "scale": scale,
+        }
 
 
 def model(width=8, depth=2):
@@ -48,7 +68,8 @@ def gin_dir(tmp_path, monkeypatch):
     parts.mkdir(parents=True)
     (parts / "data.gin").write_text("DATASET = 'digits'\nTrainer.dataset = %DATASET\n")
     (parts.parent / "run.gin").write_text(
-        "# A run.\ninclude 'gin/toy/parts/data.gin'\n\nOUTER_STEPS = 700\nTrainer.steps = %OUTER_STEPS\n")
+        "# A run.\ninclude 'gin/toy/parts/data.gin'\n\nOUTER_STEPS = 700\nTrainer.steps = %OUTER_STEPS\n"
+    )
     monkeypatch.setattr(gin_config, "GIN_DIR", tmp_path / "package" / "gin")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -109,7 +130,8 @@ def test_missing_file(gin_dir):
 def test_missing_included_file(gin_dir):
     pathlib.Path("mine.gin").write_text("\ninclude 'toy/parts/dota.gin'\n")
     assert message(["mine.gin"]) == (
-        "mine.gin:2: unknown gin file 'toy/parts/dota.gin'; did you mean 'gin/toy/parts/data.gin'?")
+        "mine.gin:2: unknown gin file 'toy/parts/dota.gin'; did you mean 'gin/toy/parts/data.gin'?"
+    )
 
 
 def test_a_file_that_includes_itself(gin_dir):
@@ -129,35 +151,38 @@ def test_file_and_line_are_named(gin_dir):
     assert message(["mine.gin"]) == "mine.gin:5: unknown Trainer parameter 'step'; did you mean 'steps'?"
 
 
-@pytest.mark.parametrize(("binding", "expected"), [
-    ("Trianer.steps = 1", "unknown configurable 'Trianer'; did you mean 'Trainer'?"),
-    ("toy.training.Trianer.steps = 1", "unknown configurable 'toy.training.Trianer'; did you mean 'toy.training.Trainer'?"),
-    ("toy.trainin.Trainer.steps = 1", "unknown configurable 'toy.trainin.Trainer'; did you mean 'toy.training.Trainer'?"),
-    ("Trainer.stesp = 1", "unknown Trainer parameter 'stesp'; did you mean 'steps'?"),
-    ("Trainer.self = 1", "unknown Trainer parameter 'self'; "),
-    ("training.Trainer.rat = 1", "unknown training.Trainer parameter 'rat'; did you mean 'rate'?"),
-    ("toy_evaluator.learners = 1", "Configurable 'toy.evaluation.toy_evaluator' has denylisted kwarg 'learners'"),
-    ("Trainer.model = @toy_modle()", "unknown configurable 'toy_modle'; did you mean 'toy_model'?"),
-    ("Trainer.model = [(@a/toy_modle, 1)]", "unknown configurable 'toy_modle'; did you mean 'toy_model'?"),
-    ("twin.x = 2", "twin is ambiguous: toy.one.twin or toy.two.twin"),
-    ("Trainer.model = @twin", "Ambiguous selector 'twin', matches ['toy."),
-    ("Trainer.dataset = digits", "digits is not a value; a string needs quotes: 'digits'"),
-    ("DATASET = digits", "digits is not a value; a string needs quotes: 'digits'"),
-    ("DATASET = 8x8", "bad syntax: Expected newline; a string needs quotes"),
-    ("DATASET = /data/images", "bad syntax: Unable to parse value; a string needs quotes"),
-    ("Trainer.augment = true", "true is not a value; did you mean True?"),
-    ("Trainer.clip = none", "none is not a value; did you mean None?"),
-    ("Trainer.steps 7", "bad syntax: Couldn't parse statement, expected ':' or '='"),
-    ("Trainer.steps =", "bad syntax: Unable to parse value"),
-    ("Trainer.filters = (1, 2", "bad syntax: "),
-    ("Trainer.dataset = 'digits", "bad syntax: "),
-    ("Trainer.steps = 1 2", "bad syntax: Expected newline"),
-    ("Trainer:\nsteps = 1", "bad syntax: "),
-    ("Trainer.filters = {[1]: 2}", "unhashable type: 'list'"),
-    ("a//Trainer.steps = 1", "bad syntax: "),
-    ("import no_such_module_here", "cannot import no_such_module_here: No module named 'no_such_module_here"),
-    ("from __gin__ import dynamic_registration", "is not supported here"),
-])
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        ("Trianer.steps = 1", "unknown configurable 'Trianer'; did you mean 'Trainer'?"),
+        ("toy.training.Trianer.steps = 1", "unknown configurable 'toy.training.Trianer'; did you mean 'toy.training.Trainer'?"),
+        ("toy.trainin.Trainer.steps = 1", "unknown configurable 'toy.trainin.Trainer'; did you mean 'toy.training.Trainer'?"),
+        ("Trainer.stesp = 1", "unknown Trainer parameter 'stesp'; did you mean 'steps'?"),
+        ("Trainer.self = 1", "unknown Trainer parameter 'self'; "),
+        ("training.Trainer.rat = 1", "unknown training.Trainer parameter 'rat'; did you mean 'rate'?"),
+        ("toy_evaluator.learners = 1", "Configurable 'toy.evaluation.toy_evaluator' has denylisted kwarg 'learners'"),
+        ("Trainer.model = @toy_modle()", "unknown configurable 'toy_modle'; did you mean 'toy_model'?"),
+        ("Trainer.model = [(@a/toy_modle, 1)]", "unknown configurable 'toy_modle'; did you mean 'toy_model'?"),
+        ("twin.x = 2", "twin is ambiguous: toy.one.twin or toy.two.twin"),
+        ("Trainer.model = @twin", "Ambiguous selector 'twin', matches ['toy."),
+        ("Trainer.dataset = digits", "digits is not a value; a string needs quotes: 'digits'"),
+        ("DATASET = digits", "digits is not a value; a string needs quotes: 'digits'"),
+        ("DATASET = 8x8", "bad syntax: Expected newline; a string needs quotes"),
+        ("DATASET = /data/images", "bad syntax: Unable to parse value; a string needs quotes"),
+        ("Trainer.augment = true", "true is not a value; did you mean True?"),
+        ("Trainer.clip = none", "none is not a value; did you mean None?"),
+        ("Trainer.steps 7", "bad syntax: Couldn't parse statement, expected ':' or '='"),
+        ("Trainer.steps =", "bad syntax: Unable to parse value"),
+        ("Trainer.filters = (1, 2", "bad syntax: "),
+        ("Trainer.dataset = 'digits", "bad syntax: "),
+        ("Trainer.steps = 1 2", "bad syntax: Expected newline"),
+        ("Trainer:\nsteps = 1", "bad syntax: "),
+        ("Trainer.filters = {[1]: 2}", "unhashable type: 'list'"),
+        ("a//Trainer.steps = 1", "bad syntax: "),
+        ("import no_such_module_here", "cannot import no_such_module_here: No module named 'no_such_module_here"),
+        ("from __gin__ import dynamic_registration", "is not supported here"),
+    ],
+)
 def test_names_and_syntax(binding, expected):
     text = message([], [binding])
     assert text.startswith('the binding "') and expected in text
@@ -167,18 +192,21 @@ def test_a_forgotten_percent_sign(gin_dir):
     assert "OUTER_STEPS is not a value; did you mean %OUTER_STEPS?" in message(["toy/run.gin"], ["Trainer.rate = OUTER_STEPS"])
 
 
-@pytest.mark.parametrize(("bindings", "expected"), [
-    (["OUTER_STEP = 5"], 'the binding "OUTER_STEP = 5": unknown macro \'OUTER_STEP\'; did you mean \'OUTER_STEPS\'?'),
-    (["Traineroutersteps = 5"], "unknown macro 'Traineroutersteps'; known: DATASET, OUTER_STEPS"),
-    (["Trainer.steps = %OUTER_STEP"], "unknown macro 'OUTER_STEP'; did you mean 'OUTER_STEPS'?"),
-    (["Trainer.filters = [1, (%DATSET,)]"], "unknown macro 'DATSET'; did you mean 'DATASET'?"),
-    (["OUTER_STEPS = %LENGTH", "LENGHT = 3"], "unknown macro 'LENGTH'; did you mean 'LENGHT'?"),
-    (["INNER_STEPS = %OUTER_STEPS"], "unknown macro 'INNER_STEPS'; did you mean 'OUTER_STEPS'?"),
-    (["A = %B", "B = %A"], "the macro A refers to itself"),
-    (["OUTER_STEPS = %OUTER_STEPS"], "the macro OUTER_STEPS refers to itself"),
-    (["OUTER_STEPS = %gin.REQUIRED"], "OUTER_STEPS must be given a value"),
-    (["Trainer.rate = %gin.REQUIRED"], "Trainer.rate must be given a value"),
-])
+@pytest.mark.parametrize(
+    ("bindings", "expected"),
+    [
+        (["OUTER_STEP = 5"], "the binding \"OUTER_STEP = 5\": unknown macro 'OUTER_STEP'; did you mean 'OUTER_STEPS'?"),
+        (["Traineroutersteps = 5"], "unknown macro 'Traineroutersteps'; known: DATASET, OUTER_STEPS"),
+        (["Trainer.steps = %OUTER_STEP"], "unknown macro 'OUTER_STEP'; did you mean 'OUTER_STEPS'?"),
+        (["Trainer.filters = [1, (%DATSET,)]"], "unknown macro 'DATSET'; did you mean 'DATASET'?"),
+        (["OUTER_STEPS = %LENGTH", "LENGHT = 3"], "unknown macro 'LENGTH'; did you mean 'LENGHT'?"),
+        (["INNER_STEPS = %OUTER_STEPS"], "unknown macro 'INNER_STEPS'; did you mean 'OUTER_STEPS'?"),
+        (["A = %B", "B = %A"], "the macro A refers to itself"),
+        (["OUTER_STEPS = %OUTER_STEPS"], "the macro OUTER_STEPS refers to itself"),
+        (["OUTER_STEPS = %gin.REQUIRED"], "OUTER_STEPS must be given a value"),
+        (["Trainer.rate = %gin.REQUIRED"], "Trainer.rate must be given a value"),
+    ],
+)
 def test_macros(gin_dir, bindings, expected):
     assert expected in message(["toy/run.gin"], bindings)
 
@@ -195,7 +223,8 @@ def test_an_unused_macro_without_any_other():
 def test_scopes():
     with_reference = ["Trainer.model = @small/inner/toy_model()"]
     assert message([], [*with_reference, "smal/toy_model.width = 1"]) == (
-        'the binding "smal/toy_model.width = 1": unknown scope \'smal\'; did you mean \'small\'?')
+        "the binding \"smal/toy_model.width = 1\": unknown scope 'smal'; did you mean 'small'?"
+    )
     assert message([], ["small/toy_model.width = 1"]).endswith("unknown scope 'small'; there is none here")
     gin_config.parse([], [*with_reference, "small/toy_model.width = 1", "small/inner/toy_model.depth = 4"])
     assert trained()["model"] == (1, 4)
@@ -203,26 +232,39 @@ def test_scopes():
     assert message([], ["smal/toy_model.width = 1"], known_scopes=["small"]).endswith("did you mean 'small'?")
 
 
-@pytest.mark.parametrize(("binding", "expected"), [
-    ("Trainer.steps = 'abc'", "Trainer.steps takes an int (default 700); got 'abc' (str)"),
-    ("Trainer.steps = 7.0", "Trainer.steps takes an int (default 700); got 7.0 (float)"),
-    ("Trainer.steps = True", "Trainer.steps takes an int (default 700); got True (bool)"),
-    ("Trainer.rate = 'high'", "Trainer.rate takes a float (default 0.02); got 'high' (str)"),
-    ("Trainer.dataset = 3", "Trainer.dataset takes a str (default 'digits'); got 3 (int)"),
-    ("Trainer.filters = 32", "Trainer.filters takes a tuple (default (32, 64)); got 32 (int)"),
-    ("Trainer.augment = 1", "Trainer.augment takes a bool (default False); got 1 (int)"),
-    ("Trainer.clip = 'no'", "Trainer.clip takes float | None (default None); got 'no' (str)"),
-    ("Trainer.sizes = [1, 'a']", "Trainer.sizes takes list[int] | None (default None); got [1, 'a'] (list)"),
-    ("Trainer.scale = [1]", "Trainer.scale takes float | str (default 'auto'); got [1] (list)"),
-])
+@pytest.mark.parametrize(
+    ("binding", "expected"),
+    [
+        ("Trainer.steps = 'abc'", "Trainer.steps takes an int (default 700); got 'abc' (str)"),
+        ("Trainer.steps = 7.0", "Trainer.steps takes an int (default 700); got 7.0 (float)"),
+        ("Trainer.steps = True", "Trainer.steps takes an int (default 700); got True (bool)"),
+        ("Trainer.rate = 'high'", "Trainer.rate takes a float (default 0.02); got 'high' (str)"),
+        ("Trainer.dataset = 3", "Trainer.dataset takes a str (default 'digits'); got 3 (int)"),
+        ("Trainer.filters = 32", "Trainer.filters takes a tuple (default (32, 64)); got 32 (int)"),
+        ("Trainer.augment = 1", "Trainer.augment takes a bool (default False); got 1 (int)"),
+        ("Trainer.clip = 'no'", "Trainer.clip takes float | None (default None); got 'no' (str)"),
+        ("Trainer.sizes = [1, 'a']", "Trainer.sizes takes list[int] | None (default None); got [1, 'a'] (list)"),
+        ("Trainer.scale = [1]", "Trainer.scale takes float | str (default 'auto'); got [1] (list)"),
+    ],
+)
 def test_wrong_types(binding, expected):
     assert message([], [binding]) == f'the binding "{binding}": {expected}'
 
 
-@pytest.mark.parametrize("binding", [
-    "Trainer.rate = 1", "Trainer.filters = [8]", "Trainer.steps = None", "Trainer.clip = 3", "Trainer.scale = 'auto'",
-    "Trainer.steps = @toy_model()", "Trainer.sizes = (1, 2)", "Trainer.optimizer = 'anything'", "Trainer.scale = -1e-3",
-])
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "Trainer.rate = 1",
+        "Trainer.filters = [8]",
+        "Trainer.steps = None",
+        "Trainer.clip = 3",
+        "Trainer.scale = 'auto'",
+        "Trainer.steps = @toy_model()",
+        "Trainer.sizes = (1, 2)",
+        "Trainer.optimizer = 'anything'",
+        "Trainer.scale = -1e-3",
+    ],
+)
 def test_right_types(binding):
     gin_config.parse([], [binding])
 
@@ -230,10 +272,12 @@ def test_right_types(binding):
 def test_wrong_types_through_macros(gin_dir):
     assert message(["toy/run.gin"], ["OUTER_STEPS = 'many'"]) == (
         "the binding \"OUTER_STEPS = 'many'\": "
-        "Trainer.steps takes an int (default 700); got 'many' (str) from the macro OUTER_STEPS")
+        "Trainer.steps takes an int (default 700); got 'many' (str) from the macro OUTER_STEPS"
+    )
     pathlib.Path("mine.gin").write_text("LENGTH = 'x'\nOUTER_STEPS = %LENGTH")
     assert message(["toy/run.gin", "mine.gin"]) == (
-        "mine.gin:1: Trainer.steps takes an int (default 700); got 'x' (str) from the macro LENGTH")
+        "mine.gin:1: Trainer.steps takes an int (default 700); got 'x' (str) from the macro LENGTH"
+    )
     assert "got [1, 'x'] (list)" in message([], ["A = 'x'", "Trainer.sizes = [1, %A]"])
 
 
@@ -247,18 +291,22 @@ def unused(bindings, files=(), scopes=()):
 
 def test_a_binding_that_does_nothing(gin_dir):
     assert unused(["toy_model.width = 1"]) == (
-        'the binding "toy.models.toy_model.width = 1" does nothing here: nothing uses toy_model.width')
+        'the binding "toy.models.toy_model.width = 1" does nothing here: nothing uses toy_model.width'
+    )
     assert "nothing uses toy_model.width" in unused(["toy_model.width = 1", "Trainer.model = @toy_model"])  # never called
     assert "nothing uses small/toy_model.width" in unused(  # called in another scope
-        ["small/toy_model.width = 1", "Trainer.model = @big/toy_model()"], scopes=["small"])
+        ["small/toy_model.width = 1", "Trainer.model = @big/toy_model()"], scopes=["small"]
+    )
     assert "nothing uses toy_model.width" in unused(  # an inner scope wins
-        ["toy_model.width = 1", "small/toy_model.width = 2", "Trainer.model = @small/toy_model()"])
+        ["toy_model.width = 1", "small/toy_model.width = 2", "Trainer.model = @small/toy_model()"]
+    )
 
 
 def test_a_macro_that_does_nothing(gin_dir):
     pathlib.Path("mine.gin").write_text("WIDTH = 3\ntoy_model.width = %WIDTH\nevaluation.toy_evaluator.batch = 2")
     assert unused(["WIDTH = 5"], ["toy/run.gin", "mine.gin"]) == (
-        'the binding "WIDTH = 5" does nothing here: nothing uses WIDTH')
+        'the binding "WIDTH = 5" does nothing here: nothing uses WIDTH'
+    )
 
 
 def test_what_the_caller_overrides_does_nothing():
@@ -272,19 +320,37 @@ def test_what_the_caller_overrides_does_nothing():
 
 def test_bindings_that_do_something(gin_dir):
     pathlib.Path("mine.gin").write_text("toy_evaluator.batch = 2")  # in a file: exempt
-    gin_config.parse(["toy/run.gin", "mine.gin"], [
-        "OUTER_STEPS = %LENGTH", "LENGTH = 3", "Trainer.model = @small/toy_model()", "toy_model.depth = 1",
-        "small/toy_model.width = 2", "Trainer.filters = (%LENGTH,)"])
+    gin_config.parse(
+        ["toy/run.gin", "mine.gin"],
+        [
+            "OUTER_STEPS = %LENGTH",
+            "LENGTH = 3",
+            "Trainer.model = @small/toy_model()",
+            "toy_model.depth = 1",
+            "small/toy_model.width = 2",
+            "Trainer.filters = (%LENGTH,)",
+        ],
+    )
     assert trained()["model"] == (2, 1)
     gin_config.check_used()
 
 
 def test_config_str_gives_the_same_config(gin_dir, tmp_path):
-    gin_config.parse(["toy/run.gin"], [
-        "OUTER_STEPS = %LENGTH", "LENGTH = 3", "Trainer.model = @small/toy_model()", "small/toy_model.width = 2",
-        "DATASET = 'image_folder:/a \"b\"\\n\\'c\\'" + "x" * 200 + "'", "Trainer.clip = -1e999", "Trainer.filters = (%LENGTH,)",
-        "Trainer.optimizer = {'z': [(), 1e-05], 'a': None, (1, 'b'): @one.twin}",
-        "Trainer.augment = True", "import json"])
+    gin_config.parse(
+        ["toy/run.gin"],
+        [
+            "OUTER_STEPS = %LENGTH",
+            "LENGTH = 3",
+            "Trainer.model = @small/toy_model()",
+            "small/toy_model.width = 2",
+            "DATASET = 'image_folder:/a \"b\"\\n\\'c\\'" + "x" * 200 + "'",
+            "Trainer.clip = -1e999",
+            "Trainer.filters = (%LENGTH,)",
+            "Trainer.optimizer = {'z': [(), 1e-05], 'a': None, (1, 'b'): @one.twin}",
+            "Trainer.augment = True",
+            "import json",
+        ],
+    )
     text, settings = gin_config.config_str(), trained()
     (tmp_path / "config.gin").write_text(text)
     gin_config.parse([tmp_path.as_posix() + "/config.gin"])

@@ -20,14 +20,24 @@ def write(path, steps, resume_step=0, value=0.1):
 
 def test_values(tmp_path):
     writer = metrics.MetricsWriter(str(tmp_path))
-    writer.write(np.int64(1), **{"outer/loss": tf.constant(0.1), "f64": np.float64(1 / 3), "f32": np.float32(1 / 3),
-                                 "n": tf.constant(3), "ok": np.True_, "bf16": tf.Variable(1.5, dtype="bfloat16"),
-                                 "name": "digits"})
+    writer.write(
+        np.int64(1),
+        **{
+            "outer/loss": tf.constant(0.1),
+            "f64": np.float64(1 / 3),
+            "f32": np.float32(1 / 3),
+            "n": tf.constant(3),
+            "ok": np.True_,
+            "bf16": tf.Variable(1.5, dtype="bfloat16"),
+            "name": "digits",
+        },
+    )
     writer.write(2, loss=float("nan"), norm=tf.constant(float("inf")), low=np.float32("-inf"), none=None)
     lines = (tmp_path / "metrics.jsonl").read_text()  # flushed without close
     assert lines == (
         '{"step": 1, "outer/loss": 0.100000001, "f64": 0.333333333, "f32": 0.333333343, "n": 3, "ok": true, "bf16": 1.5, '
-        '"name": "digits"}\n{"step": 2, "loss": null, "norm": null, "low": null, "none": null}\n')
+        '"name": "digits"}\n{"step": 2, "loss": null, "norm": null, "low": null, "none": null}\n'
+    )
     assert metrics.read(str(tmp_path)) == [json.loads(line) for line in lines.splitlines()]
     writer.close()
 
@@ -62,7 +72,8 @@ def test_a_resumed_run_ends_with_the_same_bytes(tmp_path):
 def test_a_start_from_nothing_keeps_nothing_but_step_0(tmp_path):
     write(tmp_path, range(5), value=0.5)
     assert write(tmp_path, [1, 2]) == (
-        b'{"step": 0, "loss": 0.0}\n{"step": 1, "loss": 0.100000001}\n{"step": 2, "loss": 0.200000003}\n')
+        b'{"step": 0, "loss": 0.0}\n{"step": 1, "loss": 0.100000001}\n{"step": 2, "loss": 0.200000003}\n'
+    )
 
 
 def test_a_torn_line_alone(tmp_path):

@@ -24,7 +24,13 @@ def finished(tmp_path_factory):
 
 
 def command(base_dir):
-    return ("train_gtn", f"--base_dir={base_dir}", *programs.SMALL, "--gin_bindings=OUTER_STEPS = 4", "--gin_bindings=CHECKPOINT_EVERY = 2")
+    return (
+        "train_gtn",
+        f"--base_dir={base_dir}",
+        *programs.SMALL,
+        "--gin_bindings=OUTER_STEPS = 4",
+        "--gin_bindings=CHECKPOINT_EVERY = 2",
+    )
 
 
 def copy(finished, tmp_path):
@@ -51,8 +57,13 @@ BINDING_MISTAKES = {
 @pytest.mark.parametrize("mistake", BINDING_MISTAKES)
 def test_a_mistake_in_the_configuration_is_one_line(mistake, tmp_path):
     bindings, words = BINDING_MISTAKES[mistake]
-    done = run("train_gtn", f"--base_dir={tmp_path}/run", "--gin_file=gin/teaching/digits.gin", f"--tfds_data_dir={tmp_path}/nothing_here",
-               *[f"--gin_bindings={b}" for b in bindings])
+    done = run(
+        "train_gtn",
+        f"--base_dir={tmp_path}/run",
+        "--gin_file=gin/teaching/digits.gin",
+        f"--tfds_data_dir={tmp_path}/nothing_here",
+        *[f"--gin_bindings={b}" for b in bindings],
+    )
     assert_one_line(done, *words)
     assert not glob.glob(f"{tmp_path}/run/*")  # nothing was begun
 
@@ -85,8 +96,12 @@ def test_a_bad_image_folder_is_one_line(sizes, words, tmp_path):
     for i, size in enumerate(sizes):
         for label in "ab":
             write_image(tmp_path / "images" / label / f"{i}.png", size)
-    done = run("train_gtn", f"--base_dir={tmp_path}/run", "--gin_file=gin/teaching/digits.gin",
-               f"--gin_bindings=DATASET = 'image_folder:{tmp_path}/images'")
+    done = run(
+        "train_gtn",
+        f"--base_dir={tmp_path}/run",
+        "--gin_file=gin/teaching/digits.gin",
+        f"--gin_bindings=DATASET = 'image_folder:{tmp_path}/images'",
+    )
     assert_one_line(done, *(words if sizes else [str(tmp_path / "images")]))
 
 
@@ -137,6 +152,6 @@ def test_a_mistake_with_an_export_is_one_line(how, finished, tmp_path):
         model, words = "mlp_plane", ["mlp_plane", "mlp_plain"]
     else:
         model, words = str(tmp_path / "none.keras"), ["there is no model"]
-    assert_one_line(run("train_learner", f"--base_dir={tmp_path}/learner", f"--export_dir={export}", f"--model={model}"), *words)
-
-
+    assert_one_line(
+        run("train_learner", f"--base_dir={tmp_path}/learner", f"--export_dir={export}", f"--model={model}"), *words
+    )

@@ -18,8 +18,10 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that goes when told to."""
+
     class Clock:
         now = 100.0
+
     monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
     return Clock
 

@@ -13,8 +13,9 @@ from PIL import Image
 from tf_gtn import errors
 from tf_gtn.run import figures, report, results
 
-ABOVE = results.claim("above", "Better than real data", "p < 0.01", 0.93, (0.92, 0.94), "ci95[0] > real_ci95[1]", real=0.9,
-                      real_ci95=(0.88, 0.91))
+ABOVE = results.claim(
+    "above", "Better than real data", "p < 0.01", 0.93, (0.92, 0.94), "ci95[0] > real_ci95[1]", real=0.9, real_ci95=(0.88, 0.91)
+)
 BELOW = results.claim("published", "As good as published", 0.98, 0.93, (0.92, 0.94), "measured >= 0.98")
 MISSING = results.claim("missing", "Could not be measured", None, float("nan"), None, "measured > 0")
 
@@ -147,18 +148,31 @@ def test_a_run_without_results(tmp_path):
 
 
 def test_summary(tmp_path):
-    assert report.summary(results.read(make_run(tmp_path / "run"))) == """\
+    assert (
+        report.summary(results.read(make_run(tmp_path / "run")))
+        == """\
 teaching/compare_treatments, seed 3, 2 min 50 s: 1 of 3 claims hold
   holds          above      0.93  [0.92, 0.94]  ci95[0] > real_ci95[1]  (real_ci95 0.88 to 0.91)
   does not hold  published  0.93  [0.92, 0.94]  measured >= 0.98
   does not hold  missing    n/a                 measured > 0"""
+    )
     many = {f"m{i}": [0.5, 0.25] for i in range(20)}
     lines = report.summary(results.read(make_run(tmp_path / "other", [], metrics=many))).splitlines()
     assert lines[0] == "teaching/compare_treatments, seed 3, 2 min 50 s" and lines[-1] == "  ... and 8 more in results.json"
     assert lines[1].split() == ["m0", "0.5", "to", "0.25"] and len(lines) == 14
 
 
-@pytest.mark.parametrize("seconds, text", [(0.123456, "0.1235 s"), (42, "42 s"), (59.99999, "60 s"), (60, "1 min 0 s"),
-                                           (170.4, "2 min 50 s"), (3599.9, "1 h 0 min"), (11100, "3 h 5 min")])
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.123456, "0.1235 s"),
+        (42, "42 s"),
+        (59.99999, "60 s"),
+        (60, "1 min 0 s"),
+        (170.4, "2 min 50 s"),
+        (3599.9, "1 h 0 min"),
+        (11100, "3 h 5 min"),
+    ],
+)
 def test_duration(seconds, text):
     assert report.duration(seconds) == text

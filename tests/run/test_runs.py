@@ -18,8 +18,12 @@ from tests.run import programs
 from tests.run.programs import Program, run
 from tf_gtn.run import gin_config, results
 
-LONG = (*programs.SMALL, "--gin_bindings=OUTER_STEPS = 600", "--gin_bindings=CHECKPOINT_EVERY = 70",
-        "--gin_bindings=teaching.Schedule.log_every = 5")
+LONG = (
+    *programs.SMALL,
+    "--gin_bindings=OUTER_STEPS = 600",
+    "--gin_bindings=CHECKPOINT_EVERY = 70",
+    "--gin_bindings=teaching.Schedule.log_every = 5",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +38,30 @@ def finished(tmp_path_factory):
 def test_start_up_is_silent_and_a_dry_run_writes_nothing(tmp_path):
     """In a process of its own, as a user starts it."""
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run([sys.executable, "-m", "binaries.train_gtn", f"--base_dir={tmp_path}/run", *programs.SMALL, "--dry_run"],
-                          cwd=programs.ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "binaries.train_gtn", f"--base_dir={tmp_path}/run", *programs.SMALL, "--dry_run"],
+        cwd=programs.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0 and "nothing was written" in done.stdout
     assert done.stderr == ""
     assert not (tmp_path / "run").exists()
 
 
 def test_files_of_a_finished_run(finished):
-    names = {"config.gin", "operative_config.gin", "checkpoints", "summaries", "metrics.jsonl", "figures", "export", "results.json"}
+    names = {
+        "config.gin",
+        "operative_config.gin",
+        "checkpoints",
+        "summaries",
+        "metrics.jsonl",
+        "figures",
+        "export",
+        "results.json",
+    }
     assert names <= set(os.listdir(finished))
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4]
@@ -68,8 +87,13 @@ def test_train_learner_and_evaluate_and_report(finished, tmp_path):
     assert re.search(r"in 2 steps, test accuracy 0\.\d+", done.stdout)
     assert keras.saving.load_model(tmp_path / "learner" / "learner.keras").input_shape == (None, 8, 8, 1)
     small = [f for f in programs.SMALL if re.search("digits.gin|Population|test_learners", f)]
-    done = run("evaluate_gtn", f"--base_dir={tmp_path}/evaluation", f"--export_dir={finished}/export", *small,
-               "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']")
+    done = run(
+        "evaluate_gtn",
+        f"--base_dir={tmp_path}/evaluation",
+        f"--export_dir={finished}/export",
+        *small,
+        "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']",
+    )
     assert done.returncode == 0, done.stderr
     assert "held_out_mlp_plain" in done.stdout
     done = run("make_report", f"--base_dir={tmp_path}", f"--run={tmp_path}/evaluation", f"--run={finished}")
@@ -80,10 +104,18 @@ def test_train_learner_and_evaluate_and_report(finished, tmp_path):
 @pytest.mark.parametrize("gin_file", [f for f in gin_config.shipped() if "/parts/" not in f])
 def test_every_shipped_run_file_takes_two_steps(gin_file, tmp_path):
     """A run file is complete; the macros that it honours make it short."""
-    done = run("train_gtn", f"--base_dir={tmp_path}", f"--gin_file={gin_file}", "--gin_bindings=OUTER_STEPS = 2",
-               "--gin_bindings=INNER_STEPS = 2", "--gin_bindings=INNER_BATCH = 4", "--gin_bindings=OUTER_BATCH = 4",
-               "--gin_bindings=CHECKPOINT_EVERY = 1", "--gin_bindings=teaching.Schedule.validation_learners = 1",
-               "--gin_bindings=teaching.Schedule.test_learners = 1")
+    done = run(
+        "train_gtn",
+        f"--base_dir={tmp_path}",
+        f"--gin_file={gin_file}",
+        "--gin_bindings=OUTER_STEPS = 2",
+        "--gin_bindings=INNER_STEPS = 2",
+        "--gin_bindings=INNER_BATCH = 4",
+        "--gin_bindings=OUTER_BATCH = 4",
+        "--gin_bindings=CHECKPOINT_EVERY = 1",
+        "--gin_bindings=teaching.Schedule.validation_learners = 1",
+        "--gin_bindings=teaching.Schedule.test_learners = 1",
+    )
     assert done.returncode == 0, done.stderr
     assert glob.glob(f"{tmp_path}/checkpoints/ckpt-2.index") and glob.glob(f"{tmp_path}/export/2/saved_model.pb")
 

@@ -50,10 +50,30 @@ def test_files_and_metadata(exported, trained, gtn):
     with open(os.path.join(exported, "assets", "metadata.json")) as file:
         meta = json.load(file)
     assert meta == gtn.metadata
-    assert {k: meta[k] for k in ("schema_version", "dataset", "classes", "image_shape", "latent", "inner_steps", "batch_size",
-                                 "curriculum", "accuracy")} == {
-        "schema_version": 1, "dataset": "tiny", "classes": ["a", "b", "c"], "image_shape": [8, 8, 1], "latent": 4, "inner_steps": 4,
-        "batch_size": 6, "curriculum": "full", "accuracy": {"mean": 0.5, "ci95": [0.4, 0.6], "learners": 3}}
+    assert {
+        k: meta[k]
+        for k in (
+            "schema_version",
+            "dataset",
+            "classes",
+            "image_shape",
+            "latent",
+            "inner_steps",
+            "batch_size",
+            "curriculum",
+            "accuracy",
+        )
+    } == {
+        "schema_version": 1,
+        "dataset": "tiny",
+        "classes": ["a", "b", "c"],
+        "image_shape": [8, 8, 1],
+        "latent": 4,
+        "inner_steps": 4,
+        "batch_size": 6,
+        "curriculum": "full",
+        "accuracy": {"mean": 0.5, "ci95": [0.4, 0.6], "learners": 3},
+    }
     assert meta["training"] == {"outer_steps": 10, "seed": 0, "config": "a.b = 1\n"}
     assert meta["normalization"] == trained.dataset.normalization
     assert not [name for _, _, names in os.walk(exported) for name in names if name.endswith((".pkl", ".pickle"))]
@@ -73,7 +93,11 @@ def test_curriculum_is_what_training_sees(trained, exported, n):
     model = tf.saved_model.load(exported)
     out = model.signatures["curriculum"](step=tf.range(n, dtype=tf.int64))
     assert {k: tuple(v.shape) for k, v in out.items()} == {
-        "image": (n, 6, 8, 8, 1), "label": (n, 6, 3), "learning_rate": (n,), "momentum": (n,)}
+        "image": (n, 6, 8, 8, 1),
+        "label": (n, 6, 3),
+        "learning_rate": (n,),
+        "momentum": (n,),
+    }
     treatment = trained.treatment
     xs, params, hyper = treatment.xs(tf.zeros([2], tf.int32)), treatment.params(), trained.hyperparameters.values()
     for t in range(n):
@@ -115,8 +139,12 @@ def test_saved_model_cli(exported):
     cli = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
     shown = subprocess.run([*cli, "show", "--dir", exported, "--all"], check=True, capture_output=True, text=True).stdout
     assert "signature_def['curriculum']" in shown and "shape: (-1, 6, 8, 8, 1)" in shown
-    ran = subprocess.run([*cli, "run", "--dir", exported, "--tag_set", "serve", "--signature_def", "curriculum", "--input_exprs",
-                          "step=[0, 1]"], check=True, capture_output=True, text=True).stdout
+    ran = subprocess.run(
+        [*cli, "run", "--dir", exported, "--tag_set", "serve", "--signature_def", "curriculum", "--input_exprs", "step=[0, 1]"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert "learning_rate" in ran
 
 
@@ -138,9 +166,15 @@ def test_normalize_is_the_data_sets(gtn, tiny_dataset):
 def test_the_export_teaches_as_the_training_did(trained, gtn, tiny_dataset):
     live = evaluation.Evaluator.of(trained).accuracies(tiny_dataset.test, 3, 5)
     from tf_gtn.teaching import treatments
+
     lesson = gtn.lesson()
-    loaded = evaluation.Evaluator(tiny_dataset, trained.population, treatments.Exported(lesson), optimizers.SGD(),
-                                  lambda: {k: lesson[k] for k in ("learning_rate", "momentum")})
+    loaded = evaluation.Evaluator(
+        tiny_dataset,
+        trained.population,
+        treatments.Exported(lesson),
+        optimizers.SGD(),
+        lambda: {k: lesson[k] for k in ("learning_rate", "momentum")},
+    )
     np.testing.assert_allclose(loaded.accuracies(tiny_dataset.test, 3, 5), live, atol=0.04)  # one image of 30
 
 
@@ -189,20 +223,29 @@ def test_auto_scale_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
 
 
 def test_full_batch_norm_ends_with_the_last_batch_and_its_own_momentum(gtn):
-    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.BatchNormalization(momentum=0.99), keras.layers.Flatten(),
-                              keras.layers.Dense(3)])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.BatchNormalization(momentum=0.99), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
     gtn.train(model, learning_rate_scale=1.0)
     last = gtn.lesson()["image"][-1]
     np.testing.assert_allclose(model.layers[0].moving_mean, tf.reduce_mean(last, (0, 1, 2)), rtol=1e-4)
     assert model.layers[0].momentum == 0.99
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]),
-     r"takes \(None, 28, 28, 1\), the GTN's images are \[n, 8, 8, 1\]"),
-    (lambda: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]),
-     r"gives \(None, 4\), the data set has 3 classes"),
-    (lambda: keras.Sequential([keras.layers.Dense(3)]), "has no weights yet")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]),
+            r"takes \(None, 28, 28, 1\), the GTN's images are \[n, 8, 8, 1\]",
+        ),
+        (
+            lambda: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]),
+            r"gives \(None, 4\), the data set has 3 classes",
+        ),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "has no weights yet"),
+    ],
+)
 def test_a_model_that_does_not_fit_is_named(gtn, make, message):
     with pytest.raises(errors.UserError, match=message):
         gtn.train(make())
@@ -222,8 +265,9 @@ def test_the_highest_version_is_loaded(exported, tmp_path):
     assert tf_gtn.load(tmp_path).path.endswith("/10")
 
 
-@pytest.mark.parametrize("broken", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001",
-                                    "assets/metadata.json"])
+@pytest.mark.parametrize(
+    "broken", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001", "assets/metadata.json"]
+)
 @pytest.mark.parametrize("how", ["truncated", "missing"])
 def test_a_broken_export_is_one_line(exported, tmp_path, broken, how):
     target = copy(exported, tmp_path)

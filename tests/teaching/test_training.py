@@ -18,12 +18,18 @@ def smooth_learner():
 
     def smooth(image_shape, classes):
         def build(widths):
-            return keras.Sequential([
-                keras.Input(image_shape, dtype="float64"),
-                keras.layers.Conv2D(3, 3, padding="same", kernel_initializer="he_normal", dtype="float64"),
-                layers.MeanOnlyBatchNormalization(dtype="float64"), keras.layers.Activation("tanh", dtype="float64"),
-                keras.layers.AveragePooling2D(2, dtype="float64"), keras.layers.Flatten(dtype="float64"),
-                keras.layers.Dense(classes, dtype="float64")])
+            return keras.Sequential(
+                [
+                    keras.Input(image_shape, dtype="float64"),
+                    keras.layers.Conv2D(3, 3, padding="same", kernel_initializer="he_normal", dtype="float64"),
+                    layers.MeanOnlyBatchNormalization(dtype="float64"),
+                    keras.layers.Activation("tanh", dtype="float64"),
+                    keras.layers.AveragePooling2D(2, dtype="float64"),
+                    keras.layers.Flatten(dtype="float64"),
+                    keras.layers.Dense(classes, dtype="float64"),
+                ]
+            )
+
         return learners.Family("smooth", (), build)
 
     learners.REGISTRY["smooth"] = smooth
@@ -43,11 +49,21 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
     x = keras.layers.UpSampling2D(dtype="float64")(x)
     x = keras.layers.Conv2D(1, 3, padding="same", activation="tanh", dtype="float64")(x)
     seed = tf.constant([0, 1])
-    gtn = treatments.GTN(keras.Model({"noise": noise, "label": label}, x),
-                         curricula.FullCurriculum(4, 6, 4, 3, seed, dtype="float64"), seed)
+    gtn = treatments.GTN(
+        keras.Model({"noise": noise, "label": label}, x), curricula.FullCurriculum(4, 6, 4, 3, seed, dtype="float64"), seed
+    )
     people = population.Population([smooth_learner], (8, 8, 1), 3)
-    trained = training.Training(tiny_dataset, people, gtn, optimizers.SGD(learning_rate=0.1), outer_steps=1, outer_batch=8, loss=loss,
-                                recompute_every=recompute_every, dtype="float64")
+    trained = training.Training(
+        tiny_dataset,
+        people,
+        gtn,
+        optimizers.SGD(learning_rate=0.1),
+        outer_steps=1,
+        outer_batch=8,
+        loss=loss,
+        recompute_every=recompute_every,
+        dtype="float64",
+    )
     variables = [v.value for v in trained.trainable_variables]
 
     @tf.function(autograph=False)
@@ -77,8 +93,10 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
         np.testing.assert_allclose(analytic, numeric, rtol=1e-6, atol=1e-11)
 
 
-@pytest.mark.parametrize("treatment, families, widths", [
-    ("gtn", helpers.CONV, [2, 3, 4]), ("distilled", helpers.MLP, [4, 4]), ("real", helpers.MLP, [4, 4])])
+@pytest.mark.parametrize(
+    "treatment, families, widths",
+    [("gtn", helpers.CONV, [2, 3, 4]), ("distilled", helpers.MLP, [4, 4]), ("real", helpers.MLP, [4, 4])],
+)
 def test_memory_modes_agree_in_float32(tiny_dataset, treatment, families, widths):
     gradients = []
     for recompute_every in (0, 1, 3, 5):

@@ -3,8 +3,9 @@
 import keras
 
 if keras.backend.backend() != "tensorflow":
-    raise ImportError(f"tf_gtn runs on Keras' TensorFlow backend, here Keras uses {keras.backend.backend()!r}: set "
-                      "KERAS_BACKEND=tensorflow")
+    raise ImportError(
+        f"tf_gtn runs on Keras' TensorFlow backend, here Keras uses {keras.backend.backend()!r}: set KERAS_BACKEND=tensorflow"
+    )
 
 
 from tf_gtn.core.functional import Functional

@@ -53,13 +53,17 @@ class Functional:
         """The same, from plain weights."""
         outputs, new_state = self.model.stateless_call(
             [weights[v.path] for v in self.model.trainable_variables],
-            [state[v.path] for v in self.model.non_trainable_variables], inputs, training=training)
+            [state[v.path] for v in self.model.non_trainable_variables],
+            inputs,
+            training=training,
+        )
         return outputs, {v.path: value for v, value in zip(self.model.non_trainable_variables, new_state)}
 
     def values(self):
         """The model's present `(params, state)`, as tensors."""
         return self._params({v.path: tf.convert_to_tensor(v) for v in self.model.trainable_variables}), {
-            v.path: tf.convert_to_tensor(v) for v in self.model.non_trainable_variables}
+            v.path: tf.convert_to_tensor(v) for v in self.model.non_trainable_variables
+        }
 
     def initial_values(self, seed, transform=None):
         """Fresh `(params, state)` from the layers' own initialisers, as a function of `seed` (integer [2]); graph-safe.
@@ -107,8 +111,10 @@ class Functional:
             if initializer is not None:
                 break
         else:
-            raise ValueError(f"the layer {getattr(layer, 'name', '?')!r} keeps no {names[0]!r}: its variable "
-                             f"{variable.path!r} can't be drawn anew")
+            raise ValueError(
+                f"the layer {getattr(layer, 'name', '?')!r} keeps no {names[0]!r}: its variable "
+                f"{variable.path!r} can't be drawn anew"
+            )
         initializer = copy.copy(initializer)
         if hasattr(initializer, "seed"):
             initializer.seed = self._seed

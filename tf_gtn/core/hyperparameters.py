@@ -37,7 +37,8 @@ class Hyperparameters:
             raw = _unconstrain(name, value, interval)
             self._ranges[name] = interval
             self._raw[name] = keras.Variable(
-                keras.ops.full((length,) if per_step else (), raw, dtype), dtype=dtype, trainable=trainable, name=f"raw_{name}")
+                keras.ops.full((length,) if per_step else (), raw, dtype), dtype=dtype, trainable=trainable, name=f"raw_{name}"
+            )
 
     @property
     def variables(self):
@@ -49,8 +50,10 @@ class Hyperparameters:
 
     def values(self):
         """`{name: [T]}`, in range."""
-        return {name: tf.broadcast_to(_constrain(tf.convert_to_tensor(raw), self._ranges[name]), [self.length])
-                for name, raw in self._raw.items()}
+        return {
+            name: tf.broadcast_to(_constrain(tf.convert_to_tensor(raw), self._ranges[name]), [self.length])
+            for name, raw in self._raw.items()
+        }
 
 
 def _constrain(raw, interval):

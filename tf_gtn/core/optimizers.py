@@ -52,10 +52,12 @@ class RMSProp:
         return {"mean_square": _zeros(params)}
 
     def update(self, gradients, slots, params, hyper):
-        square = _map(lambda n, g: _cast(hyper["decay"], n) * n + (1 - _cast(hyper["decay"], n)) * g * g,
-                      slots["mean_square"], gradients)
-        params = _map(lambda p, g, n: p - _cast(hyper["learning_rate"], p) * g / (_sqrt(n) + self.epsilon),
-                      params, gradients, square)
+        square = _map(
+            lambda n, g: _cast(hyper["decay"], n) * n + (1 - _cast(hyper["decay"], n)) * g * g, slots["mean_square"], gradients
+        )
+        params = _map(
+            lambda p, g, n: p - _cast(hyper["learning_rate"], p) * g / (_sqrt(n) + self.epsilon), params, gradients, square
+        )
         return params, {"mean_square": square}
 
 
@@ -77,8 +79,12 @@ class Adam:
 
     def init(self, params):
         dtype = tf.nest.flatten(params)[0].dtype
-        return {"mean": _zeros(params), "mean_square": _zeros(params),
-                "beta_1_product": tf.ones([], dtype), "beta_2_product": tf.ones([], dtype)}
+        return {
+            "mean": _zeros(params),
+            "mean_square": _zeros(params),
+            "beta_1_product": tf.ones([], dtype),
+            "beta_2_product": tf.ones([], dtype),
+        }
 
     def update(self, gradients, slots, params, hyper):
         b1 = _cast(hyper["beta_1"], slots["beta_1_product"])
@@ -87,8 +93,9 @@ class Adam:
         square = _map(lambda n, g: b2 * n + (1 - b2) * g * g, slots["mean_square"], gradients)
         product_1, product_2 = slots["beta_1_product"] * b1, slots["beta_2_product"] * b2
         rate = _cast(hyper["learning_rate"], b1)
-        params = _map(lambda p, m, n: p - rate * (m / (1 - product_1)) / (_sqrt(n / (1 - product_2)) + self.epsilon),
-                      params, mean, square)
+        params = _map(
+            lambda p, m, n: p - rate * (m / (1 - product_1)) / (_sqrt(n / (1 - product_2)) + self.epsilon), params, mean, square
+        )
         return params, {"mean": mean, "mean_square": square, "beta_1_product": product_1, "beta_2_product": product_2}
 
 

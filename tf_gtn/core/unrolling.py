@@ -43,7 +43,9 @@ def unroll(step, params, state, xs, *, checkpoint_every=1):
         state of another structure, dtype or shape, or (traced) reads a trainable variable that it was not passed.
     """
     if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 0:
-        raise ValueError(f"checkpoint_every is the number of steps between kept states, an integer >= 0; got {checkpoint_every!r}")
+        raise ValueError(
+            f"checkpoint_every is the number of steps between kept states, an integer >= 0; got {checkpoint_every!r}"
+        )
     params, state, xs = tf.nest.map_structure(tf.convert_to_tensor, (params, state, xs))
     length = _length(xs)
     if checkpoint_every == 0 and tf.executing_eagerly() and length > 0:
@@ -121,8 +123,10 @@ class _Traced:
         function = tf.function(checked, autograph=False, experimental_attributes={"_noinline": True})
         self._function = function.get_concrete_function(*specs, x_spec)
         if self._function.trainable_variables:
-            raise ValueError(f"step reads the variable {self._function.trainable_variables[0].name!r}, which would get no "
-                             "gradient: pass it in params or state")
+            raise ValueError(
+                f"step reads the variable {self._function.trainable_variables[0].name!r}, which would get no "
+                "gradient: pass it in params or state"
+            )
         self.captures = [c if c.dtype in (tf.resource, tf.variant) else tf.identity(c) for c in self._function.captured_inputs]
         self.y_spec = self._function.structured_outputs[1]
 
@@ -171,8 +175,10 @@ def _like(state, new_state):
     def check(old, new):
         new = tf.convert_to_tensor(new)
         if new.dtype != old.dtype or not new.shape.is_compatible_with(old.shape):
-            raise ValueError(f"step must return a state like the one it was given: {old.dtype.name}{old.shape} "
-                             f"came back as {new.dtype.name}{new.shape}")
+            raise ValueError(
+                f"step must return a state like the one it was given: {old.dtype.name}{old.shape} "
+                f"came back as {new.dtype.name}{new.shape}"
+            )
         return tf.ensure_shape(new, old.shape)
 
     return tf.nest.map_structure(check, state, new_state)

@@ -28,8 +28,14 @@ def register(name):
     return add
 
 
-def load(name: str, *, tfds_data_dir: str | None = None, image_size: tuple | list | None = None, validation: int | None = None,
-         seed=0):
+def load(
+    name: str,
+    *,
+    tfds_data_dir: str | None = None,
+    image_size: tuple | list | None = None,
+    validation: int | None = None,
+    seed=0,
+):
     """Loads a data set into memory.
 
     Args:

@@ -22,7 +22,8 @@ class MeanOnlyBatchNormalization(keras.layers.Layer):
         channels = (input_shape[-1],)
         self.beta = self.add_weight(shape=channels, initializer=self.beta_initializer, name="beta")
         self.moving_mean = self.add_weight(
-            shape=channels, initializer=self.moving_mean_initializer, trainable=False, name="moving_mean")
+            shape=channels, initializer=self.moving_mean_initializer, trainable=False, name="moving_mean"
+        )
 
     def call(self, inputs, training=False):
         """`[..., channels]` -> the same shape."""
@@ -37,6 +38,9 @@ class MeanOnlyBatchNormalization(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "momentum": self.momentum,
-                "beta_initializer": keras.initializers.serialize(self.beta_initializer),
-                "moving_mean_initializer": keras.initializers.serialize(self.moving_mean_initializer)}
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "beta_initializer": keras.initializers.serialize(self.beta_initializer),
+            "moving_mean_initializer": keras.initializers.serialize(self.moving_mean_initializer),
+        }

@@ -64,8 +64,13 @@ def conv2(image_shape, classes, filters=((32, 128), (64, 256)), units=(64, 256),
 
 
 @register
-def conv5(image_shape, classes, filters=((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)), normalization="mean_only",
-          dtype="float32"):
+def conv5(
+    image_shape,
+    classes,
+    filters=((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)),
+    normalization="mean_only",
+    dtype="float32",
+):
     """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (seed 000, A.2)."""
 
     def build(widths):
@@ -112,8 +117,11 @@ def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
     """Depthwise separable convolutions, LayerNorm, GELU. Held out."""
     net = _Stack(image_shape, "layer", dtype, "gelu").conv(filters[0])
     for i, width in enumerate(filters):
-        net.add(keras.layers.DepthwiseConv2D(3, padding="same", depthwise_initializer="he_normal", name=f"depthwise_{i + 1}",
-                                             dtype=dtype))
+        net.add(
+            keras.layers.DepthwiseConv2D(
+                3, padding="same", depthwise_initializer="he_normal", name=f"depthwise_{i + 1}", dtype=dtype
+            )
+        )
         net.conv(width, size=1).pool()
     return _fixed("depthwise", net.flatten().classifier(classes))
 

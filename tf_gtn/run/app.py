@@ -90,8 +90,16 @@ def run(main, add_flags=None, needs_gin=True):
             tf.config.experimental.enable_op_determinism()
             folder = contextlib.nullcontext() if values.dry_run else base_dirs.open_base_dir(values.base_dir)
             with folder:
-                main(Run(None if values.dry_run else values.base_dir, values.seed, values.dry_run, values.tfds_data_dir, values,
-                         started))
+                main(
+                    Run(
+                        None if values.dry_run else values.base_dir,
+                        values.seed,
+                        values.dry_run,
+                        values.tfds_data_dir,
+                        values,
+                        started,
+                    )
+                )
 
     absl_app.run(body, flags_parser=_parse_flags)
 

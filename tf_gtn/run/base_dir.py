@@ -1,7 +1,7 @@
 """A run's folder: one run in it at a time, with one configuration.
 
-    <base_dir>/.lock        process and host of the run that holds it
-    <base_dir>/config.gin   the configuration, from before the first step
+<base_dir>/.lock        process and host of the run that holds it
+<base_dir>/config.gin   the configuration, from before the first step
 """
 
 import contextlib
@@ -92,8 +92,11 @@ def check_same_config(base_dir, config, allowed=()):
         with tf.io.gfile.GFile(path) as file:
             text = file.read()
         before, now = _bindings(text), _bindings(config)
-        changes = [_change(name, before.get(name), now.get(name)) for name in {**before, **now}
-                   if before.get(name) != now.get(name) and name not in allowed]
+        changes = [
+            _change(name, before.get(name), now.get(name))
+            for name in {**before, **now}
+            if before.get(name) != now.get(name) and name not in allowed
+        ]
         if changes:
             more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
             raise errors.UserError(f"{base_dir} was started {'; '.join(changes[:3])}{more}; use another --base_dir")

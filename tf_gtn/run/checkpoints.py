@@ -46,6 +46,8 @@ class Checkpoints:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
                 print(f"the checkpoint {path} can't be read and is passed over ({reason})", file=sys.stderr)
         if paths:
-            raise errors.UserError(f"none of the checkpoints in {os.path.dirname(paths[0])} can be read: remove the folder to start "
-                                   "again from the first step")
+            raise errors.UserError(
+                f"none of the checkpoints in {os.path.dirname(paths[0])} can be read: remove the folder to start "
+                "again from the first step"
+            )
         return 0

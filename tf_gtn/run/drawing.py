@@ -20,9 +20,22 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 _DPI = 120
-_LOOK = ["default", {"font.size": 10, "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True,
-                     "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "lines.linewidth": 1.8,
-                     "lines.markersize": 5, "figure.facecolor": "white", "axes.titlesize": 10}]
+_LOOK = [
+    "default",
+    {
+        "font.size": 10,
+        "axes.grid": True,
+        "grid.color": "#dddddd",
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5,
+        "figure.facecolor": "white",
+        "axes.titlesize": 10,
+    },
+]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; (colour, line, marker).
 STYLES = {
@@ -49,8 +62,14 @@ def to_png(path, caption, size=(7, 4.2)):
         backend_agg.FigureCanvasAgg(figure)
         yield figure
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.08,
-                       metadata={"Software": None, "Description": caption})
+        figure.savefig(
+            buffer,
+            format="png",
+            dpi=_DPI,
+            bbox_inches="tight",
+            pad_inches=0.08,
+            metadata={"Software": None, "Description": caption},
+        )
     tf.io.gfile.makedirs(os.path.dirname(path) or ".")
     with tf.io.gfile.GFile(path, "wb") as file:
         file.write(buffer.getvalue())

@@ -23,8 +23,10 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
     Returns:
       `path`; so do all functions here.
     """
-    caption = caption or ("Test accuracy of fresh learners after each inner step: mean and bootstrapped 95% interval"
-                          f"{_learners(curves.values())}.")
+    caption = caption or (
+        "Test accuracy of fresh learners after each inner step: mean and bootstrapped 95% interval"
+        f"{_learners(curves.values())}."
+    )
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, curve in curves.items():
@@ -46,8 +48,9 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
       ylabel: label of the axis.
       caption: text instead of the default.
     """
-    caption = caption or (f"The {ylabel} of learners after the whole inner loop, by outer step: mean and bootstrapped 95% "
-                          "interval.")
+    caption = caption or (
+        f"The {ylabel} of learners after the whole inner loop, by outer step: mean and bootstrapped 95% interval."
+    )
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, (steps, values, *interval) in curves.items():
@@ -82,8 +85,14 @@ def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
             color, dashes, marker = drawing.style(name, curves)
             if widths[name] > 1:
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
-            axes.plot(steps, _moving_mean(values, widths[name]), dashes, color=color, label=drawing.label(name),
-                      marker=marker if len(values) == 1 else None)
+            axes.plot(
+                steps,
+                _moving_mean(values, widths[name]),
+                dashes,
+                color=color,
+                label=drawing.label(name),
+                marker=marker if len(values) == 1 else None,
+            )
             drawn.append(values[np.isfinite(values)])
         drawn = np.concatenate(drawn) if drawn else np.zeros(0)
         if drawn.size and drawn.min() > 0 and drawn.max() > 100 * drawn.min():
@@ -136,10 +145,18 @@ def bars(path, groups, ylabel="test accuracy", caption=None):
             there = [(x, *_mean_and_interval(group[name])) for x, group in enumerate(groups.values()) if name in group]
             x, mean, low, high = (np.array(column, np.float64) for column in zip(*there))
             x = x + (i - (len(series) - 1) / 2) * width
-            axes.bar(x, mean, 0.92 * width, color=drawing.style(name, series)[0], label=drawing.label(name), edgecolor="white",
-                     hatch=("", "//", "..", "xx")[i % 4])
-            axes.errorbar(x, mean, np.maximum([mean - low, high - mean], 0), fmt="none", ecolor="#222222", elinewidth=1.2,
-                          capsize=4)
+            axes.bar(
+                x,
+                mean,
+                0.92 * width,
+                color=drawing.style(name, series)[0],
+                label=drawing.label(name),
+                edgecolor="white",
+                hatch=("", "//", "..", "xx")[i % 4],
+            )
+            axes.errorbar(
+                x, mean, np.maximum([mean - low, high - mean], 0), fmt="none", ecolor="#222222", elinewidth=1.2, capsize=4
+            )
             for at, value, top in zip(x, mean, np.fmax(mean, high)):
                 axes.annotate(f"{value:.3g}", (at, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
         slant = {"rotation": 30, "ha": "right"} if len(groups) > 6 else {}
@@ -207,8 +224,9 @@ def bootstrap(values):
     mean = values.mean(0)
     if len(values) < 2:
         return mean, mean
-    interval = scipy.stats.bootstrap((values,), np.mean, axis=0, n_resamples=1000, method="percentile",
-                                     rng=np.random.default_rng(3)).confidence_interval
+    interval = scipy.stats.bootstrap(
+        (values,), np.mean, axis=0, n_resamples=1000, method="percentile", rng=np.random.default_rng(3)
+    ).confidence_interval
     same = np.ptp(values, 0) == 0
     return np.where(same, mean, interval.low), np.where(same, mean, interval.high)
 

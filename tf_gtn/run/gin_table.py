@@ -14,8 +14,9 @@ MACRO, CONSTANT = "gin.macro", "gin.constant"  # what %NAME refers to, with the 
 
 def bindings():
     """The whole config."""
-    return {(scope, selector, name): value for (scope, selector), values in config._CONFIG.items()
-            for name, value in values.items()}
+    return {
+        (scope, selector, name): value for (scope, selector), values in config._CONFIG.items() for name, value in values.items()
+    }
 
 
 def used(table):
@@ -33,7 +34,7 @@ def used(table):
 
 def outer_scopes(scope):
     """The scopes whose bindings hold in a scope, itself first: `a/b`, `a` and the empty one."""
-    return [*(scope[:match.start()] for match in reversed(list(re.finditer("/|$", scope)))), ""]
+    return [*(scope[: match.start()] for match in reversed(list(re.finditer("/|$", scope)))), ""]
 
 
 def references(values):

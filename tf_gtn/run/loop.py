@@ -15,7 +15,9 @@ class Stopped(Exception):
     """A signal stopped the run, after it was saved."""
 
     def __init__(self, number, step):
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}, which is saved: the same command goes on from there")
+        super().__init__(
+            f"stopped by {signal.Signals(number).name} after step {step}, which is saved: the same command goes on from there"
+        )
         self.signal = number
 
 
@@ -74,9 +76,11 @@ def _give_up_if_stuck(trainings, step, saver):
     for name, t in trainings.items():
         if int(t.consecutively_skipped.numpy()) >= MAX_SKIPPED:
             saver.save(step)
-            raise errors.UserError(f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step "
-                                   f"{step}; its parameters are those before them. A lower Training.learning_rate, or weight "
-                                   "normalisation, may help")
+            raise errors.UserError(
+                f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step "
+                f"{step}; its parameters are those before them. A lower Training.learning_rate, or weight "
+                "normalisation, may help"
+            )
 
 
 @contextlib.contextmanager

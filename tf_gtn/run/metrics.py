@@ -1,7 +1,7 @@
 """A run's numbers by outer step.
 
-    <base_dir>/metrics.jsonl   {"step": n, ...} a line, no step twice; what depends on the clock has `seconds` in its name
-    <base_dir>/summaries/      the same for TensorBoard
+<base_dir>/metrics.jsonl   {"step": n, ...} a line, no step twice; what depends on the clock has `seconds` in its name
+<base_dir>/summaries/      the same for TensorBoard
 """
 
 import json

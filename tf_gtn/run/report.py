@@ -63,9 +63,16 @@ def summary(found):
     head = f"{found['system']}/{found['name']}, seed {found['seed']}, {duration(found['wall_seconds'])}"
     if found["claims"]:
         head += f": {_held(found['claims'])}"
-        rows = [("holds" if claim["holds"] else "does not hold", claim["id"], number(claim["measured"]),
-                 f"[{', '.join(map(number, claim['ci95']))}]" if claim["ci95"] else "", _reason(claim))
-                for claim in found["claims"]]
+        rows = [
+            (
+                "holds" if claim["holds"] else "does not hold",
+                claim["id"],
+                number(claim["measured"]),
+                f"[{', '.join(map(number, claim['ci95']))}]" if claim["ci95"] else "",
+                _reason(claim),
+            )
+            for claim in found["claims"]
+        ]
     else:
         rows = list(_metrics(found["metrics"]))
         if len(rows) > _SUMMARY_METRICS:
@@ -95,9 +102,16 @@ def _run(base_dir, captions):
     return {
         **found,
         "base_dir": base_dir,
-        "claims": [{**claim, "measured": number(claim["measured"]), "ci95": _shown(claim["ci95"]),
-                    "seed_value": "not given" if claim["seed_value"] is None else _shown(claim["seed_value"]),
-                    "numbers": _numbers(claim)} for claim in found["claims"]],
+        "claims": [
+            {
+                **claim,
+                "measured": number(claim["measured"]),
+                "ci95": _shown(claim["ci95"]),
+                "seed_value": "not given" if claim["seed_value"] is None else _shown(claim["seed_value"]),
+                "numbers": _numbers(claim),
+            }
+            for claim in found["claims"]
+        ],
         "held": _held(found["claims"]),
         "all_hold": all(claim["holds"] for claim in found["claims"]),
         "metrics": list(_metrics(found["metrics"])),
@@ -171,8 +185,10 @@ def _figure(path, captions):
     except (OSError, ValueError, SyntaxError):
         return {"caption": f"{os.path.basename(path)} can't be read: it isn't a whole PNG.", "uri": None}
     words = name.replace("_", " ")
-    return {"caption": captions.get(name) or inside or words[:1].upper() + words[1:],
-            "uri": "data:image/png;base64," + base64.b64encode(content).decode("ascii")}
+    return {
+        "caption": captions.get(name) or inside or words[:1].upper() + words[1:],
+        "uri": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
+    }
 
 
 def _text(path):

@@ -40,8 +40,16 @@ def claim(id, statement, seed_value, measured, ci95, rule, **numbers):
     Raises:
       ValueError: the rule can't be evaluated, or a value has the wrong form.
     """
-    made = {"id": id, "statement": statement, "seed_value": seed_value, "measured": measured, "ci95": ci95, "rule": rule,
-            "holds": False, "numbers": numbers}
+    made = {
+        "id": id,
+        "statement": statement,
+        "seed_value": seed_value,
+        "measured": measured,
+        "ci95": ci95,
+        "rule": rule,
+        "holds": False,
+        "numbers": numbers,
+    }
     made = _plain(made, f"claim {id!r}")
     made["holds"] = recompute(made)
     _check_claim(made, f"claim {id!r}")
@@ -75,8 +83,18 @@ def write(base_dir, system, name, seed, metrics, claims, wall_seconds):
     Raises:
       ValueError: something does not fit the schema; names it.
     """
-    found = _plain({"system": system, "name": name, "seed": seed, "versions": versions(), "wall_seconds": wall_seconds,
-                    "metrics": metrics, "claims": claims}, "results")
+    found = _plain(
+        {
+            "system": system,
+            "name": name,
+            "seed": seed,
+            "versions": versions(),
+            "wall_seconds": wall_seconds,
+            "metrics": metrics,
+            "claims": claims,
+        },
+        "results",
+    )
     validate(found)
     tf.io.gfile.makedirs(base_dir)
     base_dirs.write_text(_path(base_dir), json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -114,15 +132,25 @@ def validate(found):
       ValueError: names the first field that is wrong.
     """
     _check(isinstance(found, dict), "results", "an object", found)
-    for key, kind, what in (("system", str, "a text"), ("name", str, "a text"), ("seed", int, "an integer"),
-                            ("versions", dict, "an object"), ("wall_seconds", int | float, "a number"),
-                            ("metrics", dict, "an object"), ("claims", list, "a list")):
+    for key, kind, what in (
+        ("system", str, "a text"),
+        ("name", str, "a text"),
+        ("seed", int, "an integer"),
+        ("versions", dict, "an object"),
+        ("wall_seconds", int | float, "a number"),
+        ("metrics", dict, "an object"),
+        ("claims", list, "a list"),
+    ):
         _check(key in found, key, what)
         _check(isinstance(found[key], kind) and not isinstance(found[key], bool), key, what, found[key])
     for key, value in found["versions"].items():
         _check(isinstance(value, str), f"versions.{key}", "a text", value)
-    _check(_is_number(found["wall_seconds"]) and found["wall_seconds"] >= 0, "wall_seconds", "a number of seconds",
-           found["wall_seconds"])
+    _check(
+        _is_number(found["wall_seconds"]) and found["wall_seconds"] >= 0,
+        "wall_seconds",
+        "a number of seconds",
+        found["wall_seconds"],
+    )
     seen = set()
     for i, item in enumerate(found["claims"]):
         _check_claim(item, f"claims[{i}]")
@@ -132,8 +160,13 @@ def validate(found):
 
 def versions():
     """Versions of what a number depends on most."""
-    return {"python": platform.python_version(), "tf_gtn": version.__version__, "tensorflow": tf.__version__,
-            "keras": keras.__version__, "numpy": np.__version__}
+    return {
+        "python": platform.python_version(),
+        "tf_gtn": version.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def _path(base_dir):
@@ -146,19 +179,31 @@ def _check_claim(item, where):
         _check(key in item, f"{where}.{key}", "there")
     for key in ("id", "statement", "rule"):
         _check(isinstance(item[key], str) and item[key].strip(), f"{where}.{key}", "a text", item[key])
-    _check(item["seed_value"] is None or isinstance(item["seed_value"], str) or _is_number(item["seed_value"]),
-           f"{where}.seed_value", "a number, a text or null", item["seed_value"])
+    _check(
+        item["seed_value"] is None or isinstance(item["seed_value"], str) or _is_number(item["seed_value"]),
+        f"{where}.seed_value",
+        "a number, a text or null",
+        item["seed_value"],
+    )
     _check(_are_numbers([item["measured"]]), f"{where}.measured", "a number or null", item["measured"])
     interval = item["ci95"]
-    _check(interval is None or (isinstance(interval, list) and len(interval) == 2 and _are_numbers(interval)),
-           f"{where}.ci95", "[low, high] or null", interval)
+    _check(
+        interval is None or (isinstance(interval, list) and len(interval) == 2 and _are_numbers(interval)),
+        f"{where}.ci95",
+        "[low, high] or null",
+        interval,
+    )
     _check(isinstance(item["holds"], bool), f"{where}.holds", "true or false", item["holds"])
     numbers = item.get("numbers", {})
     _check(isinstance(numbers, dict), f"{where}.numbers", "an object", numbers)
     for key, value in numbers.items():
         _check(key not in _OWN_NUMBERS, f"{where}.numbers.{key}", "named otherwise")
-        _check(_are_numbers(value if isinstance(value, list) else [value]), f"{where}.numbers.{key}",
-               "a number, null or a list of those", value)
+        _check(
+            _are_numbers(value if isinstance(value, list) else [value]),
+            f"{where}.numbers.{key}",
+            "a number, null or a list of those",
+            value,
+        )
     try:
         holds = recompute(item)
     except ValueError as error:

@@ -102,8 +102,9 @@ def train(trainings, base_dir, schedule):
         mean, (low, high) = evaluation.bootstrap(accuracies)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
-    loop.train(trainings, base_dir, first.outer_steps, validate, schedule.log_every, schedule.checkpoint_every,
-               schedule.validate_every)
+    loop.train(
+        trainings, base_dir, first.outer_steps, validate, schedule.log_every, schedule.checkpoint_every, schedule.validate_every
+    )
     return evaluators
 
 
@@ -137,8 +138,10 @@ def check_fits(gtn, of):
     mine = tuple(gtn.metadata["image_shape"]), len(gtn.metadata["classes"])
     theirs = tuple(of.image_shape), of.num_classes
     if mine != theirs:
-        raise errors.UserError(f"the export is for {gtn.metadata['dataset']} with images {list(mine[0])} in {mine[1]} classes; "
-                               f"{of.name} has {list(theirs[0])} in {theirs[1]}")
+        raise errors.UserError(
+            f"the export is for {gtn.metadata['dataset']} with images {list(mine[0])} in {mine[1]} classes; "
+            f"{of.name} has {list(theirs[0])} in {theirs[1]}"
+        )
 
 
 def load_model(name, gtn):
@@ -172,12 +175,23 @@ def metrics(curves, unseen=None):
     result = {name: _accuracy(curve[:, -1]) for name, curve in curves.items()}
     if unseen:
         result["held_out"] = {
-            name: {"gtn": _accuracy(found["gtn"]), "real": _accuracy(found["real"]), "scales": found["scales"],
-                   "real_learning_rate": found["real_rate"][0], "real_momentum": found["real_rate"][1]}
-            for name, found in unseen.items()}
+            name: {
+                "gtn": _accuracy(found["gtn"]),
+                "real": _accuracy(found["real"]),
+                "scales": found["scales"],
+                "real_learning_rate": found["real_rate"][0],
+                "real_momentum": found["real_rate"][1],
+            }
+            for name, found in unseen.items()
+        }
     return result
 
 
 def _accuracy(accuracies):
     mean, interval = evaluation.bootstrap(accuracies)
-    return {"test_accuracy": mean, "ci95": list(interval), "learners": len(accuracies), "accuracies": [float(a) for a in accuracies]}
+    return {
+        "test_accuracy": mean,
+        "ci95": list(interval),
+        "learners": len(accuracies),
+        "accuracies": [float(a) for a in accuracies],
+    }

@@ -29,8 +29,10 @@ def draw(base_dir, trainings, curves, unseen=None):
         validation[name] = (steps, mean, (low, high))
     figures.accuracy_by_outer_step(_path(base_dir, "accuracy_by_outer_step"), validation)
     schedules = {name: t.hyperparameters.values() for name, t in trainings.items()}
-    figures.schedule(_path(base_dir, "schedule"), {
-        name: tuple(np.asarray(s[k]) for k in ("learning_rate", "momentum")) for name, s in schedules.items()})
+    figures.schedule(
+        _path(base_dir, "schedule"),
+        {name: tuple(np.asarray(s[k]) for k in ("learning_rate", "momentum")) for name, s in schedules.items()},
+    )
     _grid(base_dir, trainings["gtn"])
     draw_evaluation(base_dir, curves, unseen)
 
@@ -39,8 +41,11 @@ def draw_evaluation(base_dir, curves, unseen=None):
     """What can be shown of an export alone."""
     figures.accuracy_by_inner_step(_path(base_dir, "accuracy_by_inner_step"), curves)
     if unseen:
-        figures.bars(_path(base_dir, "held_out"), {name: {"gtn": found["gtn"], "real": found["real"]}
-                                                   for name, found in unseen.items()}, "test accuracy")
+        figures.bars(
+            _path(base_dir, "held_out"),
+            {name: {"gtn": found["gtn"], "real": found["real"]} for name, found in unseen.items()},
+            "test accuracy",
+        )
 
 
 def _grid(base_dir, training):

@@ -36,8 +36,13 @@ class Evaluator:
     @classmethod
     def of(cls, training, population=None):
         """Of a `training.Training`, on its own population or another."""
-        return cls(training.dataset, population or training.population, training.treatment, training.inner_optimizer,
-                   training.hyperparameters.values)
+        return cls(
+            training.dataset,
+            population or training.population,
+            training.treatment,
+            training.inner_optimizer,
+            training.hyperparameters.values,
+        )
 
     def accuracies(self, split, learners, seed, curve=False):
         """Accuracies of fresh learners on a split.
@@ -86,5 +91,7 @@ def bootstrap(values, resamples=1000, seed=3):
     mean = float(values.mean())
     if len(values) < 2 or np.ptp(values) == 0:
         return mean, (mean, mean)
-    result = scipy.stats.bootstrap((values,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed))
+    result = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed)
+    )
     return mean, (float(result.confidence_interval.low), float(result.confidence_interval.high))

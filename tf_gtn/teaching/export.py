@@ -1,9 +1,9 @@
 """Writes a trained GTN as a SavedModel that needs no `tf_gtn` to run.
 
-    <directory>/<version>/
-      saved_model.pb, variables/          signatures serving_default = generate, and curriculum
-      assets/metadata.json                see `metadata`
-      assets.extra/tf_serving_warmup_requests
+<directory>/<version>/
+  saved_model.pb, variables/          signatures serving_default = generate, and curriculum
+  assets/metadata.json                see `metadata`
+  assets.extra/tf_serving_warmup_requests
 """
 
 import json
@@ -31,11 +31,18 @@ def metadata(training, config="", accuracy=None):
     curriculum = training.treatment.curriculum
     steps, batch_size, latent = curriculum.noise.shape
     return {
-        "schema_version": SCHEMA_VERSION, "dataset": training.dataset.name, "classes": list(training.dataset.classes),
-        "image_shape": list(training.dataset.image_shape), "latent": latent, "inner_steps": steps, "batch_size": batch_size,
-        "curriculum": curriculum.name, "normalization": training.dataset.normalization,
+        "schema_version": SCHEMA_VERSION,
+        "dataset": training.dataset.name,
+        "classes": list(training.dataset.classes),
+        "image_shape": list(training.dataset.image_shape),
+        "latent": latent,
+        "inner_steps": steps,
+        "batch_size": batch_size,
+        "curriculum": curriculum.name,
+        "normalization": training.dataset.normalization,
         "weight_norm": training.inner_loops[0].learner.weight_norm,
-        "training": {"outer_steps": training.outer_steps, "seed": training.seed, "config": config}, "accuracy": accuracy,
+        "training": {"outer_steps": training.outer_steps, "seed": training.seed, "config": config},
+        "accuracy": accuracy,
     }
 
 
@@ -60,8 +67,11 @@ def save(training, directory, version, meta):
         with open(source, "w") as file:
             json.dump(meta, file, indent=2)
         module = _Module(training, source)
-        tf.saved_model.save(module, unfinished, signatures={
-            "serving_default": module.generate, "generate": module.generate, "curriculum": module.curriculum})
+        tf.saved_model.save(
+            module,
+            unfinished,
+            signatures={"serving_default": module.generate, "generate": module.generate, "curriculum": module.curriculum},
+        )
         _write_warmup(unfinished, meta)
     finally:
         shutil.rmtree(scratch)
@@ -89,8 +99,13 @@ class _Module(tf.Module):
             weights, state = dict(self._weights), dict(self._state)
             return generator.apply_weights(weights, state, inputs, training=batch_statistics)[0]
 
-        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, latent], tf.float32, "noise"),
-                                                       tf.TensorSpec([None, classes], tf.float32, "label")])
+        @tf.function(
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec([None, latent], tf.float32, "noise"),
+                tf.TensorSpec([None, classes], tf.float32, "label"),
+            ],
+        )
         def generate(noise, label):
             return {"image": images({"noise": noise, "label": label}, batch_statistics=False)}
 
@@ -107,15 +122,19 @@ class _Module(tf.Module):
 
 def _write_warmup(path, meta):
     """One `PredictRequest` for each signature, which TensorFlow Serving runs while it loads (prediction_log.proto)."""
-    requests = [("serving_default", {"noise": tf.zeros([1, meta["latent"]]), "label": tf.one_hot([0], len(meta["classes"]))}),
-                ("curriculum", {"step": tf.zeros([1], tf.int64)})]
+    requests = [
+        ("serving_default", {"noise": tf.zeros([1, meta["latent"]]), "label": tf.one_hot([0], len(meta["classes"]))}),
+        ("curriculum", {"step": tf.zeros([1], tf.int64)}),
+    ]
     folder = os.path.join(path, "assets.extra")
     tf.io.gfile.makedirs(folder)
     with tf.io.TFRecordWriter(os.path.join(folder, "tf_serving_warmup_requests")) as writer:
         for signature, inputs in requests:
             spec = _field(1, b"gtn") + _field(3, signature.encode())  # ModelSpec: name, signature_name
-            entries = b"".join(_field(2, _field(1, name.encode()) + _field(2, tf.make_tensor_proto(value).SerializeToString()))
-                               for name, value in inputs.items())  # PredictRequest: map<string, TensorProto> inputs
+            entries = b"".join(
+                _field(2, _field(1, name.encode()) + _field(2, tf.make_tensor_proto(value).SerializeToString()))
+                for name, value in inputs.items()
+            )  # PredictRequest: map<string, TensorProto> inputs
             request = _field(1, spec) + entries
             writer.write(_field(6, _field(1, request)))  # PredictionLog: predict_log; PredictLog: request
 

@@ -39,8 +39,12 @@ def compare(gtn, dataset, name, count, seed, selection_learners=5):
     def real(index, rate, momentum):
         """Real batches of the learner number `index`."""
         images, labels = batches.batch(batches.params(), batches.sample((steps * batch_size,), tf.constant([seed, index])))
-        return {"image": tf.reshape(images, synthetic["image"].shape), "label": tf.reshape(labels, synthetic["label"].shape),
-                "learning_rate": tf.fill([steps], rate), "momentum": tf.fill([steps], momentum)}
+        return {
+            "image": tf.reshape(images, synthetic["image"].shape),
+            "label": tf.reshape(labels, synthetic["label"].shape),
+            "learning_rate": tf.fill([steps], rate),
+            "momentum": tf.fill([steps], momentum),
+        }
 
     def taught(index, rate, momentum, split):
         trained, _, _ = teacher.teach(draw(tf.constant([seed, index])), real(index, rate, momentum))

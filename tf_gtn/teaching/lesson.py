@@ -59,8 +59,11 @@ class Lesson:
     def _run(self, start, xs, scale):
         state = inner_loop.initial_state(self._optimizer, *start)
         state, losses = unrolling.unroll(self._step, {"scale": scale}, state, xs, checkpoint_every=0)
-        after = tf.map_fn(lambda x: self._loss(x[1], self.learner(state["params"], state["model"], x[0], training=False)[0]),
-                          (xs["image"], xs["label"]), fn_output_signature=tf.float32)
+        after = tf.map_fn(
+            lambda x: self._loss(x[1], self.learner(state["params"], state["model"], x[0], training=False)[0]),
+            (xs["image"], xs["label"]),
+            fn_output_signature=tf.float32,
+        )
         return (state["params"], state["model"]), losses, tf.reduce_mean(after)
 
     def _step(self, params, state, x):

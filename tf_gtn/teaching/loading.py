@@ -33,8 +33,10 @@ def load(export_dir):
     except Exception as error:  # a broken file can raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise errors.UserError(f"{path} is not a complete export of a GTN: {reason}") from None
-    raise errors.UserError(f"{path} was exported with schema {metadata['schema_version']}, this tf_gtn reads up to "
-                           f"{export.SCHEMA_VERSION}: install a newer one")
+    raise errors.UserError(
+        f"{path} was exported with schema {metadata['schema_version']}, this tf_gtn reads up to "
+        f"{export.SCHEMA_VERSION}: install a newer one"
+    )
 
 
 class LoadedGTN:
@@ -96,8 +98,13 @@ class LoadedGTN:
         xs = self.lesson(steps)
         trained, losses, scale, after = teacher.best(teacher.learner.values(), xs, scales)
         teacher.learner.assign(*trained)
-        return {"loss": losses.numpy().tolist(), "learning_rate": (xs["learning_rate"] * scale).numpy().tolist(),
-                "momentum": xs["momentum"].numpy().tolist(), "learning_rate_scale": scale, "synthetic_loss": after}
+        return {
+            "loss": losses.numpy().tolist(),
+            "learning_rate": (xs["learning_rate"] * scale).numpy().tolist(),
+            "momentum": xs["momentum"].numpy().tolist(),
+            "learning_rate_scale": scale,
+            "synthetic_loss": after,
+        }
 
     def lesson(self, steps=None):
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`, over again beyond T."""
@@ -110,8 +117,9 @@ class LoadedGTN:
         wanted, classes = self.metadata["image_shape"], len(self.metadata["classes"])
         got = model.input_shape
         if not isinstance(got, tuple) or not tf.TensorShape(got).is_compatible_with([None, *wanted]):
-            raise errors.UserError(f"the model {model.name!r} takes {model.input_shape}, the GTN's images are [n, "
-                                   f"{', '.join(map(str, wanted))}]")
+            raise errors.UserError(
+                f"the model {model.name!r} takes {model.input_shape}, the GTN's images are [n, {', '.join(map(str, wanted))}]"
+            )
         if model.output_shape[-1] != classes or len(model.output_shape) != 2:
             raise errors.UserError(f"the model {model.name!r} gives {model.output_shape}, the data set has {classes} classes")
 

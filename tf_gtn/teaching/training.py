@@ -21,9 +21,27 @@ class Training:
     hyperparameters. A step whose loss or gradient is not finite changes nothing but the count `skipped`.
     """
 
-    def __init__(self, dataset, population, treatment, inner_optimizer, *, outer_steps: int, outer_batch=64,
-                 learning_rate=0.02, final_learning_rate=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-7, loss="every",
-                 learn_hyperparameters=True, per_step=True, recompute_every=1, seed=0, dtype="float32"):
+    def __init__(
+        self,
+        dataset,
+        population,
+        treatment,
+        inner_optimizer,
+        *,
+        outer_steps: int,
+        outer_batch=64,
+        learning_rate=0.02,
+        final_learning_rate=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        loss="every",
+        learn_hyperparameters=True,
+        per_step=True,
+        recompute_every=1,
+        seed=0,
+        dtype="float32",
+    ):
         """Makes the variables; nothing is traced yet.
 
         Args:
@@ -51,7 +69,8 @@ class Training:
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed
         self.hyperparameters = hyperparameters.Hyperparameters(
-            inner_optimizer, self.inner_steps, per_step, learn_hyperparameters, dtype)
+            inner_optimizer, self.inner_steps, per_step, learn_hyperparameters, dtype
+        )
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
         self._outer_batch, self._loss, self._recompute_every = outer_batch, loss, recompute_every
         self._reader = reader.Reader(dataset, dataset.train)
@@ -69,15 +88,21 @@ class Training:
     @property
     def variables(self):
         """Everything that a resumed run needs, in a fixed order."""
-        return [*self.treatment.trainable_variables, *self.hyperparameters.variables, *self._optimizer.variables, self.skipped,
-                self.consecutively_skipped]
+        return [
+            *self.treatment.trainable_variables,
+            *self.hyperparameters.variables,
+            *self._optimizer.variables,
+            self.skipped,
+            self.consecutively_skipped,
+        ]
 
     def step(self, index):
         """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors."""
         draw = self.population.draw([self.seed, index])
         if draw.template not in self._steps:
             self._steps[draw.template] = tf.function(
-                functools.partial(self._step, self.inner_loops[draw.template]), autograph=False)
+                functools.partial(self._step, self.inner_loops[draw.template]), autograph=False
+            )
         return self._steps[draw.template](tf.constant(index), tf.constant(draw.widths, tf.int32))
 
     def loss(self, loop, seed, widths):
@@ -92,8 +117,13 @@ class Training:
             return inner_loop.cross_entropy(labels, loop.logits(state, images))
 
         every = {} if last else {"measure": judge, "measure_params": self._reader.params(), "measure_xs": index}
-        state, ys = loop.run(loop.initial_state(init, widths), self.hyperparameters.values(), lesson,
-                             recompute_every=self._recompute_every, **{"measure": lambda *_: (), **every})
+        state, ys = loop.run(
+            loop.initial_state(init, widths),
+            self.hyperparameters.values(),
+            lesson,
+            recompute_every=self._recompute_every,
+            **{"measure": lambda *_: (), **every},
+        )
         loss = judge(state, self._reader.params(), index) if last else tf.reduce_mean(ys["measured"])
         return loss, ys["inner_loss"]
 
