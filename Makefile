@@ -38,7 +38,7 @@ digits: setup ## teach the 8x8 digits and compare the treatments; the report is 
 	$(VENV_PYTHON) -m binaries.compare_treatments --base_dir=runs/digits --gin_file=gin/teaching/digits.gin
 
 lint: setup ## check the code with ruff
-	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff check && $(VENV_PYTHON) -m ruff format --check --quiet
 
 bench: setup ## run the benchmarks; each prints one line of JSON
 	for name in $(BENCHMARKS); do $(VENV_PYTHON) -m benchmarks.$$name || exit; done

@@ -24,9 +24,8 @@ def main(run):
     figures.draw(run.base_dir, trainings, curves)
     metrics = teaching.metrics(curves)
     results.write(run.base_dir, "teaching", "train_gtn", run.seed, metrics, [], run.seconds())
-    print(
-        f"few-step test accuracy of {len(curves['gtn'])} fresh learners: {metrics['gtn']['test_accuracy']:.4f}, exported to {path}"
-    )
+    found = metrics["gtn"]
+    print(f"few-step test accuracy of {found['learners']} fresh learners: {found['test_accuracy']:.4f}, exported to {path}")
 
 
 def run():

@@ -1,6 +1,7 @@
 """Generative Teaching Networks: learn training data that teaches fresh networks in a few steps.
 
-`tf_gtn.load(export_dir)` gives a trained one; `tf_gtn.core` is the engine. Both are imported when first used, TensorFlow with them.
+`tf_gtn.load(export_dir)` gives a trained one; `tf_gtn.core` is the engine. Both are imported when first used, TensorFlow with
+them.
 """
 
 import importlib

@@ -166,5 +166,5 @@ def test_mistakes_are_named():
         def call(self, x):
             return x + self.thing
 
-    with pytest.raises(ValueError, match="odd.*thing_initializer"):
+    with pytest.raises(ValueError, match=r"odd.*thing_initializer"):
         functional.Functional(keras.Sequential([keras.Input((2,)), Odd(name="odd")])).initial_values(tf.constant([0, 0]))

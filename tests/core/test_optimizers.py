@@ -96,7 +96,7 @@ def test_dead_units_have_a_finite_meta_gradient(optimizer):
 @pytest.mark.parametrize("per_step", [True, False])
 def test_hyperparameters_start_right_and_stay_in_range(optimizer, per_step):
     hyper = core.Hyperparameters(optimizer, 3, per_step, dtype="float64")
-    for name, (value, interval) in optimizer.hyperparameters.items():
+    for name, (value, _) in optimizer.hyperparameters.items():
         np.testing.assert_allclose(hyper.values()[name], [value] * 3, rtol=1e-6)
     for raw in (-1e3, -3.0, 3.0, 1e3):
         for variable in hyper.variables:

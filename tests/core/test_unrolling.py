@@ -123,7 +123,7 @@ def rich_gradient(length, checkpoint_every, dynamic=False):
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("checkpoint_every", [1, 2, 3, 7, 20])
 def test_memory_modes_and_unknown_lengths_agree_with_integers_in_every_place(checkpoint_every, dynamic):
-    expected, final, ys = rich_gradient(T, 0)
+    expected, _, ys = rich_gradient(T, 0)
     got, got_final, got_ys = rich_gradient(T, checkpoint_every, dynamic)
     for e, g in zip(expected, got):
         np.testing.assert_allclose(g, e, rtol=1e-10)

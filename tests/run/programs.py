@@ -27,6 +27,7 @@ SMALL = (
     "--gin_bindings=teaching.Schedule.test_learners = 2",
 )
 
+os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the programs start as in a user's environment
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["binaries.train_gtn"])
 
@@ -59,7 +60,6 @@ def _run(name, arguments, files):
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     os.chdir(ROOT)
-    os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     sys.argv = [f"{name}.py", *arguments]
     importlib.import_module(f"binaries.{name}").run()
 

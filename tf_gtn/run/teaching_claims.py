@@ -41,7 +41,7 @@ def compare(metrics):
 
 
 def held_out(metrics):
-    """One claim for each architecture that the GTN was not trained for (seed 001, section 1: "agnostic to the architecture")."""
+    """One claim for each architecture that the GTN was not trained for ("also agnostic", seed 001, section 1)."""
     return [
         results.claim(
             f"held_out_{name}",

@@ -14,8 +14,8 @@ _SELECTION = 1_000_003  # seeds of the learners that choose real data's rate; ot
 def compare(gtn, dataset, name, count, seed, selection_learners=5):
     """Test accuracies of fresh networks of a registered architecture, taught by the GTN and by real data.
 
-    The GTN's lesson finds its learning-rate scale by itself, on synthetic loss. Real data gets as many batches of the same size,
-    and the best of 4 learning rates x 2 momenta by mean validation accuracy.
+    The GTN's lesson finds its learning-rate scale by itself, on synthetic loss. Real data gets as many batches of the same
+    size, and the best of 4 learning rates x 2 momenta by mean validation accuracy.
 
     Args:
       gtn: a `loading.LoadedGTN`.

@@ -72,9 +72,10 @@ class LoadedGTN:
     def train(self, keras_model, steps=None, learning_rate_scale="auto", weight_norm=False):
         """Teaches `keras_model`, in place, in a few SGD steps with the learned learning rates and momenta.
 
-        The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with "auto"
-        the same steps are taken from the same weights with the rates times 1, 0.3, 0.1 and 0.03, and the result with the lowest loss
-        on the synthetic batches stays; no real data is looked at. BatchNorm layers end with the statistics of the last batch.
+        The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with
+        "auto" the same steps are taken from the same weights with the rates times 1, 0.3, 0.1 and 0.03, and the result with the
+        lowest loss on the synthetic batches stays; no real data is looked at. BatchNorm layers end with the statistics of the
+        last batch.
 
         Args:
           keras_model: a built Keras model of images -> logits, or probabilities if its last activation is a softmax.
@@ -107,7 +108,7 @@ class LoadedGTN:
         }
 
     def lesson(self, steps=None):
-        """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`, over again beyond T."""
+        """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""
         index = tf.range(self.metadata["inner_steps"] if steps is None else steps) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
 
