@@ -10,7 +10,7 @@ SHELL := /bin/sh
 
 PYTHON ?=
 VENV_PYTHON := .venv/bin/python
-BENCHMARKS = $(basename $(notdir $(filter-out %/__init__.py,$(wildcard benchmarks/*.py))))
+BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/[a-z]*.py)))
 
 # Whether "$$python" runs (a pyenv shim can be on the PATH and refuse), is 3.10 or 3.11 and can make an environment.
 works := "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' >/dev/null 2>&1

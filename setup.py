@@ -45,6 +45,7 @@ setup(
         "keras>=3.12,<4",
         "numpy>=2,<2.4",
         "tensorflow-datasets>=4.9.10,<5",
+        "importlib_resources",  # tensorflow-datasets 4.9.10 imports it without saying so
         "gin-config>=0.5,<0.6",
         "absl-py",
         "scikit-learn",

@@ -16,7 +16,7 @@ import sys
 
 def measure(size, steps, recompute_every):
     """Runs two outer steps in this process; returns GB."""
-    from benchmarks import problems
+    from benchmarks import _problems as problems
 
     training = problems.gtn(size, steps, recompute_every)
     for index in range(2):

@@ -10,7 +10,7 @@ import json
 import statistics
 import time
 
-from benchmarks import problems
+from benchmarks import _problems as problems
 
 FIXED = {"filters": ((24, 24), (48, 48)), "units": (48, 48)}
 SAMPLED = {"filters": ((16, 32), (32, 64)), "units": (32, 64)}

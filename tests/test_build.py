@@ -139,7 +139,7 @@ def test_programs_and_tests_are_targets_of_their_kind(targets):
         folder, name = path.split("/")[0], path.rsplit("/", 1)[1]
         kind = {"binaries": "py_binary", "benchmarks": "py_binary"}.get(folder)
         kind = "py_test" if folder == "tests" and name.startswith("test_") else kind
-        if kind and name != "__init__.py":
+        if kind and not name.startswith("_"):
             assert path.removesuffix(".py") in targets, f"add to BUILD: {path}"
             target = targets[path.removesuffix(".py")]
             assert target.kind == kind

@@ -1,5 +1,9 @@
 """`unroll`: gradients against closed forms and finite differences, memory modes against one another."""
 
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -240,3 +244,96 @@ def test_bad_xs_are_named(xs, message):
 def test_a_state_that_changes_is_named(step, message, checkpoint_every):
     with pytest.raises(ValueError, match=message):
         unrolling.unroll(step, (), tf.zeros([]), tf.zeros([3]), checkpoint_every=checkpoint_every)
+
+
+def test_a_captured_tensor_has_its_gradient():
+    """Captured by the step in a loop it would get none, or break the loop's: `unroll` lifts it into an argument."""
+    step, params, state, xs, a = quadratic()
+    gradients = []
+    for checkpoint_every in (0, 1, 3):
+
+        @tf.function(autograph=False)
+        def run(checkpoint_every=checkpoint_every):
+            scaled = 2.0 * params["target"]  # a tensor of the calling graph
+
+            def shifted(p, s, x):
+                s, loss = step(p, s, x)
+                return s, loss + tf.reduce_sum(scaled * s["theta"])
+
+            with tf.GradientTape() as tape:
+                tape.watch([scaled, a])
+                _, ys = unrolling.unroll(shifted, params, state, xs, checkpoint_every=checkpoint_every)
+                loss = tf.reduce_sum(ys)
+            return tape.gradient(loss, [scaled, a])
+
+        gradients.append(run())
+    # d loss / d scaled is the sum of the thetas.
+    _, ys = unrolling.unroll(
+        lambda p, s, x: (lambda new: (new[0], new[0]["theta"]))(step(p, s, x)), params, state, xs, checkpoint_every=0
+    )
+    thetas = tf.reduce_sum(ys, 0)
+    for got in gradients:
+        np.testing.assert_allclose(got[0], thetas, rtol=1e-12)
+        assert np.abs(got[1]).min() > 0
+        np.testing.assert_allclose(got[1], gradients[0][1], rtol=1e-10)
+
+
+def test_a_variable_that_is_not_passed_is_named():
+    variable = tf.Variable(1.0, name="forgotten")
+    with pytest.raises(ValueError, match="reads the variable 'forgotten"):
+        unrolling.unroll(lambda p, s, x: (s * variable, x), (), tf.constant(1.0), tf.zeros([3]))
+
+
+def test_the_graph_does_not_grow_with_the_number_of_steps():
+    sizes = []
+    for length in (4, 64):
+        params, state, xs = rich_problem(length)
+
+        @tf.function(autograph=False)
+        def run(table, params=params, state=state, xs=xs):
+            with tf.GradientTape() as tape:
+                tape.watch(table)
+                final, _ = unrolling.unroll(rich_step, dict(params, table=table), state, xs)
+                loss = tf.reduce_sum(final["theta"])
+            return tape.gradient(loss, table)
+
+        definition = run.get_concrete_function(params["table"]).graph.as_graph_def()
+        sizes.append(len(definition.node) + sum(len(f.node_def) for f in definition.library.function))
+    assert sizes[0] == sizes[1]
+
+
+def test_under_a_mirrored_strategy():
+    """Two replicas on two logical devices, each with its own inner process: the mean of the meta-gradients (own process)."""
+    script = """
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tf_gtn.core import unroll
+
+def step(rate, theta, target):
+    with tf.GradientTape() as tape:
+        tape.watch(theta)
+        loss = tf.reduce_sum(tf.cos(theta - target))
+    return theta - rate * tape.gradient(loss, theta), loss
+
+def meta_gradient(rate, start):
+    with tf.GradientTape() as tape:
+        tape.watch(rate)
+        theta, _ = unroll(step, rate, start, tf.linspace(0.0, 1.0, 6))
+        loss = tf.reduce_sum(theta ** 2)
+    return tape.gradient(loss, rate)
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+starts = strategy.experimental_distribute_values_from_function(lambda c: tf.fill([3], 0.3 + c.replica_id_in_sync_group))
+
+@tf.function(autograph=False)
+def distributed(starts):
+    def replica(start):
+        return tf.distribute.get_replica_context().all_reduce("mean", meta_gradient(tf.constant(0.1), start))
+    return strategy.experimental_local_results(strategy.run(replica, (starts,)))
+
+alone = [float(meta_gradient(tf.constant(0.1), tf.fill([3], 0.3 + i))) for i in range(2)]
+assert abs(alone[0] - alone[1]) > 1e-3
+np.testing.assert_allclose([float(v) for v in distributed(starts)], [np.mean(alone)] * 2, rtol=1e-5)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=pathlib.Path(__file__).resolve().parents[2], timeout=120)

@@ -155,3 +155,14 @@ def test_a_non_finite_step_changes_nothing_but_the_count(tiny_dataset):
 def test_unknown_loss_is_named(tiny_dataset):
     with pytest.raises(errors.UserError, match="unknown loss 'lst'; did you mean 'last'"):
         helpers.make(tiny_dataset, loss="lst")
+
+
+@pytest.mark.parametrize("recompute_every", [0, 1])
+def test_at_28x28(recompute_every):
+    """The size at which sums of gradients in the loop's frame became temporary variables that collided: it has to run."""
+    from benchmarks import _problems
+
+    trained = _problems.gtn(28, 8, recompute_every)
+    for index in range(2):
+        assert np.isfinite(trained.step(index)["loss"])
+    assert int(trained.skipped.numpy()) == 0

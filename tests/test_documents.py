@@ -1,0 +1,113 @@
+"""Every command and every piece of Python in README and docs runs, in the order of the page; macros shorten long ones."""
+
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.run import programs
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Where a command takes a run file, these make it short; the widths also keep a lesson of T steps short.
+SHORT = [
+    f"--gin_bindings={b}"
+    for b in (
+        "OUTER_STEPS = 2",
+        "teaching.Schedule.test_learners = 2",
+        "teaching.Schedule.validation_learners = 2",
+        "models.Population.families = {'mlp': {'units': ((8, 8), (8, 8))}}",
+    )
+]
+UNSEEN = "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']"
+
+
+def commands(page):
+    """Indented lines that call a program, without the leading blanks."""
+    return [
+        line.strip()
+        for line in page.read_text().splitlines()
+        if re.match(r" {4}(\.venv/bin/)?(python -m|saved_model_cli) ", line)
+    ]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A short run in the place of runs/digits, and its export under the version that the page names."""
+    folder = tmp_path_factory.mktemp("documents") / "runs"
+    done = programs.run(
+        "compare_treatments", f"--base_dir={folder}/digits", "--gin_file=gin/teaching/digits.gin", *SHORT, UNSEEN
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "digits" / "export" / "2").rename(folder / "digits" / "export" / "700")
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_run_as_written(page, runs, tmp_path):
+    for number, line in enumerate(commands(page)):
+        tool, *arguments = shlex.split(line.split("  #")[0])
+        arguments = [a.replace("runs/digits", f"{runs}/digits") for a in arguments]
+        if tool.endswith("saved_model_cli"):
+            module = ["-m", "tensorflow.python.tools.saved_model_cli"]
+            subprocess.run([sys.executable, *module, *arguments], check=True, capture_output=True, cwd=ROOT, timeout=120)
+            continue
+        name = arguments[1].removeprefix("binaries.")
+        arguments = [a.replace("runs/evaluation", f"{runs}/evaluation") for a in arguments[2:]]
+        if name in ("train_gtn", "compare_treatments"):  # a folder of its own: the settings differ
+            arguments = [f"--base_dir={tmp_path}/{number}" if a.startswith("--base_dir") else a for a in arguments]
+        if name == "evaluate_gtn":
+            arguments = [f"--base_dir={runs}/evaluation" if a.startswith("--base_dir") else a for a in arguments]
+        if any(a.startswith("--gin_file") for a in arguments):
+            arguments += SHORT[1:] if name == "evaluate_gtn" else SHORT
+            arguments += [UNSEEN] if name in ("compare_treatments", "evaluate_gtn") else []
+        arguments = [re.sub(r"^--base_dir=runs", f"--base_dir={runs}", a) for a in arguments]
+        done = programs.run(name, *arguments)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_runs_as_written(page, runs, monkeypatch):
+    monkeypatch.chdir(runs.parent)
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(compile(code, page.name, "exec"), {})
+
+
+def test_every_link_between_pages_leads_somewhere():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_settings_table_is_true():
+    """Every name in docs/teaching.md exists, and the defaults are those of the code."""
+    import inspect
+
+    from tf_gtn.models import generators, population
+    from tf_gtn.run import teaching as rim
+    from tf_gtn.teaching import training
+
+    owners = {
+        "models.Population": population.Population,
+        "teaching.gtn": inspect.unwrap(rim.gtn),
+        "teaching.Schedule": rim.Schedule,
+        "generators.conditional": generators.conditional,
+        "teaching.inner_loop": inspect.unwrap(rim.inner_loop),
+        "teaching.Training": training.Training,
+        "teaching.held_out_architectures": inspect.unwrap(rim.held_out_architectures),
+    }
+    rows = re.findall(r"^\| (`[a-z_]+\.\w+\..*?) \| .*? \| (.*?) ?\|$", (ROOT / "docs/teaching.md").read_text(), re.MULTILINE)
+    assert len(rows) > 10
+    for names, defaults in rows:
+        names = re.findall(r"`([^`]+)`", names)
+        owner = names[0].rpartition(".")[0]
+        if owner == "data.load":
+            continue
+        parameters = inspect.signature(owners[owner]).parameters
+        for name, default in zip(names, defaults.split(", ")):
+            found = parameters[name.rpartition(".")[2]].default
+            if isinstance(found, bool | int | float | str) and default:
+                assert eval(default) == found, f"{name}: {default} in the table, {found!r} in the code"
