@@ -16,7 +16,7 @@ from tests.teaching import helpers
 from tf_gtn import errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners
-from tf_gtn.teaching import evaluation, export
+from tf_gtn.teaching import evaluation, export, lesson
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_train_by_hand(gtn):
     np.testing.assert_allclose(model.trainable_variables[1], b, atol=1e-5)
 
 
-def test_auto_scale_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
+def test_auto_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
     def fresh():
         keras.utils.set_random_seed(0)
         return learners.family("mlp_plain", (8, 8, 1), 3).build(())
@@ -217,9 +217,17 @@ def test_auto_scale_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
     history = gtn.train(auto)
     assert history["synthetic_loss"][history["learning_rate_scale"]] == min(history["synthetic_loss"].values())
     fixed = fresh()
-    gtn.train(fixed, learning_rate_scale=history["learning_rate_scale"])
-    for a, b in zip(auto.variables, fixed.variables):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+    teacher = lesson.Lesson(fixed)
+    xs = gtn.lesson()
+    highest = float(tf.reduce_max(xs["learning_rate"])) * history["learning_rate_scale"]
+    assert history["learning_rate"] == [min(rate, np.float32(highest)) for rate in xs["learning_rate"].numpy()]
+    xs["learning_rate"] = tf.constant(history["learning_rate"])
+    (params, _), _, after = teacher.teach(teacher.learner.values(), xs)
+    assert float(after) == pytest.approx(history["synthetic_loss"][history["learning_rate_scale"]], rel=1e-5)
+    for variable in auto.trainable_variables:
+        name = variable.path.split("/", 1)[1]
+        value = next(v for k, v in params.items() if k.split("/", 1)[1] == name)
+        np.testing.assert_allclose(variable, value, rtol=1e-5, atol=1e-6)
 
 
 def test_full_batch_norm_ends_with_the_last_batch_and_its_own_momentum(gtn):

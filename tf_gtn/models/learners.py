@@ -12,6 +12,9 @@ import keras
 from tf_gtn import errors
 from tf_gtn.models import layers
 
+KAIMING = "he_normal"  # with LeakyReLU 0.1: seed 000, A.1
+KERAS = "glorot_uniform"  # what a user's Keras model starts from, and so the architectures that are held out
+
 NORMALIZATIONS = {
     "mean_only": lambda name, dtype: [layers.MeanOnlyBatchNormalization(name=name, dtype=dtype)],
     "batch": lambda name, dtype: [keras.layers.BatchNormalization(momentum=0.0, name=name, dtype=dtype)],
@@ -98,14 +101,16 @@ def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_
 @register
 def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float32"):
     """`conv2` without normalisation, biases instead; ReLU. Held out: no distribution of ours holds it."""
-    net = _Stack(image_shape, "none", dtype, "relu").conv(filters[0]).pool().conv(filters[1]).pool().flatten().dense(units)
+    net = (
+        _Stack(image_shape, "none", dtype, "relu", KERAS).conv(filters[0]).pool().conv(filters[1]).pool().flatten().dense(units)
+    )
     return _fixed("conv_plain", net.classifier(classes))
 
 
 @register
 def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"):
     """Three convolutions with full BatchNorm, ReLU, global pooling. Held out."""
-    net = _Stack(image_shape, "batch", dtype, "relu")
+    net = _Stack(image_shape, "batch", dtype, "relu", KERAS)
     for i, width in enumerate(filters):
         net.conv(width, strides=2 if i else 1)
     net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype))
@@ -115,13 +120,9 @@ def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"
 @register
 def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
     """Depthwise separable convolutions, LayerNorm, GELU. Held out."""
-    net = _Stack(image_shape, "layer", dtype, "gelu").conv(filters[0])
+    net = _Stack(image_shape, "layer", dtype, "gelu", KERAS).conv(filters[0])
     for i, width in enumerate(filters):
-        net.add(
-            keras.layers.DepthwiseConv2D(
-                3, padding="same", depthwise_initializer="he_normal", name=f"depthwise_{i + 1}", dtype=dtype
-            )
-        )
+        net.add(keras.layers.DepthwiseConv2D(3, padding="same", name=f"depthwise_{i + 1}", dtype=dtype))
         net.conv(width, size=1).pool()
     return _fixed("depthwise", net.flatten().classifier(classes))
 
@@ -129,7 +130,7 @@ def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
 @register
 def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
     """Fully connected, ReLU, biases, no normalisation. Held out."""
-    net = _Stack(image_shape, "none", dtype, "relu").flatten()
+    net = _Stack(image_shape, "none", dtype, "relu", KERAS).flatten()
     for width in units:
         net.dense(width)
     return _fixed("mlp_plain", net.classifier(classes))
@@ -149,11 +150,12 @@ def _ranges(values):
 class _Stack:
     """A Sequential in the making; every hidden layer is weights, normalisation, activation."""
 
-    def __init__(self, image_shape, normalization, dtype, activation="leaky_relu"):
+    def __init__(self, image_shape, normalization, dtype, activation="leaky_relu", initializer=KAIMING):
         if normalization not in NORMALIZATIONS:
             raise errors.unknown("normalization", normalization, NORMALIZATIONS)
         self._layers = [keras.Input(image_shape, dtype=dtype)]
-        self._normalization, self._dtype, self._activation = normalization, dtype, activation
+        self._normalization, self._dtype = normalization, dtype
+        self._activation, self._initializer = activation, initializer
         self._count = {}
 
     def add(self, layer):
@@ -173,13 +175,14 @@ class _Stack:
         return self.add(keras.layers.Flatten(name="flatten", dtype=self._dtype))
 
     def classifier(self, classes):
-        self.add(keras.layers.Dense(classes, kernel_initializer="he_normal", name="logits", dtype=self._dtype))
+        self.add(keras.layers.Dense(classes, kernel_initializer=self._initializer, name="logits", dtype=self._dtype))
         return keras.Sequential(self._layers)
 
     def _hidden(self, kind, make):
         name = self._name(kind)
-        # Kaiming normal and LeakyReLU 0.1: seed 000, A.1.
-        self.add(make(kernel_initializer="he_normal", use_bias=self._normalization == "none", name=name, dtype=self._dtype))
+        self.add(
+            make(kernel_initializer=self._initializer, use_bias=self._normalization == "none", name=name, dtype=self._dtype)
+        )
         self._layers += NORMALIZATIONS[self._normalization](f"{name}_norm", self._dtype)
         if self._activation == "leaky_relu":
             return self.add(keras.layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu", dtype=self._dtype))

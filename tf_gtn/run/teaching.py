@@ -178,7 +178,7 @@ def metrics(curves, unseen=None):
             name: {
                 "gtn": _accuracy(found["gtn"]),
                 "real": _accuracy(found["real"]),
-                "scales": found["scales"],
+                "limits": found["limits"],
                 "real_learning_rate": found["real_rate"][0],
                 "real_momentum": found["real_rate"][1],
             }

@@ -14,8 +14,8 @@ _SELECTION = 1_000_003  # seeds of the learners that choose real data's rate; ot
 def compare(gtn, dataset, name, count, seed, selection_learners=5):
     """Test accuracies of fresh networks of a registered architecture, taught by the GTN and by real data.
 
-    The GTN's lesson finds its learning-rate scale by itself, on synthetic loss. Real data gets as many batches of the same
-    size, and the best of 4 learning rates x 2 momenta by mean validation accuracy.
+    The GTN's lesson finds the limit of its learning rates by itself, on synthetic loss. Real data gets as many batches of the
+    same size, and the best of 4 learning rates x 2 momenta by mean validation accuracy.
 
     Args:
       gtn: a `loading.LoadedGTN`.
@@ -26,7 +26,7 @@ def compare(gtn, dataset, name, count, seed, selection_learners=5):
       selection_learners: fresh networks that choose real data's rate.
 
     Returns:
-      `{"gtn": [count accuracies], "real": [count], "scales": [count], "real_rate": (learning rate, momentum)}`.
+      `{"gtn": [count accuracies], "real": [count], "limits": [count], "real_rate": (learning rate, momentum)}`.
     """
     family = learners.family(name, dataset.image_shape, dataset.num_classes)
     teacher = lesson.Lesson(family.build(tuple(high for _, high in family.ranges)))
@@ -54,10 +54,10 @@ def compare(gtn, dataset, name, count, seed, selection_learners=5):
         return sum(taught(_SELECTION + i, *setting, validation) for i in range(selection_learners)) / selection_learners
 
     best = max(((r, m) for r in RATES for m in MOMENTA), key=mean_validation)
-    result = {"gtn": [], "real": [], "scales": [], "real_rate": best}
+    result = {"gtn": [], "real": [], "limits": [], "real_rate": best}
     for i in range(count):
-        trained, _, scale, _ = teacher.best(draw(tf.constant([seed, i])), synthetic)
+        trained, _, limit, _ = teacher.best(draw(tf.constant([seed, i])), synthetic)
         result["gtn"].append(teacher.accuracy(trained, *test))
-        result["scales"].append(scale)
+        result["limits"].append(limit)
         result["real"].append(taught(i, *best, test))
     return result

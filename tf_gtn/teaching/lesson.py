@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_gtn.core import functional, optimizers, unrolling
 from tf_gtn.teaching import inner_loop
 
-SCALES = (1.0, 0.3, 0.1, 0.03)
+LIMITS = (1.0, 0.3, 0.1, 0.03, 0.01)
 
 
 class Lesson:
@@ -27,38 +27,39 @@ class Lesson:
         self._teach = tf.function(self._run, autograph=False)
         self._accuracy = tf.function(self._hits, autograph=False)
 
-    def teach(self, start, xs, scale=1.0):
+    def teach(self, start, xs):
         """Takes the T steps of `xs`.
 
         Args:
           start: `(params, state)` of `learner`.
           xs: `{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`.
-          scale: factor on the learning rates.
 
         Returns:
           `((params, state), losses [T], loss after the last step on all batches of xs)`.
         """
         with _last_batch_statistics(self.learner.model):
-            return self._teach(start, xs, tf.constant(scale, tf.float32))
+            return self._teach(start, xs)
 
-    def best(self, start, xs, scales=SCALES):
-        """The lesson at several scales from the same start; the one with the lowest loss on its batches.
+    def best(self, start, xs, limits=LIMITS):
+        """The lesson with ever smaller learning rates, from the same start: the one with the lowest loss on its batches.
+
+        The rates are limited to a fraction of the largest, not multiplied by it: what a foreign architecture can't stand is the high rates of the first steps, and without the later ones it would not get anywhere (docs/results.md).
 
         Returns:
-          `((params, state), losses [T], scale, {scale: loss after the last step})`, a loss that is not finite as infinity.
+          `((params, state), losses [T], limit, {limit: loss after the last step})`, a loss that is not finite as infinity.
         """
-        trials = {scale: self.teach(start, xs, scale) for scale in scales}
+        trials = {limit: self.teach(start, limited(xs, limit)) for limit in limits}
         after = {s: float(t[2]) if tf.math.is_finite(t[2]) else float("inf") for s, t in trials.items()}
-        scale = min(scales, key=after.get)
-        return trials[scale][0], trials[scale][1], scale, after
+        limit = min(limits, key=after.get)
+        return trials[limit][0], trials[limit][1], limit, after
 
     def accuracy(self, trained, images, labels):
         """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""
         return float(self._accuracy(trained, images, tf.cast(labels, tf.int32))) / len(labels)
 
-    def _run(self, start, xs, scale):
+    def _run(self, start, xs):
         state = inner_loop.initial_state(self._optimizer, *start)
-        state, losses = unrolling.unroll(self._step, {"scale": scale}, state, xs, checkpoint_every=0)
+        state, losses = unrolling.unroll(self._step, (), state, xs, checkpoint_every=0)
         after = tf.map_fn(
             lambda x: self._loss(x[1], self.learner(state["params"], state["model"], x[0], training=False)[0]),
             (xs["image"], xs["label"]),
@@ -67,7 +68,7 @@ class Lesson:
         return (state["params"], state["model"]), losses, tf.reduce_mean(after)
 
     def _step(self, params, state, x):
-        hyper = {"learning_rate": x["learning_rate"] * params["scale"], "momentum": x["momentum"]}
+        hyper = {"learning_rate": x["learning_rate"], "momentum": x["momentum"]}
         return inner_loop.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
 
     def _loss(self, labels, outputs):
@@ -76,6 +77,12 @@ class Lesson:
     def _hits(self, trained, images, labels):
         outputs, _ = self.learner(*trained, images, training=False)
         return tf.math.count_nonzero(tf.argmax(outputs, -1, tf.int32) == labels)
+
+
+def limited(xs, limit):
+    """`xs` with its learning rates at most `limit` times the largest of them."""
+    rates = xs["learning_rate"]
+    return {**xs, "learning_rate": tf.minimum(rates, limit * tf.reduce_max(rates))}
 
 
 class _last_batch_statistics:

@@ -73,9 +73,9 @@ class LoadedGTN:
         """Teaches `keras_model`, in place, in a few SGD steps with the learned learning rates and momenta.
 
         The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with
-        "auto" the same steps are taken from the same weights with the rates times 1, 0.3, 0.1 and 0.03, and the result with the
-        lowest loss on the synthetic batches stays; no real data is looked at. BatchNorm layers end with the statistics of the
-        last batch.
+        "auto" the same steps are taken from the same weights with the rates limited to 1, 0.3, 0.1, 0.03 and 0.01 of the
+        largest, and the result with the lowest loss on the synthetic batches stays; no real data is looked at. BatchNorm layers
+        end with the statistics of the last batch.
 
         Args:
           keras_model: a built Keras model of images -> logits, or probabilities if its last activation is a softmax.
@@ -85,7 +85,8 @@ class LoadedGTN:
 
         Returns:
           A dict: `loss` (the training loss at each step), `learning_rate`, `momentum`, lists of length `steps`;
-          `learning_rate_scale`, the factor used; `synthetic_loss`, the loss after training by factor tried.
+          `learning_rate_scale`, the factor given, or with "auto" the limit found; `synthetic_loss`, the loss on all batches
+          after training, by limit tried.
 
         Raises:
           UserError: the model's input or output does not fit the data.
@@ -93,15 +94,21 @@ class LoadedGTN:
         steps = self.metadata["inner_steps"] if steps is None else int(steps)
         if steps < 1:
             raise errors.UserError(f"steps must be at least 1; got {steps}")
-        scales = lesson.SCALES if learning_rate_scale == "auto" else (float(learning_rate_scale),)
         self._check(keras_model)
         teacher = lesson.Lesson(keras_model, weight_norm)
-        xs = self.lesson(steps)
-        trained, losses, scale, after = teacher.best(teacher.learner.values(), xs, scales)
+        xs, start = self.lesson(steps), teacher.learner.values()
+        if learning_rate_scale == "auto":
+            trained, losses, scale, after = teacher.best(start, xs)
+            xs = lesson.limited(xs, scale)
+        else:
+            scale = float(learning_rate_scale)
+            xs["learning_rate"] *= scale
+            trained, losses, loss = teacher.teach(start, xs)
+            after = {1.0: float(loss)}
         teacher.learner.assign(*trained)
         return {
             "loss": losses.numpy().tolist(),
-            "learning_rate": (xs["learning_rate"] * scale).numpy().tolist(),
+            "learning_rate": xs["learning_rate"].numpy().tolist(),
             "momentum": xs["momentum"].numpy().tolist(),
             "learning_rate_scale": scale,
             "synthetic_loss": after,
