@@ -42,7 +42,7 @@ def runs(tmp_path_factory):
         "compare_treatments", f"--base_dir={folder}/digits", "--gin_file=gin/teaching/digits.gin", *SHORT, UNSEEN
     )
     assert done.returncode == 0, done.stderr
-    (folder / "digits" / "export" / "2").rename(folder / "digits" / "export" / "600")
+    (folder / "digits" / "export" / "2").rename(folder / "digits" / "export" / "800")
     return folder
 
 

@@ -43,7 +43,8 @@ class Lesson:
     def best(self, start, xs, limits=LIMITS):
         """The lesson with ever smaller learning rates, from the same start: the one with the lowest loss on its batches.
 
-        The rates are limited to a fraction of the largest, not multiplied by it: what a foreign architecture can't stand is the high rates of the first steps, and without the later ones it would not get anywhere (docs/results.md).
+        The rates are limited to a fraction of the largest, not multiplied by it: what a foreign architecture can't stand is the
+        high rates of the first steps, and without the later ones it would not get anywhere (docs/results.md).
 
         Returns:
           `((params, state), losses [T], limit, {limit: loss after the last step})`, a loss that is not finite as infinity.
