@@ -26,11 +26,11 @@ UNSEEN = "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']"
 
 
 def commands(page):
-    """Indented lines that call a program, without the leading blanks."""
+    """Indented lines that call a program, without the leading blanks; benchmarks take minutes and are `make bench`'s."""
     return [
         line.strip()
         for line in page.read_text().splitlines()
-        if re.match(r" {4}(\.venv/bin/)?(python -m|saved_model_cli) ", line)
+        if re.match(r" {4}(\.venv/bin/)?(python -m binaries|saved_model_cli)[. ]", line)
     ]
 
 
