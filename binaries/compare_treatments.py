@@ -6,30 +6,28 @@ Trains the three side by side, tests each with fresh learners, lets the GTN teac
 and writes results.json and report.html. The same command again resumes.
 """
 
-from tf_gtn.run import app, report, results, teaching, teaching_claims
+from tf_gtn.run import app, registrations, report, results, teaching, teaching_claims
 from tf_gtn.run import teaching_figures as figures
 from tf_gtn.teaching import export, held_out, loading
 
 
 def main(run):
     dataset = teaching.dataset(run)
-    trainings = teaching.make(teaching.TREATMENTS, dataset, run.seed)
-    schedule = teaching.Schedule()
-    architectures = teaching.held_out_architectures()
+    schedule, settings = registrations.Schedule(), teaching.Evaluation()
+    trainings = teaching.make(teaching.TREATMENTS, dataset, run.seed, settings.held_out)
     export.check_exportable(trainings["gtn"])
     if not run.ready():
         return
-    evaluators = teaching.train(trainings, run.base_dir, schedule)
-    count = schedule.test_learners
+    evaluators = teaching.train(trainings, run.base_dir, schedule, settings)
+    count = settings.test_learners
     curves = {name: e.accuracies(dataset.test, count, teaching.TEST_SEED, curve=True) for name, e in evaluators.items()}
     path = teaching.export_gtn(trainings["gtn"], run.base_dir, curves["gtn"][:, -1])
     gtn = loading.load(path)
-    unseen = {name: held_out.compare(gtn, dataset, name, count, run.seed) for name in architectures}
+    unseen = {name: held_out.compare(gtn, dataset, name, count, run.seed) for name in settings.held_out}
     figures.draw(run.base_dir, trainings, curves, unseen)
     metrics = teaching.metrics(curves, unseen)
-    results.write(
-        run.base_dir, "teaching", "compare_treatments", run.seed, metrics, teaching_claims.compare(metrics), run.seconds()
-    )
+    claims = teaching_claims.compare(metrics, settings.claimed_accuracy)
+    results.write(run.base_dir, "teaching", "compare_treatments", run.seed, metrics, claims, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
     print(report.summary(results.read(run.base_dir)))
     print(f"report: {run.base_dir}/report.html   export: {path}")

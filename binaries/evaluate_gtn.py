@@ -17,17 +17,17 @@ def add_flags():
 def main(run):
     gtn = loading.load(app.required(run.flags, "export_dir"))
     dataset = teaching.dataset(run)
-    schedule = teaching.Schedule()
-    architectures = teaching.held_out_architectures()
-    evaluator = teaching.export_evaluator(gtn, dataset)
+    settings = teaching.Evaluation()
+    evaluator = teaching.export_evaluator(gtn, dataset, settings.held_out)
     if not run.ready():
         return
-    count = schedule.test_learners
+    count = settings.test_learners
     curves = {"gtn": evaluator.accuracies(dataset.test, count, teaching.TEST_SEED, curve=True)}
-    unseen = {name: held_out.compare(gtn, dataset, name, count, run.seed) for name in architectures}
+    unseen = {name: held_out.compare(gtn, dataset, name, count, run.seed) for name in settings.held_out}
     figures.draw_evaluation(run.base_dir, curves, unseen)
     metrics = teaching.metrics(curves, unseen)
-    results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, teaching_claims.held_out(metrics), run.seconds())
+    claims = teaching_claims.held_out(metrics)
+    results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, claims, run.seconds())
     print(report.summary(results.read(run.base_dir)))
 
 

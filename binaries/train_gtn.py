@@ -6,7 +6,7 @@
 The same command again resumes.
 """
 
-from tf_gtn.run import app, results, teaching
+from tf_gtn.run import app, registrations, results, teaching
 from tf_gtn.run import teaching_figures as figures
 from tf_gtn.teaching import export
 
@@ -14,13 +14,14 @@ from tf_gtn.teaching import export
 def main(run):
     dataset = teaching.dataset(run)
     trainings = teaching.make(["gtn"], dataset, run.seed)
-    schedule = teaching.Schedule()
-    export.check_exportable(trainings["gtn"])
+    schedule, settings = registrations.Schedule(), teaching.Evaluation()
     if not run.ready():
         return
-    evaluator = teaching.train(trainings, run.base_dir, schedule)["gtn"]
-    curves = {"gtn": evaluator.accuracies(dataset.test, schedule.test_learners, teaching.TEST_SEED, curve=True)}
-    path = teaching.export_gtn(trainings["gtn"], run.base_dir, curves["gtn"][:, -1])
+    evaluator = teaching.train(trainings, run.base_dir, schedule, settings)["gtn"]
+    curves = {"gtn": evaluator.accuracies(dataset.test, settings.test_learners, teaching.TEST_SEED, curve=True)}
+    path = "nowhere: only a schedule of SGD can be"
+    if export.exportable(trainings["gtn"]):
+        path = teaching.export_gtn(trainings["gtn"], run.base_dir, curves["gtn"][:, -1])
     figures.draw(run.base_dir, trainings, curves)
     metrics = teaching.metrics(curves)
     results.write(run.base_dir, "teaching", "train_gtn", run.seed, metrics, [], run.seconds())

@@ -23,7 +23,11 @@ def add_flags():
 def main(run):
     gtn = loading.load(app.required(run.flags, "export_dir"))
     model = teaching.load_model(run.flags.model, gtn)
-    dataset = data.load(gtn.metadata["dataset"], tfds_data_dir=run.tfds_data_dir) if run.flags.test else None
+    dataset = None
+    if run.flags.test:
+        size = tuple(gtn.metadata["image_shape"][:2])
+        dataset = data.load(gtn.metadata["dataset"], tfds_data_dir=run.tfds_data_dir, image_size=size)
+        teaching.check_fits(gtn, dataset)
     if not run.ready():
         return
     history = gtn.train(model, run.flags.steps)

@@ -17,12 +17,12 @@ SHORT = [
     f"--gin_bindings={b}"
     for b in (
         "OUTER_STEPS = 2",
-        "teaching.Schedule.test_learners = 2",
-        "teaching.Schedule.validation_learners = 2",
+        "teaching.Evaluation.test_learners = 2",
+        "teaching.Evaluation.validation_learners = 2",
         "models.Population.families = {'mlp': {'units': ((8, 8), (8, 8))}}",
     )
 ]
-UNSEEN = "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']"
+UNSEEN = "--gin_bindings=teaching.Evaluation.held_out = ['mlp_plain']"
 
 
 def commands(page):
@@ -87,17 +87,18 @@ def test_the_settings_table_is_true():
     import inspect
 
     from tf_gtn.models import generators, population
+    from tf_gtn.run import registrations
     from tf_gtn.run import teaching as rim
     from tf_gtn.teaching import training
 
     owners = {
         "models.Population": population.Population,
         "teaching.gtn": inspect.unwrap(rim.gtn),
-        "teaching.Schedule": rim.Schedule,
+        "teaching.Evaluation": rim.Evaluation,
+        "run.Schedule": registrations.Schedule,
         "generators.conditional": generators.conditional,
         "teaching.inner_loop": inspect.unwrap(rim.inner_loop),
         "teaching.Training": training.Training,
-        "teaching.held_out_architectures": inspect.unwrap(rim.held_out_architectures),
     }
     rows = re.findall(r"^\| (`[a-z_]+\.\w+\..*?) \| .*? \| (.*?) ?\|$", (ROOT / "docs/teaching.md").read_text(), re.MULTILINE)
     assert len(rows) > 10

@@ -23,8 +23,8 @@ SMALL = (
     "--gin_bindings=generators.conditional.channels = 4",
     "--gin_bindings=generators.conditional.filters = 4",
     "--gin_bindings=teaching.gtn.latent = 4",
-    "--gin_bindings=teaching.Schedule.validation_learners = 2",
-    "--gin_bindings=teaching.Schedule.test_learners = 2",
+    "--gin_bindings=teaching.Evaluation.validation_learners = 2",
+    "--gin_bindings=teaching.Evaluation.test_learners = 2",
 )
 
 os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the programs start as in a user's environment

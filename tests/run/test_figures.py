@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_gtn.run import drawing, figures
-from tf_gtn.teaching import evaluation
+from tf_gtn.run import drawing, figures, statistics
 
 RNG = np.random.default_rng(0)
 CURVES = {name: np.clip(RNG.normal(0.5, 0.1, (6, 9)), 0, 1) for name in ("gtn", "distilled", "real")}
@@ -123,9 +122,9 @@ def test_short_runs(tmp_path):
 @pytest.mark.parametrize("values", [RNG.uniform(size=20), np.full(5, 0.3), np.array([0.4])])
 def test_bootstrap_agrees_with_the_numbers_of_the_results(values):
     columns = np.stack([values, values[::-1] / 2, np.full_like(values, 0.1)], 1)
-    low, high = figures.bootstrap(columns)
-    expected = pytest.approx(evaluation.bootstrap(values)[1], rel=1e-12)
-    assert (low[0], high[0]) == expected and figures.bootstrap(values) == expected
+    low, high = statistics.bootstrap(columns)
+    expected = pytest.approx(tuple(statistics.mean_and_interval(values)[1]), rel=1e-12)
+    assert (low[0], high[0]) == expected and statistics.bootstrap(values) == expected
     assert low[2] == high[2] == pytest.approx(0.1)
     assert (low <= columns.mean(0) + 1e-12).all() and (columns.mean(0) <= high + 1e-12).all()
 

@@ -22,7 +22,7 @@ LONG = (
     *programs.SMALL,
     "--gin_bindings=OUTER_STEPS = 600",
     "--gin_bindings=CHECKPOINT_EVERY = 70",
-    "--gin_bindings=teaching.Schedule.log_every = 5",
+    "--gin_bindings=run.Schedule.log_every = 5",
 )
 
 
@@ -92,7 +92,7 @@ def test_train_learner_and_evaluate_and_report(finished, tmp_path):
         f"--base_dir={tmp_path}/evaluation",
         f"--export_dir={finished}/export",
         *small,
-        "--gin_bindings=teaching.held_out_architectures.names = ['mlp_plain']",
+        "--gin_bindings=teaching.Evaluation.held_out = ['mlp_plain']",
     )
     assert done.returncode == 0, done.stderr
     assert "held_out_mlp_plain" in done.stdout
@@ -113,8 +113,8 @@ def test_every_shipped_run_file_takes_two_steps(gin_file, tmp_path):
         "--gin_bindings=INNER_BATCH = 4",
         "--gin_bindings=OUTER_BATCH = 4",
         "--gin_bindings=CHECKPOINT_EVERY = 1",
-        "--gin_bindings=teaching.Schedule.validation_learners = 1",
-        "--gin_bindings=teaching.Schedule.test_learners = 1",
+        "--gin_bindings=teaching.Evaluation.validation_learners = 1",
+        "--gin_bindings=teaching.Evaluation.test_learners = 1",
     )
     assert done.returncode == 0, done.stderr
     assert glob.glob(f"{tmp_path}/checkpoints/ckpt-2.index") and glob.glob(f"{tmp_path}/export/2/saved_model.pb")

@@ -75,8 +75,9 @@ class Functional:
         Raises:
           ValueError: a layer keeps no initialiser for one of its variables under the usual name.
         """
-        state_value = tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
-        state_value = tf.cast(state_value, self._seed.state.dtype)
+        # Keras counts up from the seed, one a variable: without the split, neighbouring seeds would share draws.
+        seed = tf.random.experimental.stateless_split(tf.cast(seed, tf.int32), 1)[0]
+        state_value = tf.cast(tf.bitcast(seed, tf.uint32), self._seed.state.dtype)
         with keras.StatelessScope(state_mapping=[(self._seed.state, state_value)]):
             values = {v.path: self._initial(v) for v in self.model.variables}
         trainable = {v.path: values[v.path] for v in self.model.trainable_variables}

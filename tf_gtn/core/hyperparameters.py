@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import optimizers
 
 _BELOW_ONE = 1 - 1e-6  # a float32 sigmoid reaches 1
@@ -29,7 +30,7 @@ class Hyperparameters:
           dtype: of the variables.
 
         Raises:
-          ValueError: an initial value lies outside its range.
+          UserError: an initial value lies outside its range.
         """
         self.length = length
         self._ranges, self._raw = {}, {}
@@ -66,4 +67,6 @@ def _unconstrain(name, value, interval):
     if interval == optimizers.UNIT and 0 <= value < 1:
         share = min(max(value / _BELOW_ONE, 1e-6), _BELOW_ONE)  # the sigmoid's ends lie at infinity
         return math.log(share / (1 - share))
-    raise ValueError(f"{name} starts at {value}, outside its range: {'> 0' if interval == optimizers.POSITIVE else '[0, 1)'}")
+    raise errors.UserError(
+        f"{name} starts at {value}, outside its range: {'> 0' if interval == optimizers.POSITIVE else '[0, 1)'}"
+    )

@@ -7,19 +7,21 @@ the start.
 
 import tensorflow as tf
 
-_TINY = 1e-12  # under the root: a channel of zeros (an inactive one) stays at zero, with zero gradient
+_TINY = 1e-12  # under the root, for channels of zeros
 
 
 def reduction_axes(layer, variable):
     """The axes that a kernel's norm sums over, or None if `variable` is no kernel.
 
-    All but the output channel; for depthwise kernels `[h, w, channels, multiplier]` only the window.
+    All but the output channel, which is the last axis, in transposed convolutions `[h, w, outputs, inputs]` the one before;
+    for depthwise kernels `[h, w, channels, multiplier]` only the window.
     """
     if not variable.name.endswith("kernel") or len(variable.shape) < 2:
         return None
     if "depthwise" in variable.name or "Depthwise" in type(layer).__name__:
         return tuple(range(len(variable.shape) - 2))
-    return tuple(range(len(variable.shape) - 1))
+    output = len(variable.shape) - (2 if "Transpose" in type(layer).__name__ else 1)
+    return tuple(axis for axis in range(len(variable.shape)) if axis != output)
 
 
 def split(weight, axes):

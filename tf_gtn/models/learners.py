@@ -5,6 +5,7 @@ widths in one trace, is the business of `population`.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 
 import keras
@@ -51,6 +52,10 @@ def family(name, image_shape, classes, **options):
     """The family of that name for images `[H, W, C]`; `UserError` with the nearest name if there is none."""
     if name not in REGISTRY:
         raise errors.unknown("learner", name, REGISTRY)
+    known = list(inspect.signature(REGISTRY[name]).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise errors.unknown(f"option of {name}", option, known)
     return REGISTRY[name](tuple(image_shape), classes, **options)
 
 
@@ -63,7 +68,7 @@ def conv2(image_shape, classes, filters=((32, 128), (64, 256)), units=(64, 256),
         net.conv(widths[0]).pool().conv(widths[1]).pool()
         return net.flatten().dense(widths[2]).classifier(classes)
 
-    return Family("conv2", (*_ranges(filters), *_ranges([units])), build)
+    return Family("conv2", (*_ranges(filters, 2), *_ranges([units])), build)
 
 
 @register
@@ -82,7 +87,7 @@ def conv5(
             net.conv(width, strides=2 if i in (1, 3) else 1)
         return net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)).classifier(classes)
 
-    return Family("conv5", _ranges(filters), build)
+    return Family("conv5", _ranges(filters, 5), build)
 
 
 @register
@@ -140,9 +145,11 @@ def _fixed(name, model):
     return Family(name, (), lambda widths: keras.models.clone_model(model))
 
 
-def _ranges(values):
+def _ranges(values, count=None):
+    if count is not None and len(values) != count:
+        raise errors.UserError(f"{count} ranges of widths are needed; got {values!r}")
     for value in values:
-        if len(value) != 2 or not 1 <= value[0] <= value[1]:
+        if not isinstance(value, list | tuple) or len(value) != 2 or not 1 <= value[0] <= value[1]:
             raise errors.UserError(f"a width is sampled from (lowest, highest) with 1 <= lowest <= highest; got {value!r}")
     return tuple((int(low), int(high)) for low, high in values)
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import functional
 from tf_gtn.models import learners
 
@@ -83,9 +84,16 @@ class Population:
         """
         if not isinstance(families, dict):
             families = {name: {} for name in families}
+        if not families or splits < 1:
+            raise errors.UserError(f"a population needs at least one family and one template size; got {families!r}, {splits}")
         self.templates, self._members = [], []
         for name, options in families.items():
             family = learners.family(name, image_shape, classes, **options)
+            if any(low < high for low, high in family.ranges) and options.get("normalization") == "layer":
+                raise errors.UserError(
+                    f"{name} with layer normalization takes fixed widths (lowest = highest): it would see the surplus channels of a "
+                    "padded network"
+                )
             steps = [_steps(r, splits if i < 2 else 1) for i, r in enumerate(family.ranges)]
             members = []
             for widths in itertools.product(*steps):

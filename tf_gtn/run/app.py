@@ -1,12 +1,15 @@
 """What every program shares: flags, gin, the run's folder, and how a mistake ends.
 
-A program calls `app.run(main, system=...)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
+A program calls `app.run(main)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
 in a saved run and exit code 128 + signal.
 """
 
 import contextlib
 import dataclasses
+import inspect
 import os
+import pathlib
+import signal
 import sys
 import time
 
@@ -30,7 +33,9 @@ class Run:
       dry_run: check everything, write nothing, take no step.
       tfds_data_dir: where TFDS data sets lie, or None for TFDS' default.
       flags: absl's flag values, for those that a program adds.
+      identity: comment lines with what makes a run beside its configuration: program, seed, the program's own flags.
       started: time.monotonic() at the start.
+      built: whether everything is built; until then an error of a constructor is the user's.
     """
 
     base_dir: str | None
@@ -38,23 +43,26 @@ class Run:
     dry_run: bool
     tfds_data_dir: str | None
     flags: flags.FlagValues
+    identity: str
     started: float
+    built: bool = False
 
     def ready(self):
         """Everything is built and the first step comes next: nothing configured may be without effect.
 
         Writes config.gin and operative_config.gin; returns False in a dry run, which ends here.
         """
+        self.built = True
         gin_config.check_used()
         if self.dry_run:
             print("dry run: the configuration is complete; nothing was written")
             return False
-        base_dirs.check_same_config(self.base_dir, f"# seed = {self.seed}\n" + gin_config.config_str())
+        base_dirs.check_same_config(self.base_dir, self.identity + gin_config.config_str())
         base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
         return True
 
     def seconds(self):
-        """Wall-clock seconds since the start."""
+        """Wall-clock seconds since this process' start; a resumed run does not know of the ones before."""
         return time.monotonic() - self.started
 
 
@@ -72,6 +80,7 @@ def run(main, add_flags=None, needs_gin=True):
     """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code."""
     started = time.monotonic()
     define_flags()
+    shared = set(flags.FLAGS)
     if add_flags is not None:
         add_flags()
 
@@ -88,20 +97,26 @@ def run(main, add_flags=None, needs_gin=True):
                 tf.get_logger().setLevel("WARNING")
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
-            folder = contextlib.nullcontext() if values.dry_run else base_dirs.open_base_dir(values.base_dir)
-            with folder:
-                main(
-                    Run(
-                        None if values.dry_run else values.base_dir,
-                        values.seed,
-                        values.dry_run,
-                        values.tfds_data_dir,
-                        values,
-                        started,
-                    )
-                )
+            own = {name: values[name].value for name in sorted(set(values) - shared)}
+            own = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed, **own}
+            identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
+            with contextlib.nullcontext() if values.dry_run else base_dirs.open_base_dir(values.base_dir) as folder:
+                _build_and_go(main, Run(folder, values.seed, values.dry_run, values.tfds_data_dir, values, identity, started))
 
     absl_app.run(body, flags_parser=_parse_flags)
+
+
+def _build_and_go(main, run):
+    try:
+        main(run)
+    except errors.UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        if run.built:
+            raise
+        first, *more = str(error).splitlines() or ["?"]
+        where = next((f" ({line.strip()})" for line in more if "In call to configurable" in line), "")
+        raise errors.UserError(first + where) from error
 
 
 def required(values, name):
@@ -126,6 +141,9 @@ def _mistakes_in_one_line():
     except errors.UserError as error:
         print(f"{os.path.basename(sys.argv[0])}: {(str(error).splitlines() or ['?'])[0]}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except loop.Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(128 + stopped.signal)

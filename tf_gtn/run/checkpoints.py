@@ -3,6 +3,7 @@
 import os
 import sys
 
+import keras
 import tensorflow as tf
 
 from tf_gtn import errors
@@ -16,11 +17,11 @@ class Checkpoints:
 
         Args:
           base_dir: the run's folder.
-          variables: `{name: [Keras variables]}`.
+          variables: `{name: [variables]}`, Keras' or TensorFlow's.
           keep: how many to keep.
         """
         self._step = tf.Variable(0, dtype=tf.int64)
-        values = {name: [v.value for v in group] for name, group in variables.items()}
+        values = {name: [v.value if isinstance(v, keras.Variable) else v for v in group] for name, group in variables.items()}
         self._checkpoint = tf.train.Checkpoint(step=self._step, **values)
         self._manager = tf.train.CheckpointManager(self._checkpoint, os.path.join(base_dir, "checkpoints"), max_to_keep=keep)
 

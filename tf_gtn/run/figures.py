@@ -6,9 +6,8 @@ A treatment has the same colour, line and marker in every figure. Equal arrays g
 """
 
 import numpy as np
-import scipy.stats
 
-from tf_gtn.run import drawing
+from tf_gtn.run import drawing, statistics
 
 
 def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
@@ -31,7 +30,7 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
         axes = figure.subplots()
         for name, curve in curves.items():
             curve = np.asarray(curve, np.float64)
-            drawing.line(axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), bootstrap(curve))
+            drawing.line(axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), statistics.bootstrap(curve))
         axes.set_xlabel("inner SGD step" + (f" (batches of {batch_size})" if batch_size else ""))
         axes.set_ylabel("test accuracy")
         drawing.finish(figure, axes)
@@ -56,7 +55,7 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
         for name, (steps, values, *interval) in curves.items():
             values = np.asarray(values, np.float64)
             if values.ndim == 2:
-                interval, values = [bootstrap(values.T)], values.mean(1)
+                interval, values = [statistics.bootstrap(values.T)], values.mean(1)
             drawing.line(axes, name, curves, np.asarray(steps), values, interval[0] if interval else None)
         axes.set_xlabel("outer step")
         axes.set_ylabel(ylabel)
@@ -211,26 +210,6 @@ def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=
     return path
 
 
-def bootstrap(values):
-    """Bootstrapped 95% percentile interval of the mean over the first axis, from 1,000 resamples (seed 001, section 3).
-
-    Args:
-      values: [n] or [n, k].
-
-    Returns:
-      `(low, high)`, each [] or [k]; both are the mean where n is 1 or all values are the same.
-    """
-    values = np.asarray(values, np.float64)
-    mean = values.mean(0)
-    if len(values) < 2:
-        return mean, mean
-    interval = scipy.stats.bootstrap(
-        (values,), np.mean, axis=0, n_resamples=1000, method="percentile", rng=np.random.default_rng(3)
-    ).confidence_interval
-    same = np.ptp(values, 0) == 0
-    return np.where(same, mean, interval.low), np.where(same, mean, interval.high)
-
-
 def _learners(curves):
     """` of 20 learners`, if it is the same number in all curves."""
     counts = {len(curve) for curve in curves}
@@ -240,7 +219,7 @@ def _learners(curves):
 def _mean_and_interval(value):
     if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
         return value[0], *((None, None) if value[1] is None else value[1])
-    return np.mean(value), *bootstrap(value)
+    return np.mean(value), *statistics.bootstrap(value)
 
 
 def _moving_mean(values, width):

@@ -41,9 +41,6 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
       UserError: the loss or its gradient was not finite for 20 steps in a row.
       Stopped: SIGINT or SIGTERM came; the run is saved.
     """
-    for name, value in (("log_every", log_every), ("checkpoint_every", checkpoint_every), ("validate_every", validate_every)):
-        if value < 1:
-            raise errors.UserError(f"{name} must be at least 1; got {value}")
     saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()})
     start = saver.restore()
     if start:
@@ -66,10 +63,11 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
                 _give_up_if_stuck(trainings, step, saver)
             else:
                 bar.update(step)
-            if step % checkpoint_every == 0 or last or received:
+            stop = list(received)  # read once: a signal may come between a save and the end
+            if step % checkpoint_every == 0 or last or stop:
                 saver.save(step)
-            if received:
-                raise Stopped(received[0], step)
+            if stop:
+                raise Stopped(stop[0], step)
 
 
 def _give_up_if_stuck(trainings, step, saver):

@@ -1,6 +1,6 @@
-"""What gin can set in the teaching programs, and how they put their parts together.
+"""The rim's side of the teaching system: its gin names, and how the programs put its parts together.
 
-Every name that a gin file of `gin/teaching/` binds is registered here; a binding's way into the code starts in this file.
+`teaching_claims` and `teaching_figures` say what was found. Names that other systems share are in `registrations`.
 """
 
 import dataclasses
@@ -11,19 +11,13 @@ import gin
 import keras
 import tensorflow as tf
 
-from tf_gtn import data, errors
+from tf_gtn import errors
 from tf_gtn.core import optimizers
-from tf_gtn.models import generators, population
 from tf_gtn.models import learners as learners_lib
-from tf_gtn.run import gin_config, loop
+from tf_gtn.run import gin_config, loop, registrations, statistics
 from tf_gtn.teaching import curricula, evaluation, export, training, treatments
 
-load_data = gin.external_configurable(data.load, "load", module="data")
-Population = gin.external_configurable(population.Population, module="models")
-conditional = gin.external_configurable(generators.conditional, module="generators")
 Training = gin.external_configurable(training.Training, module="teaching")
-for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
-    gin.external_configurable(_optimizer, module="optimizers")
 
 # Seeds of what a run draws, told apart by their second number.
 _GENERATOR, _CURRICULUM, _PIXELS = range(1, 4)
@@ -40,24 +34,29 @@ def inner_loop(steps=32, batch_size=128):
     """
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if value < 1:
-            raise errors.UserError(f"inner_loop.{name} must be at least 1; got {value}")
+            raise errors.UserError(f"teaching.inner_loop.{name} must be at least 1; got {value}")
     return steps, batch_size
 
 
 @gin.configurable(module="teaching")
 @dataclasses.dataclass(frozen=True)
-class Schedule:
-    """When a run logs, saves and validates (in outer steps), and how many fresh learners judge."""
+class Evaluation:
+    """How many fresh learners judge, which unseen architectures are tried, and the accuracy that is claimed, if any."""
 
-    log_every: int = 10
-    checkpoint_every: int = 100
-    validate_every: int = 100
     validation_learners: int = 10
     test_learners: int = 20
+    held_out: tuple = ("depthwise", "conv_plain", "conv_batchnorm", "mlp_plain")
+    claimed_accuracy: float | None = None
+
+    def __post_init__(self):
+        registrations.at_least(1, "teaching.Evaluation", self)
+        for name in self.held_out:
+            if name not in learners_lib.REGISTRY:
+                raise errors.unknown("learner", name, learners_lib.REGISTRY)
 
 
 @gin.configurable(module="teaching")
-def gtn(dataset, seed, generator: Callable = conditional, latent=128, weight_norm=True):
+def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True):
     """A fresh generator with a full curriculum. `latent`: seed 000, Table 2."""
     steps, batch_size = inner_loop()
     shape, classes = dataset.image_shape, dataset.num_classes
@@ -78,76 +77,73 @@ def treatment(name, dataset, seed):
 
 def dataset(run):
     """The data set of the configuration."""
-    return load_data(tfds_data_dir=run.tfds_data_dir)
+    return registrations.load_data(tfds_data_dir=run.tfds_data_dir)
 
 
-def learners(of):
-    """The configured distribution of learners for a data set."""
-    return Population(image_shape=of.image_shape, classes=of.num_classes)
+def population(for_dataset, held_out=()):
+    """The configured distribution of learners; `UserError` if it holds an architecture that is to be held out."""
+    members = registrations.Population(image_shape=for_dataset.image_shape, classes=for_dataset.num_classes)
+    seen = {template.family.name for template in members.templates} & set(held_out)
+    if seen:
+        raise errors.UserError(
+            f"{sorted(seen)[0]} is in models.Population.families and in teaching.Evaluation.held_out: "
+            "an architecture is trained on or held out"
+        )
+    return members
 
 
-def make(names, of, seed):
-    """`{name: Training}`, with one population and the same draws for all of them."""
-    members = learners(of)
-    return {name: Training(of, members, treatment(name, of, seed), seed=seed) for name in names}
+def make(names, for_dataset, seed, held_out=()):
+    """`{treatment: Training}`, with one population and the same draws for all of them."""
+    members = population(for_dataset, held_out)
+    return {name: Training(for_dataset, members, treatment(name, for_dataset, seed), seed=seed) for name in names}
 
 
-def train(trainings, base_dir, schedule):
+def train(trainings, base_dir, schedule, settings):
     """Runs `loop.train` with validation over fresh learners; returns `{name: Evaluator}`."""
     evaluators = {name: evaluation.Evaluator.of(t) for name, t in trainings.items()}
     first = next(iter(trainings.values()))
 
     def validate(name, _):
-        accuracies = evaluators[name].accuracies(first.dataset.validation, schedule.validation_learners, VALIDATION_SEED)
-        mean, (low, high) = evaluation.bootstrap(accuracies)
+        accuracies = evaluators[name].accuracies(first.dataset.validation, settings.validation_learners, VALIDATION_SEED)
+        mean, (low, high) = statistics.mean_and_interval(accuracies)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
-    loop.train(
-        trainings, base_dir, first.outer_steps, validate, schedule.log_every, schedule.checkpoint_every, schedule.validate_every
-    )
+    loop.train(trainings, base_dir, first.outer_steps, validate, **dataclasses.asdict(schedule))
     return evaluators
-
-
-@gin.configurable(module="teaching")
-def held_out_architectures(names=("depthwise", "conv_plain", "conv_batchnorm", "mlp_plain")):
-    """Architectures outside the population that the GTN is tested on."""
-    for name in names:
-        if name not in learners_lib.REGISTRY:
-            raise errors.unknown("learner", name, learners_lib.REGISTRY)
-    return tuple(names)
 
 
 def export_gtn(trained, base_dir, accuracies):
     """Exports under the number of outer steps; returns the path."""
-    mean, interval = evaluation.bootstrap(accuracies)
-    accuracy = {"mean": mean, "ci95": list(interval), "learners": len(accuracies)}
+    mean, interval = statistics.mean_and_interval(accuracies)
+    accuracy = {"mean": mean, "ci95": interval, "learners": len(accuracies)}
     meta = export.metadata(trained, gin_config.config_str(), accuracy)
     return export.save(trained, os.path.join(base_dir, "export"), trained.outer_steps, meta)
 
 
-def export_evaluator(gtn, of):
+def export_evaluator(exported, for_dataset, held_out):
     """An `Evaluator` of a loaded export on the configured population."""
-    check_fits(gtn, of)
-    lesson = gtn.lesson()
-    schedule = {name: lesson[name] for name in ("learning_rate", "momentum")}
-    return evaluation.Evaluator(of, learners(of), treatments.Exported(lesson), optimizers.SGD(), lambda: schedule)
+    check_fits(exported, for_dataset)
+    lesson = exported.lesson()
+    rates = {name: lesson[name] for name in ("learning_rate", "momentum")}
+    members = population(for_dataset, held_out)
+    return evaluation.Evaluator(for_dataset, members, treatments.Exported(lesson), optimizers.SGD(), lambda: rates)
 
 
-def check_fits(gtn, of):
+def check_fits(exported, for_dataset):
     """Raises `UserError` unless a loaded export was made for images and classes like those of a data set."""
-    mine = tuple(gtn.metadata["image_shape"]), len(gtn.metadata["classes"])
-    theirs = tuple(of.image_shape), of.num_classes
+    mine = tuple(exported.metadata["image_shape"]), len(exported.metadata["classes"])
+    theirs = tuple(for_dataset.image_shape), for_dataset.num_classes
     if mine != theirs:
         raise errors.UserError(
-            f"the export is for {gtn.metadata['dataset']} with images {list(mine[0])} in {mine[1]} classes; "
-            f"{of.name} has {list(theirs[0])} in {theirs[1]}"
+            f"the export is for {exported.metadata['dataset']} with images {list(mine[0])} in {mine[1]} "
+            f"classes; {for_dataset.name} has {list(theirs[0])} in {theirs[1]}"
         )
 
 
-def load_model(name, gtn):
+def load_model(name, exported):
     """A saved .keras file, or a fresh network of a registered architecture that fits the export."""
     if name in learners_lib.REGISTRY:
-        family = learners_lib.family(name, gtn.metadata["image_shape"], len(gtn.metadata["classes"]))
+        family = learners_lib.family(name, exported.metadata["image_shape"], len(exported.metadata["classes"]))
         return family.build(tuple(high for _, high in family.ranges))
     if not name.endswith(".keras"):
         raise errors.unknown("model (a .keras file or a name)", name, learners_lib.REGISTRY)
@@ -155,13 +151,14 @@ def load_model(name, gtn):
         raise errors.UserError(f"there is no model at {name}")
     try:
         return keras.saving.load_model(name, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise errors.UserError(f"{name} can't be read as a Keras model: {str(error).strip().splitlines()[0][:200]}") from None
+    except Exception as error:  # a broken file can raise anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise errors.UserError(f"{name} can't be read as a Keras model: {reason}") from None
 
 
-def test_accuracy(model, gtn, split):
+def test_accuracy(model, exported, split):
     """Share of a split's raw images that a taught Keras model classifies right."""
-    predicted = model.predict(gtn.normalize(split.images), verbose=0).argmax(-1)
+    predicted = model.predict(exported.normalize(split.images), verbose=0).argmax(-1)
     return float((predicted == split.labels).mean())
 
 
@@ -179,8 +176,7 @@ def metrics(curves, unseen=None):
                 "gtn": _accuracy(found["gtn"]),
                 "real": _accuracy(found["real"]),
                 "limits": found["limits"],
-                "real_learning_rate": found["real_rate"][0],
-                "real_momentum": found["real_rate"][1],
+                "real_setting": dict(zip(("learning_rate", "momentum", "decay"), found["real_setting"])),
             }
             for name, found in unseen.items()
         }
@@ -188,10 +184,5 @@ def metrics(curves, unseen=None):
 
 
 def _accuracy(accuracies):
-    mean, interval = evaluation.bootstrap(accuracies)
-    return {
-        "test_accuracy": mean,
-        "ci95": list(interval),
-        "learners": len(accuracies),
-        "accuracies": [float(a) for a in accuracies],
-    }
+    mean, interval = statistics.mean_and_interval(accuracies)
+    return {"test_accuracy": mean, "ci95": interval, "learners": len(accuracies), "accuracies": [float(a) for a in accuracies]}

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_gtn.run import figures
 from tf_gtn.run import metrics as metrics_lib
+from tf_gtn.teaching import export
 
 GRID_ROWS = 16
 
@@ -28,11 +29,10 @@ def draw(base_dir, trainings, curves, unseen=None):
         low, high = _column(rows, f"{name}/validation_low")[1], _column(rows, f"{name}/validation_high")[1]
         validation[name] = (steps, mean, (low, high))
     figures.accuracy_by_outer_step(_path(base_dir, "accuracy_by_outer_step"), validation)
-    schedules = {name: t.hyperparameters.values() for name, t in trainings.items()}
-    figures.schedule(
-        _path(base_dir, "schedule"),
-        {name: tuple(np.asarray(s[k]) for k in ("learning_rate", "momentum")) for name, s in schedules.items()},
-    )
+    schedules = {name: t.hyperparameters.values() for name, t in trainings.items() if export.exportable(t)}
+    if schedules:
+        rates = {n: tuple(np.asarray(s[k]) for k in ("learning_rate", "momentum")) for n, s in schedules.items()}
+        figures.schedule(_path(base_dir, "schedule"), rates)
     _grid(base_dir, trainings["gtn"])
     draw_evaluation(base_dir, curves, unseen)
 

@@ -1,25 +1,12 @@
-"""Few-step accuracy of fresh learners, and intervals over them."""
+"""Few-step accuracy of fresh learners."""
 
 import functools
 
 import numpy as np
-import scipy.stats
 import tensorflow as tf
 
+from tf_gtn.core import supervised
 from tf_gtn.teaching import inner_loop
-
-_CHUNK = 1000  # images a forward pass
-
-
-def correct(loop, state, images, labels, normalize):
-    """How many images `[n, H, W, C]` (raw) the learner classifies right: integer scalar; graph-safe."""
-
-    def body(start, count):
-        stop = start + _CHUNK
-        predicted = tf.argmax(loop.logits(state, normalize(images[start:stop])), -1, tf.int32)
-        return stop, count + tf.math.count_nonzero(predicted == labels[start:stop], dtype=tf.int32)
-
-    return tf.while_loop(lambda start, _: start < tf.shape(images)[0], body, (0, 0))[1]
 
 
 class Evaluator:
@@ -72,7 +59,10 @@ class Evaluator:
         state = loop.initial_state(init, widths)
 
         def measure(state, params, _):
-            return correct(loop, state, params["images"], params["labels"], self._dataset.normalize)
+            def predict(images):
+                return loop.logits(state, self._dataset.normalize(images))
+
+            return supervised.count_correct(predict, params["images"], params["labels"])
 
         params = {"images": images, "labels": labels}
         during = {"measure": measure, "measure_params": params} if curve else {"measure": lambda *_: ()}
@@ -80,18 +70,3 @@ class Evaluator:
         if curve:
             return tf.concat([measure(state, params, None)[None], ys["measured"]], 0)
         return measure(final, params, None)
-
-
-def bootstrap(values, resamples=1000, seed=3):
-    """Mean of `values` and its bootstrapped 95% percentile interval: `(mean, (low, high))`.
-
-    "the mean and its 95% confidence intervals from (n=1,000) bootstrapping" (seed 001, section 3).
-    """
-    values = np.asarray(values, np.float64)
-    mean = float(values.mean())
-    if len(values) < 2 or np.ptp(values) == 0:
-        return mean, (mean, mean)
-    result = scipy.stats.bootstrap(
-        (values,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(seed)
-    )
-    return mean, (float(result.confidence_interval.low), float(result.confidence_interval.high))

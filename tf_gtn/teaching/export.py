@@ -46,10 +46,15 @@ def metadata(training, config="", accuracy=None):
     }
 
 
+def exportable(training):
+    """Whether the schedule is one that the `curriculum` signature can carry: SGD's learning rate and momentum."""
+    return sorted(training.hyperparameters.values()) == ["learning_rate", "momentum"]
+
+
 def check_exportable(training):
-    """Raises `UserError` if the schedule is not one that the `curriculum` signature can carry."""
-    names = sorted(training.hyperparameters.values())
-    if names != ["learning_rate", "momentum"]:
+    """Raises `UserError` if the schedule can't be exported."""
+    if not exportable(training):
+        names = sorted(training.hyperparameters.values())
         raise errors.UserError(f"an export carries SGD's learning_rate and momentum; this run's inner optimiser has {names}")
 
 

@@ -1,29 +1,6 @@
 """The inner loop: a fresh learner takes T optimiser steps on the batches of a treatment."""
 
-import tensorflow as tf
-
-from tf_gtn.core import unrolling
-
-
-def cross_entropy(labels, logits):
-    """Mean cross-entropy of one-hot or soft labels `[B, classes]` (seed 000, A)."""
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits))
-
-
-def initial_state(optimizer, params, model):
-    """The state of an inner loop: `{"params", "slots", "model"}`, weights, optimiser slots and BatchNorm statistics."""
-    return {"params": params, "slots": optimizer.init(params), "model": model}
-
-
-def update(learner, optimizer, state, images, labels, hyper, loss_fn=cross_entropy):
-    """One optimiser step of a `core.Functional` on one batch; returns the new state and the loss before it."""
-    with tf.GradientTape() as tape:
-        tape.watch(tf.nest.flatten(state["params"]))
-        outputs, model = learner(state["params"], state["model"], images, training=True)
-        loss = loss_fn(labels, outputs)
-    gradients = tape.gradient(loss, state["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    params, slots = optimizer.update(gradients, state["slots"], state["params"], hyper)
-    return {"params": params, "slots": slots, "model": model}, loss
+from tf_gtn.core import supervised, unrolling
 
 
 class InnerLoop:
@@ -38,7 +15,7 @@ class InnerLoop:
 
     def initial_state(self, seed, widths):
         """A fresh learner; `seed` integer [2], `widths` integer, one a free width of the template."""
-        return initial_state(self.optimizer, *self.template.init(seed, widths))
+        return supervised.initial_state(self.optimizer, *self.template.init(seed, widths))
 
     def run(self, state, hyper, seed, measure, measure_params=(), measure_xs=(), recompute_every=1):
         """Teaches; differentiable in the treatment's and the hyperparameters' variables.
@@ -59,7 +36,7 @@ class InnerLoop:
 
         def step(params, state, x):
             images, labels = self.treatment.batch(params["treatment"], x["treatment"])
-            state, loss = update(self.learner, self.optimizer, state, images, labels, x["hyper"])
+            state, loss = supervised.update(self.learner, self.optimizer, state, images, labels, x["hyper"])
             return state, {"inner_loss": loss, "measured": measure(state, params["measure"], x["measure"])}
 
         return unrolling.unroll(step, params, state, xs, checkpoint_every=recompute_every)

@@ -3,8 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_gtn.core import functional, optimizers, unrolling
-from tf_gtn.teaching import inner_loop
+from tf_gtn.core import functional, optimizers, supervised, unrolling
 
 LIMITS = (1.0, 0.3, 0.1, 0.03, 0.01)
 
@@ -59,7 +58,7 @@ class Lesson:
         return float(self._accuracy(trained, images, tf.cast(labels, tf.int32))) / len(labels)
 
     def _run(self, start, xs):
-        state = inner_loop.initial_state(self._optimizer, *start)
+        state = supervised.initial_state(self._optimizer, *start)
         state, losses = unrolling.unroll(self._step, (), state, xs, checkpoint_every=0)
         after = tf.map_fn(
             lambda x: self._loss(x[1], self.learner(state["params"], state["model"], x[0], training=False)[0]),
@@ -70,14 +69,13 @@ class Lesson:
 
     def _step(self, params, state, x):
         hyper = {"learning_rate": x["learning_rate"], "momentum": x["momentum"]}
-        return inner_loop.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
+        return supervised.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
 
     def _loss(self, labels, outputs):
         return tf.reduce_mean(keras.losses.categorical_crossentropy(labels, outputs, from_logits=self._from_logits))
 
     def _hits(self, trained, images, labels):
-        outputs, _ = self.learner(*trained, images, training=False)
-        return tf.math.count_nonzero(tf.argmax(outputs, -1, tf.int32) == labels)
+        return supervised.count_correct(lambda chunk: self.learner(*trained, chunk, training=False)[0], images, labels)
 
 
 def limited(xs, limit):
@@ -103,5 +101,11 @@ class _last_batch_statistics:
 
 
 def _ends_in_softmax(model):
-    last = list(model._flatten_layers(include_self=False))[-1]
+    """Whether the operation that makes the outputs is a softmax; looks into nested models."""
+    last = model
+    while isinstance(last, keras.Model):
+        outputs = getattr(last, "outputs", None)
+        if not outputs:  # a subclassed model does not say
+            return False
+        last = outputs[0]._keras_history.operation
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax

@@ -22,7 +22,7 @@ def load(export_dir):
     Raises:
       UserError: nothing is there, it is incomplete, or it was written by a newer version.
     """
-    path = _latest(os.fspath(export_dir))
+    path = _latest(os.path.expanduser(os.fspath(export_dir)))
     try:
         with tf.io.gfile.GFile(os.path.join(path, "assets", export.METADATA)) as file:
             metadata = json.load(file)

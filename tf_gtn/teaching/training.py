@@ -2,11 +2,10 @@
 
 import functools
 
-import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import hyperparameters
+from tf_gtn.core import hyperparameters, outer_update, supervised
 from tf_gtn.data import reader
 from tf_gtn.teaching import inner_loop
 
@@ -62,10 +61,17 @@ class Training:
           dtype: of the hyperparameters.
 
         Raises:
-          UserError: `loss` is neither "every" nor "last".
+          UserError: `loss` is neither "every" nor "last", or a number is out of range.
         """
         if loss not in LOSSES:
             raise errors.unknown("loss", loss, LOSSES)
+        for name, value, lowest in (
+            ("outer_steps", outer_steps, 1),
+            ("outer_batch", outer_batch, 1),
+            ("recompute_every", recompute_every, 0),
+        ):
+            if value < lowest:
+                raise errors.UserError(f"teaching.Training.{name} must be at least {lowest}; got {value}")
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed
         self.hyperparameters = hyperparameters.Hyperparameters(
@@ -74,11 +80,9 @@ class Training:
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
         self._outer_batch, self._loss, self._recompute_every = outer_batch, loss, recompute_every
         self._reader = reader.Reader(dataset, dataset.train)
-        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, max(outer_steps, 1), alpha=final_learning_rate)
-        self._optimizer = keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self._optimizer.build(self.trainable_variables)
-        self.skipped = keras.Variable(0, dtype="int32", trainable=False, name="skipped")
-        self.consecutively_skipped = keras.Variable(0, dtype="int32", trainable=False, name="consecutively_skipped")
+        self._update = outer_update.OuterUpdate(
+            self.trainable_variables, outer_steps, learning_rate, final_learning_rate, beta_1, beta_2, epsilon
+        )
         self._steps = {}
 
     @property
@@ -88,13 +92,17 @@ class Training:
     @property
     def variables(self):
         """Everything that a resumed run needs, in a fixed order."""
-        return [
-            *self.treatment.trainable_variables,
-            *self.hyperparameters.variables,
-            *self._optimizer.variables,
-            self.skipped,
-            self.consecutively_skipped,
-        ]
+        return [*self.treatment.trainable_variables, *self.hyperparameters.variables, *self._update.variables]
+
+    @property
+    def skipped(self):
+        """Steps whose loss or gradient was not finite."""
+        return self._update.skipped
+
+    @property
+    def consecutively_skipped(self):
+        """Those since the last one that was."""
+        return self._update.consecutively_skipped
 
     def step(self, index):
         """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors."""
@@ -114,7 +122,7 @@ class Training:
 
         def judge(state, params, index):
             images, labels = self._reader.batch(params, index)
-            return inner_loop.cross_entropy(labels, loop.logits(state, images))
+            return supervised.cross_entropy(labels, loop.logits(state, images))
 
         every = {} if last else {"measure": judge, "measure_params": self._reader.params(), "measure_xs": index}
         state, ys = loop.run(
@@ -133,18 +141,5 @@ class Training:
         with tf.GradientTape() as tape:
             loss, inner_loss = self.loss(loop, seed, widths)
         gradients = tape.gradient(loss, variables)
-        norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
-
-        def apply():
-            self._optimizer.apply(gradients, self.trainable_variables)
-            self.consecutively_skipped.assign(0)
-            return tf.constant(True)
-
-        def skip():
-            self.skipped.assign(self.skipped + 1)
-            self.consecutively_skipped.assign(self.consecutively_skipped + 1)
-            return tf.constant(False)
-
-        tf.cond(finite, apply, skip)
+        norm = self._update.apply(loss, gradients)
         return {"loss": loss, "inner_loss": inner_loss[-1], "gradient_norm": norm}

@@ -1,0 +1,54 @@
+"""The outer optimiser's step: Adam with cosine decay, which leaves everything alone where the gradient is not finite."""
+
+import keras
+import tensorflow as tf
+
+
+class OuterUpdate:
+    """Applies meta-gradients to outer parameters.
+
+    A step whose loss or gradient is not finite changes nothing but the counts.
+
+    Attributes:
+      skipped: how many steps were skipped.
+      consecutively_skipped: how many of them since the last one that was not.
+    """
+
+    def __init__(self, parameters, steps, learning_rate=0.02, final_learning_rate=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+        """Makes the variables.
+
+        Args:
+          parameters: list of Keras variables.
+          steps: length of the cosine decay.
+          learning_rate: at the first step.
+          final_learning_rate: where the decay ends, as a fraction of `learning_rate`.
+          beta_1, beta_2, epsilon: Adam's.
+        """
+        self.parameters = list(parameters)
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, max(steps, 1), alpha=final_learning_rate)
+        self._optimizer = keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self._optimizer.build(self.parameters)
+        self.skipped = keras.Variable(0, dtype="int32", trainable=False, name="skipped")
+        self.consecutively_skipped = keras.Variable(0, dtype="int32", trainable=False, name="consecutively_skipped")
+
+    @property
+    def variables(self):
+        """Adam's state and the counts; the parameters are not among them."""
+        return [*self._optimizer.variables, self.skipped, self.consecutively_skipped]
+
+    def apply(self, loss, gradients):
+        """Takes the step if it is finite; returns the gradients' global norm. `gradients`: one a parameter."""
+        norm = tf.linalg.global_norm(gradients)
+
+        def take():
+            self._optimizer.apply(gradients, self.parameters)
+            self.consecutively_skipped.assign(0)
+            return tf.constant(True)
+
+        def skip():
+            self.skipped.assign(self.skipped + 1)
+            self.consecutively_skipped.assign(self.consecutively_skipped + 1)
+            return tf.constant(False)
+
+        tf.cond(tf.math.is_finite(loss) & tf.math.is_finite(norm), take, skip)
+        return norm

@@ -1,0 +1,35 @@
+"""What gin can configure whatever the system: data, models, inner optimisers, the schedule of a run."""
+
+import dataclasses
+
+import gin
+
+from tf_gtn import data, errors
+from tf_gtn.core import optimizers
+from tf_gtn.models import generators, population
+
+load_data = gin.external_configurable(data.load, "load", module="data")
+Population = gin.external_configurable(population.Population, module="models")
+conditional = gin.external_configurable(generators.conditional, module="generators")
+for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
+    gin.external_configurable(_optimizer, module="optimizers")
+
+
+@gin.configurable(module="run")
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When a run logs, saves and validates, in outer steps."""
+
+    log_every: int = 10
+    checkpoint_every: int = 100
+    validate_every: int = 100
+
+    def __post_init__(self):
+        at_least(1, "run.Schedule", self)
+
+
+def at_least(lowest, where, values):
+    """Raises `UserError` for an integer field of a dataclass below `lowest`."""
+    for name, value in dataclasses.asdict(values).items():
+        if isinstance(value, int) and value < lowest:
+            raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
