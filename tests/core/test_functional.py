@@ -140,6 +140,7 @@ def test_weight_norm_axes_of_every_kind_of_kernel():
             keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise"),
             keras.layers.SeparableConv2D(6, 3, name="separable"),
             keras.layers.Conv2D(5, 1, name="conv"),
+            keras.layers.Conv2DTranspose(7, 3, name="transposed"),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(3, name="dense"),
         ]
@@ -151,6 +152,7 @@ def test_weight_norm_axes_of_every_kind_of_kernel():
         "separable/depthwise_kernel": (1, 1, 8, 1),
         "separable/pointwise_kernel": (1, 1, 1, 6),
         "conv/kernel": (1, 1, 1, 5),
+        "transposed/kernel": (1, 1, 7, 1),
         "dense/kernel": (1, 3),
     }
 
@@ -168,3 +170,13 @@ def test_mistakes_are_named():
 
     with pytest.raises(ValueError, match=r"odd.*thing_initializer"):
         functional.Functional(keras.Sequential([keras.Input((2,)), Odd(name="odd")])).initial_values(tf.constant([0, 0]))
+
+
+def test_neighbouring_seeds_share_nothing():
+    """Keras counts up from a seed, one a variable: kernel 2 of seed [0, 0] must not be kernel 1 of seed [0, 1]."""
+    model = keras.Sequential([keras.Input((4,))] + [keras.layers.Dense(4, use_bias=False, name=f"d{i}") for i in range(3)])
+    pure = functional.Functional(model)
+    kernels = [k.numpy() for seed in range(3) for k in pure.initial_values(tf.constant([0, seed]))[0].values()]
+    for i, one in enumerate(kernels):
+        for other in kernels[:i]:
+            assert np.abs(one - other).max() > 1e-3

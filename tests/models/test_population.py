@@ -109,6 +109,14 @@ def test_kaiming_variance_goes_with_live_inputs():
 def test_mistakes_are_named():
     with pytest.raises(errors.UserError, match="unknown learner 'conv3'; did you mean 'conv"):
         population.Population(["conv3"], (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="takes fixed widths"):
+        population.Population({"conv2": {"normalization": "layer"}}, (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="unknown option of conv2 'filter'; did you mean 'filters'"):
+        population.Population({"conv2": {"filter": ((2, 3), (3, 4))}}, (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="2 ranges of widths are needed"):
+        population.Population({"conv2": {"filters": ((2, 3), (3, 4), (4, 5))}}, (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="at least one family"):
+        population.Population({}, (8, 8, 1), 3)
     with pytest.raises(errors.UserError, match="lowest <= highest"):
         population.Population({"conv2": {"filters": ((5, 2), (3, 6))}}, (8, 8, 1), 3)
     with pytest.raises(errors.UserError, match="unknown normalization 'bach'; did you mean 'batch'"):

@@ -51,6 +51,13 @@ BINDING_MISTAKES = {
     "learner": (["models.Population.families = ['conv9']"], ["conv9"]),
     "does nothing": (["optimizers.Adam.learning_rate = 0.1"], ["does nothing", "optimizers.Adam.learning_rate"]),
     "value": (["teaching.Training.loss = 'lst'"], ["'lst'", "'last'"]),
+    "learning rate": (["optimizers.SGD.learning_rate = 0.0"], ["learning_rate starts at 0.0"]),
+    "momentum": (["optimizers.SGD.momentum = 1.5"], ["momentum starts at 1.5"]),
+    "inner steps": (["INNER_STEPS = 0"], ["steps must be at least 1"]),
+    "outer steps": (["OUTER_STEPS = 0"], ["outer_steps must be at least 1"]),
+    "saving": (["CHECKPOINT_EVERY = 0"], ["checkpoint_every must be at least 1"]),
+    "learners": (["teaching.Evaluation.test_learners = 0"], ["test_learners must be at least 1"]),
+    "latent": (["teaching.gtn.latent = -1"], ["teaching.gtn.latent must be at least 1"]),
 }
 
 
@@ -103,6 +110,11 @@ def test_a_bad_image_folder_is_one_line(sizes, words, tmp_path):
         f"--gin_bindings=DATASET = 'image_folder:{tmp_path}/images'",
     )
     assert_one_line(done, *(words if sizes else [str(tmp_path / "images")]))
+
+
+def test_another_program_in_the_same_folder_is_refused(finished, tmp_path):
+    base_dir = copy(finished, tmp_path)
+    assert_one_line(run("compare_treatments", *command(base_dir)[1:]), "program = train_gtn", "compare_treatments")
 
 
 def test_another_configuration_in_the_same_folder_is_refused(finished, tmp_path):

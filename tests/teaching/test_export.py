@@ -314,3 +314,17 @@ def test_only_sgd_can_be_exported(tiny_dataset):
     trained.hyperparameters = helpers.training.hyperparameters.Hyperparameters(optimizers.Adam(), 3)
     with pytest.raises(errors.UserError, match="an export carries SGD's"):
         export.check_exportable(trained)
+
+
+@pytest.mark.parametrize(
+    "make, softmax",
+    [
+        (lambda head: head, True),
+        (lambda head: keras.Sequential([keras.Input((8, 8, 1)), head]), True),
+        (lambda head: keras.Sequential([head, keras.layers.Dense(3)]), False),
+        (lambda head: keras.Model(head.inputs, keras.layers.Softmax()(keras.layers.Dense(3)(head.outputs[0]))), True),
+    ],
+)
+def test_probabilities_are_told_from_logits_in_nested_models(make, softmax):
+    head = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
+    assert lesson._ends_in_softmax(make(head)) == softmax

@@ -91,8 +91,8 @@ class Population:
             family = learners.family(name, image_shape, classes, **options)
             if any(low < high for low, high in family.ranges) and options.get("normalization") == "layer":
                 raise errors.UserError(
-                    f"{name} with layer normalization takes fixed widths (lowest = highest): it would see the surplus channels of a "
-                    "padded network"
+                    f"{name} with layer normalization takes fixed widths (lowest = highest): it would see the surplus channels "
+                    "of a padded network"
                 )
             steps = [_steps(r, splits if i < 2 else 1) for i, r in enumerate(family.ranges)]
             members = []

@@ -58,6 +58,8 @@ class Evaluation:
 @gin.configurable(module="teaching")
 def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True):
     """A fresh generator with a full curriculum. `latent`: seed 000, Table 2."""
+    if latent < 1:
+        raise errors.UserError(f"teaching.gtn.latent must be at least 1; got {latent}")
     steps, batch_size = inner_loop()
     shape, classes = dataset.image_shape, dataset.num_classes
     curriculum = curricula.FullCurriculum(steps, batch_size, latent, classes, tf.constant([seed, _CURRICULUM]))

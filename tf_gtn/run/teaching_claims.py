@@ -15,8 +15,8 @@ def compare(metrics, claimed_accuracy=None):
         claims.append(
             results.claim(
                 f"gtn_above_{name}",
-                f"Fresh learners taught by this GTN are better than those taught by {what}, after as many SGD steps on batches of "
-                "the same size, with learning rate and momentum learned for both (one outer run each)",
+                f"Fresh learners taught by this GTN are better than those taught by {what}, after as many SGD steps on batches "
+                "of the same size, with learning rate and momentum learned for both (one outer run each)",
                 "p < 0.01 (MNIST, figure 2, 5 runs)",
                 gtn["test_accuracy"],
                 gtn["ci95"],
@@ -41,12 +41,12 @@ def compare(metrics, claimed_accuracy=None):
 
 
 def held_out(metrics):
-    """One claim for each architecture that the GTN was not trained for ("also agnostic", seed 001, section 1)."""
+    """One claim for each architecture that the GTN was not trained for ("agnostic", seed 001, section 1)."""
     return [
         results.claim(
             f"held_out_{name}",
-            f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 settings of "
-            "plain SGD by validation accuracy",
+            f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 settings "
+            "of plain SGD by validation accuracy",
             None,
             found["gtn"]["test_accuracy"],
             found["gtn"]["ci95"],
