@@ -45,8 +45,8 @@ def held_out(metrics):
     return [
         results.claim(
             f"held_out_{name}",
-            f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 settings "
-            "of plain SGD by validation accuracy",
+            f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 "
+            "settings of plain SGD by validation accuracy",
             None,
             found["gtn"]["test_accuracy"],
             found["gtn"]["ci95"],
