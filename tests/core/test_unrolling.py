@@ -4,12 +4,14 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_gtn.core import optimizers, unrolling
 
+GENERATOR = keras.random.SeedGenerator(0)
 MODES = [0, 1, 3, 7]  # T = 7: 3 is uneven, 7 is all of it
 T = 7
 
@@ -278,8 +280,9 @@ def test_a_captured_tensor_has_its_gradient():
         np.testing.assert_allclose(got[1], gradients[0][1], rtol=1e-10)
 
 
-def test_a_variable_that_is_not_passed_is_named():
-    variable = tf.Variable(1.0, name="forgotten")
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_variable_that_is_not_passed_is_named(trainable):
+    variable = tf.Variable(1.0, name="forgotten", trainable=trainable)
     with pytest.raises(ValueError, match="reads the variable 'forgotten"):
         unrolling.unroll(lambda p, s, x: (s * variable, x), (), tf.constant(1.0), tf.zeros([3]))
 
@@ -337,3 +340,90 @@ assert abs(alone[0] - alone[1]) > 1e-3
 np.testing.assert_allclose([float(v) for v in distributed(starts)], [np.mean(alone)] * 2, rtol=1e-5)
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=pathlib.Path(__file__).resolve().parents[2], timeout=120)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("checkpoint_every", [0, 1, 3])
+def test_integers_alone(checkpoint_every, compiled):
+    def run():
+        return unrolling.unroll(
+            lambda p, s, x: (s + x, s > 2), (), tf.constant(0), tf.range(5), checkpoint_every=checkpoint_every
+        )
+
+    final, ys = tf.function(run, autograph=False)() if compiled else run()
+    assert int(final) == 10 and ys.numpy().tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("draw", [lambda: tf.random.normal(()), lambda: keras.random.normal((), seed=GENERATOR)])
+@pytest.mark.parametrize("checkpoint_every", [1, 3])
+def test_a_step_that_recomputing_would_change_is_refused(draw, checkpoint_every):
+    """Its gradient would be that of other random numbers."""
+    with pytest.raises(ValueError, match="would run it again when it is recomputed"):
+        unrolling.unroll(
+            lambda p, s, x: (s * draw(), x), (), tf.constant(1.0), tf.zeros([5]), checkpoint_every=checkpoint_every
+        )
+
+
+def test_stateless_random_numbers_are_the_same_when_recomputed():
+    gradients = []
+    for checkpoint_every in (0, 1, 3):
+        with tf.GradientTape() as tape:
+            p = tf.constant(1.5)
+            tape.watch(p)
+            final, _ = unrolling.unroll(
+                lambda p, s, x: (s * p * tf.random.stateless_normal((), [x, 0]), ()),
+                p,
+                tf.constant(1.0),
+                tf.range(4),
+                checkpoint_every=checkpoint_every,
+            )
+        gradients.append(float(tape.gradient(final, p) * p / final))
+    assert gradients == pytest.approx([4.0] * 3, rel=1e-5)  # final = p^4 times the draws
+
+
+def test_second_derivatives_store_everything_or_say_so():
+    """d2/dp2 of p^5 is 20 p^3; an unroll within another's step likewise needs 0 for the inner one."""
+
+    def second(checkpoint_every):
+        p = tf.constant(1.3, tf.float64)
+        with tf.GradientTape() as outer:
+            outer.watch(p)
+            with tf.GradientTape() as inner:
+                inner.watch(p)
+                final, _ = unrolling.unroll(
+                    lambda p, s, x: (s * p, x), p, tf.constant(1.0, tf.float64), tf.range(5), checkpoint_every=checkpoint_every
+                )
+            gradient = inner.gradient(final, p)
+        return outer.gradient(gradient, p)
+
+    np.testing.assert_allclose(second(0), 20 * 1.3**3, rtol=1e-12)
+    np.testing.assert_allclose(tf.function(lambda: second(0))(), 20 * 1.3**3, rtol=1e-12)
+    with pytest.raises(NotImplementedError, match="a second derivative needs checkpoint_every=0"):
+        second(1)
+
+
+@pytest.mark.parametrize("outer_every", [0, 1, 2])
+def test_an_unroll_inside_an_unroll(outer_every):
+    """A meta-meta-gradient: the rate of an inner SGD is itself moved by a meta-gradient at every outer step."""
+
+    def descend(rate, theta, x):
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            loss = tf.cos(theta - x)
+        return theta - rate * tape.gradient(loss, theta), ()
+
+    def tune(start, rate, x):
+        with tf.GradientTape() as tape:
+            tape.watch(rate)
+            theta, _ = unrolling.unroll(descend, rate, start, tf.fill([3], x), checkpoint_every=0)
+            loss = theta**2
+        return rate - 0.1 * tape.gradient(loss, rate), loss
+
+    def run(start):
+        rate, _ = unrolling.unroll(
+            tune, start, tf.constant(0.3, tf.float64), tf.constant([0.1, 0.4, 0.2], tf.float64), checkpoint_every=outer_every
+        )
+        return rate
+
+    theoretical, numerical = tf.test.compute_gradient(tf.function(run), [tf.constant(0.7, tf.float64)], delta=1e-5)
+    np.testing.assert_allclose(theoretical[0], numerical[0], rtol=1e-6)

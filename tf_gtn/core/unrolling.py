@@ -38,9 +38,13 @@ def unroll(step, params, state, xs, *, checkpoint_every=1):
     Returns:
       `(state, ys)`: the state after the last step, and the structure of `y` with a leading axis `[T, ...]`.
 
+    A second derivative, such as that of an `unroll` inside another one's `step`, needs `checkpoint_every=0` (of the inner one):
+    `tf.recompute_grad` can be differentiated once.
+
     Raises:
       ValueError: `checkpoint_every` is not an integer >= 0, `xs` is empty or its leading axes differ, `step` returns a
-        state of another structure, dtype or shape, or (traced) reads a trainable variable that it was not passed.
+        state of another structure, dtype or shape, (traced) reads a floating variable that it was not passed, or (recomputed)
+        draws random numbers from a state or assigns a variable, which would happen twice.
     """
     if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 0:
         raise ValueError(
@@ -107,6 +111,10 @@ def _array(dtype, size, element_shape):
     return tf.TensorArray(dtype, size=size, element_shape=element_shape)
 
 
+# Operations with an effect or a memory of their own, by how their names begin.
+_NOT_REPEATABLE = ("Random", "TruncatedNormal", "ParameterizedTruncatedNormal", "Multinomial", "Stateful", "Rng", "Assign")
+
+
 class _Traced:
     """`fn(params, state, x) -> (state, y)` as one concrete function that is not inlined into its callers.
 
@@ -122,13 +130,25 @@ class _Traced:
 
         function = tf.function(checked, autograph=False, experimental_attributes={"_noinline": True})
         self._function = function.get_concrete_function(*specs, x_spec)
-        if self._function.trainable_variables:
-            raise ValueError(
-                f"step reads the variable {self._function.trainable_variables[0].name!r}, which would get no "
-                "gradient: pass it in params or state"
-            )
+        for variable in self._function.variables:
+            if _differentiable(variable):
+                raise ValueError(
+                    f"step reads the variable {variable.name!r}, which would get no gradient: pass it in params or state"
+                )
         self.captures = [c if c.dtype in (tf.resource, tf.variant) else tf.identity(c) for c in self._function.captured_inputs]
         self.y_spec = self._function.structured_outputs[1]
+        self.differentiable = any(_differentiable(v) for v in tf.nest.flatten(self._function.structured_outputs))
+
+    def check_repeatable(self):
+        """Raises `ValueError` if a second call would not give the same, or would change something."""
+        definition = self._function.graph.as_graph_def()
+        nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+        for node in nodes:
+            if node.op.startswith(_NOT_REPEATABLE) and node.op != "StatefulPartitionedCall":
+                raise ValueError(
+                    f"step runs {node.op}, and would run it again when it is recomputed: draw random numbers with "
+                    "tf.random.stateless_* from a seed in state or xs, carry what changes in state, or use checkpoint_every=0"
+                )
 
     def __call__(self, params, state, x):
         params, captures = params
@@ -142,10 +162,13 @@ class _Recomputed:
     def __init__(self, traced):
         self._traced = traced
         self.y_spec = traced.y_spec
+        traced.check_repeatable()
 
     def __call__(self, *arguments):
         flat = tf.nest.flatten(arguments)
         floating = [i for i, v in enumerate(flat) if _differentiable(v)]
+        if not floating or not self._traced.differentiable:
+            return self._traced(*arguments)
         outputs = []
 
         def run(*values):
@@ -157,6 +180,9 @@ class _Recomputed:
                 outputs.append(result)
             return [v for v in tf.nest.flatten(result) if _differentiable(v)]
 
+        run.__name__ = (
+            "unroll's step: a second derivative needs checkpoint_every=0"  # what recompute_grad calls it in its error
+        )
         values = iter(tf.recompute_grad(run)(*[flat[i] for i in floating]))
         return tf.nest.map_structure(lambda v: next(values) if _differentiable(v) else v, outputs[0])
 
