@@ -251,7 +251,8 @@ def test_full_batch_norm_ends_with_the_last_batch_and_its_own_momentum(gtn):
             lambda: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]),
             r"gives \(None, 4\), the data set has 3 classes",
         ),
-        (lambda: keras.Sequential([keras.layers.Dense(3)]), "has no weights yet"),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), r"gives \(None, 8, 8, 3\), the data set has 3 classes"),
+        (lambda: "model", "a Keras model is needed; got str"),
     ],
 )
 def test_a_model_that_does_not_fit_is_named(gtn, make, message):
@@ -328,3 +329,52 @@ def test_only_sgd_can_be_exported(tiny_dataset):
 def test_probabilities_are_told_from_logits_in_nested_models(make, softmax):
     head = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
     assert lesson._ends_in_softmax(make(head)) == softmax
+
+
+def test_train_takes_subclassed_unbuilt_and_other_precisions(gtn):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flatten, self.head = keras.layers.Flatten(), keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.head(self.flatten(x))
+
+    for model in (
+        Subclassed(),
+        keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)]),
+        keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, dtype="mixed_bfloat16")]),
+        keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, dtype="float64")]),
+    ):
+        history = gtn.train(model)
+        assert history["synthetic_loss"][history["learning_rate_scale"]] < history["loss"][0]
+
+
+@pytest.mark.parametrize("value", ["Auto", -1, float("nan"), None])
+def test_a_wrong_scale_is_named(gtn, value):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    with pytest.raises(errors.UserError, match='learning_rate_scale is "auto" or a finite number'):
+        gtn.train(model, learning_rate_scale=value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "3", True])
+def test_a_wrong_number_of_steps_is_named(gtn, value):
+    with pytest.raises(errors.UserError, match="steps must be an integer of at least 1"):
+        gtn.as_dataset(value)
+
+
+def test_a_lesson_that_diverges_leaves_the_model_alone(gtn):
+    head = keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1e30), keras.layers.Flatten(), head])
+    before = head.kernel.numpy()
+    with pytest.raises(errors.UserError, match="diverged with every learning rate tried"):
+        gtn.train(model)
+    np.testing.assert_array_equal(head.kernel, before)
+
+
+def test_wrong_shapes_are_named(gtn):
+    with pytest.raises(errors.UserError, match=r"noise is \[n, 4\] and label \[n, 3\]; got \(2, 5\)"):
+        gtn.generate(np.zeros((2, 5)), np.zeros((2, 3)))
+    for shape in [(8, 8), (5, 64), (5, 28, 28), (5, 8, 8, 3)]:
+        with pytest.raises(errors.UserError, match=r"images are \[n, 8, 8, 1\]"):
+            gtn.normalize(np.zeros(shape))

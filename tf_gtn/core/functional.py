@@ -1,6 +1,7 @@
 """A Keras model as a pure function of explicit weights, so that it can be trained inside `unroll`."""
 
 import copy
+import inspect
 
 import keras
 import tensorflow as tf
@@ -44,6 +45,7 @@ class Functional:
             twice = sorted({p for p in paths if paths.count(p) > 1})
             raise ValueError(f"two variables of {model.name!r} share the path {twice[0]!r}: give its layers different names")
         self._seed = keras.random.SeedGenerator(0)
+        self._takes_training = "training" in inspect.signature(model.call).parameters  # a subclassed model's may not
 
     def __call__(self, params, state, inputs, training=False):
         """Runs the model; returns `(outputs, new state)`."""
@@ -55,7 +57,7 @@ class Functional:
             [weights[v.path] for v in self.model.trainable_variables],
             [state[v.path] for v in self.model.non_trainable_variables],
             inputs,
-            training=training,
+            **({"training": training} if self._takes_training else {}),
         )
         return outputs, {v.path: value for v, value in zip(self.model.non_trainable_variables, new_state)}
 
@@ -104,7 +106,7 @@ class Functional:
         if variable.name == "seed_generator_state":
             return tf.cast(self._seed.next(), variable.dtype)
         layer = self._owner.get(id(variable))
-        names = [f"{variable.name}_initializer"]
+        names = [f"{variable.name}_initializer", f"{variable.name.removesuffix('_kernel')}_initializer"]
         if variable.name == "kernel":  # Keras' DepthwiseConv calls it depthwise_initializer
             names.append("depthwise_initializer")
         for name in names:

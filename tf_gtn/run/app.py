@@ -129,9 +129,12 @@ def required(values, name):
 def _parse_flags(argv):
     with _mistakes_in_one_line():
         try:
-            return flags.FLAGS(argv)
+            rest = flags.FLAGS(argv)
         except flags.Error as error:
             raise errors.UserError(" ".join(str(error).split())) from None
+        if rest[1:]:
+            raise errors.UserError(f"{rest[1]!r} is not a flag: settings are given as --flag=value")
+        return rest
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ _USERS_LEVEL = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
 
 
 def chosen():
-    """Whether to be quiet: yes, unless the user has set TF_CPP_MIN_LOG_LEVEL."""
-    return _USERS_LEVEL is None
+    """Whether to be quiet: yes, unless the user's TF_CPP_MIN_LOG_LEVEL asks for more than fatal errors."""
+    return _USERS_LEVEL not in ("0", "1", "2")
 
 
 def import_tensorflow():

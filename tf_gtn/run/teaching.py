@@ -5,6 +5,7 @@
 
 import dataclasses
 import os
+import zipfile
 from collections.abc import Callable
 
 import gin
@@ -151,6 +152,8 @@ def load_model(name, exported):
         raise errors.unknown("model (a .keras file or a name)", name, learners_lib.REGISTRY)
     if not tf.io.gfile.exists(name):
         raise errors.UserError(f"there is no model at {name}")
+    if not zipfile.is_zipfile(name):
+        raise errors.UserError(f"{name} is not a whole .keras file")
     try:
         return keras.saving.load_model(name, compile=False, safe_mode=True)
     except Exception as error:  # a broken file can raise anything

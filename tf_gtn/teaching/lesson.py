@@ -72,6 +72,7 @@ class Lesson:
         return supervised.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
 
     def _loss(self, labels, outputs):
+        outputs = tf.cast(outputs, tf.float32)  # also of models in another precision
         return tf.reduce_mean(keras.losses.categorical_crossentropy(labels, outputs, from_logits=self._from_logits))
 
     def _hits(self, trained, images, labels):

@@ -1,8 +1,11 @@
 """`tf_gtn.load`: an exported GTN as a teacher, with no training code and no gin."""
 
 import json
+import math
+import numbers
 import os
 
+import keras
 import tensorflow as tf
 
 from tf_gtn import errors
@@ -55,7 +58,11 @@ class LoadedGTN:
 
     def generate(self, noise, label):
         """`noise` [n, latent], `label` [n, classes] -> images [n, H, W, C], each independent of its neighbours."""
-        return self._generate(noise=tf.cast(noise, tf.float32), label=tf.cast(label, tf.float32))["image"]
+        noise, label = tf.cast(noise, tf.float32), tf.cast(label, tf.float32)
+        latent, classes = self.metadata["latent"], len(self.metadata["classes"])
+        if not (noise.shape.is_compatible_with([None, latent]) and label.shape.is_compatible_with([None, classes])):
+            raise errors.UserError(f"noise is [n, {latent}] and label [n, {classes}]; got {noise.shape} and {label.shape}")
+        return self._generate(noise=noise, label=label)["image"]
 
     def as_dataset(self, steps=None):
         """`tf.data.Dataset` of `(images [B, H, W, C], labels [B, classes])`, in curriculum order.
@@ -63,10 +70,16 @@ class LoadedGTN:
         `steps` batches, by default as many as the GTN was trained with; beyond those the curriculum starts over.
         """
         dataset = tf.data.Dataset.from_tensor_slices((self._lesson["image"], self._lesson["label"]))
-        return dataset if steps is None else dataset.repeat().take(steps)
+        return dataset.repeat().take(self._steps(steps))
 
     def normalize(self, images):
         """Real images `[n, H, W]` or `[n, H, W, C]`, as their data set has them, in the scale that learners expect."""
+        height, width, channels = self.metadata["image_shape"]
+        shape = tf.convert_to_tensor(images).shape
+        if not shape.is_compatible_with([None, height, width, channels]) and not (
+            channels == 1 and shape.is_compatible_with([None, height, width])
+        ):
+            raise errors.UserError(f"images are [n, {height}, {width}, {channels}]; got {shape}")
         return normalization.normalize(images, **self.metadata["normalization"])
 
     def train(self, keras_model, steps=None, learning_rate_scale="auto", weight_norm=False):
@@ -78,7 +91,7 @@ class LoadedGTN:
         end with the statistics of the last batch.
 
         Args:
-          keras_model: a built Keras model of images -> logits, or probabilities if its last activation is a softmax.
+          keras_model: a Keras model of images -> logits, or probabilities if its last activation is a softmax.
           steps: number of SGD steps; by default as many as the GTN was trained with. Beyond those the curriculum starts over.
           learning_rate_scale: factor on the learned learning rates, or "auto".
           weight_norm: whether to train g and V of W = g V / ||V|| instead of W.
@@ -89,22 +102,26 @@ class LoadedGTN:
           after training, by limit tried.
 
         Raises:
-          UserError: the model's input or output does not fit the data.
+          UserError: the model's input or output does not fit the data, an argument is out of range, or the lesson diverged,
+            which leaves the model as it was.
         """
-        steps = self.metadata["inner_steps"] if steps is None else int(steps)
-        if steps < 1:
-            raise errors.UserError(f"steps must be at least 1; got {steps}")
+        xs = self.lesson(steps)
         self._check(keras_model)
         teacher = lesson.Lesson(keras_model, weight_norm)
-        xs, start = self.lesson(steps), teacher.learner.values()
-        if learning_rate_scale == "auto":
+        start = teacher.learner.values()
+        if isinstance(learning_rate_scale, str) and learning_rate_scale == "auto":
             trained, losses, scale, after = teacher.best(start, xs)
             xs = lesson.limited(xs, scale)
         else:
-            scale = float(learning_rate_scale)
+            scale = _scale(learning_rate_scale)
             xs["learning_rate"] *= scale
             trained, losses, loss = teacher.teach(start, xs)
-            after = {1.0: float(loss)}
+            after = {scale: float(loss)}
+        if not math.isfinite(after[scale]):
+            raise errors.UserError(
+                f"the lesson of {keras_model.name!r} diverged with every learning rate tried; the model is as it was. Its "
+                "inputs or first weights may be too large"
+            )
         teacher.learner.assign(*trained)
         return {
             "loss": losses.numpy().tolist(),
@@ -116,20 +133,45 @@ class LoadedGTN:
 
     def lesson(self, steps=None):
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""
-        index = tf.range(self.metadata["inner_steps"] if steps is None else steps) % self.metadata["inner_steps"]
+        index = tf.range(self._steps(steps)) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
 
+    def _steps(self, steps):
+        if steps is None:
+            return self.metadata["inner_steps"]
+        if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 1:
+            raise errors.UserError(f"steps must be an integer of at least 1; got {steps!r}")
+        return int(steps)
+
     def _check(self, model):
-        if not model.built:
-            raise errors.UserError(f"the model {model.name!r} has no weights yet: call it once, or start it with keras.Input")
+        """Raises `UserError` unless the model maps these images to these classes; builds it if it is not built yet."""
+        if not isinstance(model, keras.Model):
+            raise errors.UserError(f"a Keras model is needed; got {type(model).__name__}")
         wanted, classes = self.metadata["image_shape"], len(self.metadata["classes"])
-        got = model.input_shape
-        if not isinstance(got, tuple) or not tf.TensorShape(got).is_compatible_with([None, *wanted]):
+        takes = getattr(model, "input_shape", None) if model.built else None  # a subclassed model does not say
+        if takes is not None and not (isinstance(takes, tuple) and tf.TensorShape(takes).is_compatible_with([None, *wanted])):
+            images = ", ".join(map(str, wanted))
+            raise errors.UserError(f"the model {model.name!r} takes {takes}, the GTN's images are [n, {images}]")
+        try:
+            gives = tuple(model(tf.zeros([1, *wanted]), training=False).shape)
+        except Exception as error:  # a model can raise anything
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise errors.UserError(
-                f"the model {model.name!r} takes {model.input_shape}, the GTN's images are [n, {', '.join(map(str, wanted))}]"
-            )
-        if model.output_shape[-1] != classes or len(model.output_shape) != 2:
-            raise errors.UserError(f"the model {model.name!r} gives {model.output_shape}, the data set has {classes} classes")
+                f"the model {model.name!r} can't take images [n, {', '.join(map(str, wanted))}]: {reason}"
+            ) from None
+        if gives != (1, classes):
+            gives = (None, *gives[1:])
+            raise errors.UserError(f"the model {model.name!r} gives {gives}, the data set has {classes} classes")
+
+
+def _scale(value):
+    try:
+        scale = float(value)
+    except (TypeError, ValueError):
+        scale = math.nan
+    if not math.isfinite(scale) or scale < 0:
+        raise errors.UserError(f'learning_rate_scale is "auto" or a finite number of at least 0; got {value!r}')
+    return scale
 
 
 def _latest(path):

@@ -72,6 +72,8 @@ class Training:
         ):
             if value < lowest:
                 raise errors.UserError(f"teaching.Training.{name} must be at least {lowest}; got {value}")
+        if not learning_rate > 0:
+            raise errors.UserError(f"teaching.Training.learning_rate must be above 0; got {learning_rate}")
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed
         self.hyperparameters = hyperparameters.Hyperparameters(
