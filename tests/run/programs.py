@@ -1,6 +1,7 @@
 """Runs the programs in processes of their own, forked from one that has imported TensorFlow already."""
 
 import importlib
+import json
 import multiprocessing
 import os
 import pathlib
@@ -88,9 +89,22 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def wait_for_metrics(base_dir, lines, seconds=120):
+def last_step(checkpoints):
+    """Of the newest checkpoint in a folder; 0 if there is none."""
+    path = tf.train.latest_checkpoint(str(checkpoints))
+    return int(path.rsplit("-", 1)[1]) if path else 0
+
+
+def wait_for_step(base_dir, step, seconds=200):
+    """Until metrics.jsonl has a line of that step or a later one."""
     until = time.monotonic() + seconds
     path = pathlib.Path(base_dir) / "metrics.jsonl"
-    while not path.exists() or len(path.read_bytes().splitlines()) < lines:
-        assert time.monotonic() < until, "no metrics appeared"
+    while True:
+        try:
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:
+            lines = []
+        if any(line.endswith(b"}") and json.loads(line)["step"] >= step for line in lines[-2:]):
+            return
+        assert time.monotonic() < until, f"step {step} did not come"
         time.sleep(0.02)

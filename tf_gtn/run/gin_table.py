@@ -1,6 +1,6 @@
 """gin's config as a table `{(scope, selector, parameter): value}`; the one module that uses gin's private names.
 
-Selectors are full (`teaching.training.Training`). A macro is a parameter like any other: its key is `(name, MACRO, "value")`.
+Selectors are full (`teaching.Training`). A macro is a parameter like any other: its key is `(name, MACRO, "value")`.
 """
 
 import re
