@@ -23,7 +23,7 @@ def images(size, count=2048):
 
 
 def gtn(size=8, steps=16, recompute_every=1, widths=None, splits=2):
-    """A `Training` of the seed's generator and a `conv2` population; of fixed widths unless `widths` gives ranges."""
+    """A `Training` of the paper's generator and a `conv2` population; of fixed widths unless `widths` gives ranges."""
     filters, units, batch = SIZES[size]
     ranges = widths or {"filters": tuple((f, f) for f in filters), "units": (units, units)}
     dataset = images(size)

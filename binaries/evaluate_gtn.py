@@ -28,6 +28,8 @@ def main(run):
     metrics = teaching.metrics(curves, unseen)
     claims = teaching_claims.held_out(metrics)
     results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, claims, run.seconds())
+    found = metrics["gtn"]
+    print(f"few-step test accuracy of {found['learners']} fresh learners: {found['test_accuracy']:.4f}")
     print(report.summary(results.read(run.base_dir)))
 
 

@@ -86,6 +86,7 @@ def test_the_settings_table_is_true():
     """Every name in docs/teaching.md exists, and the defaults are those of the code."""
     import inspect
 
+    from tf_gtn.core import optimizers
     from tf_gtn.models import generators, population
     from tf_gtn.run import registrations
     from tf_gtn.run import teaching as rim
@@ -99,6 +100,7 @@ def test_the_settings_table_is_true():
         "generators.conditional": generators.conditional,
         "teaching.inner_loop": inspect.unwrap(rim.inner_loop),
         "teaching.Training": training.Training,
+        "optimizers.SGD": optimizers.SGD,
     }
     rows = re.findall(r"^\| (`[a-z_]+\.\w+\..*?) \| .*? \| (.*?) ?\|$", (ROOT / "docs/teaching.md").read_text(), re.MULTILINE)
     assert len(rows) > 10

@@ -16,7 +16,7 @@ class Hyperparameters:
 
     Stored unconstrained: positive values through softplus, those in [0, 1) through a sigmoid, so that no update of an
     outer optimiser leaves the range. "While computing the gradients for the generator we also compute the gradients of
-    hyperparameters of the inner-loop SGD update rule" (seed 001, section 2).
+    hyperparameters of the inner-loop SGD update rule" (GTN paper, section 2).
     """
 
     def __init__(self, optimizer, length, per_step=True, trainable=True, dtype="float32"):

@@ -15,9 +15,9 @@ UNIT = "unit"  # [0, 1)
 
 @dataclasses.dataclass(frozen=True)
 class SGD:
-    """SGD with momentum: v <- beta v + grad, theta <- theta - alpha v (seed 000, equation 1).
+    """SGD with momentum: v <- beta v + grad, theta <- theta - alpha v (GTN paper, equation 1).
 
-    Initial values: seed 000, Tables 2 and 3.
+    Initial values: GTN paper, Tables 2 and 3.
     """
 
     learning_rate: float = 0.02

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def cross_entropy(labels, logits):
-    """Mean cross-entropy of one-hot or soft labels `[B, classes]` (seed 000, A)."""
+    """Mean cross-entropy of one-hot or soft labels `[B, classes]` (GTN paper, A)."""
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits))
 
 

@@ -1,4 +1,4 @@
-"""Weight normalisation of any Keras model's kernels: W = g V / ||V|| (Salimans & Kingma 2016; seed 001, section 2).
+"""Weight normalisation of any Keras model's kernels: W = g V / ||V|| (Salimans & Kingma 2016; GTN paper, section 2).
 
 A reparametrisation of explicit weights, not a layer: the model stays as it is, its parameters become
 `{"v": V, "g": g}` for each kernel, with one norm an output channel, and `g` starts at ||W||, so that nothing changes at

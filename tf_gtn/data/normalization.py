@@ -1,4 +1,4 @@
-"""Raw images to mean 0 and variance 1 ("particularly important to normalize", seed 000, A.1)."""
+"""Raw images to mean 0 and variance 1 ("particularly important to normalize", GTN paper, A.1)."""
 
 import tensorflow as tf
 

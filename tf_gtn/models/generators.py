@@ -16,7 +16,7 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
     """The seed's generator: two fully connected and two convolutional layers, conditional on a one-hot label.
 
     FC `units`, FC `channels` * H/4 * W/4, upsampled conv `filters`, upsampled conv to the image's channels, 2 tanh
-    (seed 000, A.1: 1024, 128, 64, tanh; upsampling, 2 and BatchNorm's place are not stated there). BatchNorm with batch
+    (GTN paper, A.1: 1024, 128, 64, tanh; upsampling, 2 and BatchNorm's place are not stated there). BatchNorm with batch
     statistics stands before each LeakyReLU; its momentum is 0, so that its state is one batch's statistics.
 
     Args:

@@ -9,7 +9,7 @@ class MeanOnlyBatchNormalization(keras.layers.Layer):
 
     Salimans & Kingma (2016), section 4: the companion of weight normalisation. The moving mean is
     `momentum * moving mean + (1 - momentum) * batch mean`; with `momentum=0` it is the last batch's ("The BatchNorm momentum
-    for the learner was set to 0", seed 000, A.1), and as a functional state it is differentiable.
+    for the learner was set to 0", GTN paper, A.1), and as a functional state it is differentiable.
     """
 
     def __init__(self, momentum=0.0, beta_initializer="zeros", moving_mean_initializer="zeros", **kwargs):

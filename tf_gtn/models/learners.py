@@ -13,7 +13,7 @@ import keras
 from tf_gtn import errors
 from tf_gtn.models import layers
 
-KAIMING = "he_normal"  # with LeakyReLU 0.1: seed 000, A.1
+KAIMING = "he_normal"  # with LeakyReLU 0.1: GTN paper, A.1
 KERAS = "glorot_uniform"  # what a user's Keras model starts from, and so the architectures that are held out
 
 NORMALIZATIONS = {
@@ -61,7 +61,7 @@ def family(name, image_shape, classes, **options):
 
 @register
 def conv2(image_shape, classes, filters=((32, 128), (64, 256)), units=(64, 256), normalization="mean_only", dtype="float32"):
-    """Two convolutions, each with max pooling, and a fully connected layer (seed 000, A.1: those ranges)."""
+    """Two convolutions, each with max pooling, and a fully connected layer (GTN paper, A.1: those ranges)."""
 
     def build(widths):
         net = _Stack(image_shape, normalization, dtype)
@@ -79,7 +79,7 @@ def conv5(
     normalization="mean_only",
     dtype="float32",
 ):
-    """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (seed 000, A.2)."""
+    """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (GTN paper, A.2)."""
 
     def build(widths):
         net = _Stack(image_shape, normalization, dtype)

@@ -11,7 +11,7 @@ from tf_gtn.run import drawing, statistics
 
 
 def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
-    """Mean test accuracy after each inner step, and its bootstrapped 95% interval (seed 001, figure 2b).
+    """Mean test accuracy after each inner step, and its bootstrapped 95% interval (GTN paper, figure 2b).
 
     Args:
       path: of the PNG.
@@ -38,7 +38,7 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
 
 
 def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=None):
-    """Few-step accuracy as the outer loop goes on (seed 001, figures 1c and 2a).
+    """Few-step accuracy as the outer loop goes on (GTN paper, figures 1c and 2a).
 
     Args:
       path: of the PNG.
@@ -167,7 +167,7 @@ def bars(path, groups, ylabel="test accuracy", caption=None):
 
 
 def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=16, caption=None):
-    """Images of a curriculum: a column a class, a row an inner step, early ones on top (seed 001, figure 2c).
+    """Images of a curriculum: a column a class, a row an inner step, early ones on top (GTN paper, figure 2c).
 
     Args:
       path: of the PNG.

@@ -28,7 +28,7 @@ def claim(id, statement, seed_value, measured, ci95, rule, **numbers):
     Args:
       id: a short name, unique in its run.
       statement: what is claimed, in words.
-      seed_value: what the seed reports: a number, a text, or None if it says nothing.
+      seed_value: what the paper reports: a number, a text, or None if it says nothing.
       measured: the number found here; None or NaN: there is none, and the claim does not hold.
       ci95: its 95% interval `(low, high)`, or None.
       rule: when the claim holds, in the language of `rules`, such as `measured >= 0.93`.

@@ -7,7 +7,7 @@ import scipy.stats
 def bootstrap(values):
     """Bootstrapped 95% percentile interval of the mean over the first axis, from 1,000 resamples, seed 3.
 
-    "the mean and its 95% confidence intervals from (n=1,000) bootstrapping" (seed 001, section 3).
+    "the mean and its 95% confidence intervals from (n=1,000) bootstrapping" (GTN paper, section 3).
 
     Args:
       values: [n] or [n, k].

@@ -31,7 +31,7 @@ TREATMENTS = ("gtn", "distilled", "real")
 def inner_loop(steps=32, batch_size=128):
     """Length and batch size of the inner loop, the same for every treatment: `(steps, batch_size)`.
 
-    Defaults: 32 steps (seed 001, section 3.2), batch 128 (seed 000, Table 2).
+    Defaults: 32 steps (GTN paper, section 3.2), batch 128 (GTN paper, Table 2).
     """
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if value < 1:
@@ -58,7 +58,7 @@ class Evaluation:
 
 @gin.configurable(module="teaching")
 def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True):
-    """A fresh generator with a full curriculum. `latent`: seed 000, Table 2."""
+    """A fresh generator with a full curriculum. `latent`: GTN paper, Table 2."""
     if latent < 1:
         raise errors.UserError(f"teaching.gtn.latent must be at least 1; got {latent}")
     steps, batch_size = inner_loop()

@@ -4,7 +4,7 @@ from tf_gtn.run import results
 
 
 def compare(metrics, claimed_accuracy=None):
-    """Claims of `compare_treatments` (seed 001, section 3.3 and figure 2), and of the architectures never seen.
+    """Claims of `compare_treatments` (GTN paper, section 3.3 and figure 2), and of the architectures never seen.
 
     Intervals are over fresh learners, of one outer run a treatment.
     """
@@ -41,7 +41,7 @@ def compare(metrics, claimed_accuracy=None):
 
 
 def held_out(metrics):
-    """One claim for each architecture that the GTN was not trained for ("agnostic", seed 001, section 1)."""
+    """One claim for each architecture that the GTN was not trained for ("agnostic", GTN paper, section 1)."""
     return [
         results.claim(
             f"held_out_{name}",

@@ -49,7 +49,7 @@ def draw_evaluation(base_dir, curves, unseen=None):
 
 
 def _grid(base_dir, training):
-    """A column a class, a row an inner step (seed 001, figure 2c)."""
+    """A column a class, a row an inner step (GTN paper, figure 2c)."""
     treatment = training.treatment
     steps = np.unique(np.linspace(0, training.inner_steps - 1, min(GRID_ROWS, training.inner_steps)).round().astype(int))
     params, xs = treatment.params(), treatment.xs(tf.zeros([2], tf.int32))

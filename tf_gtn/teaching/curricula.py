@@ -1,4 +1,4 @@
-"""Curricula: which latent codes and labels the generator sees at each inner step (seed 001, section 3.2)."""
+"""Curricula: which latent codes and labels the generator sees at each inner step (GTN paper, section 3.2)."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ def cycling_labels(inner_steps, batch_size, classes):
 class FullCurriculum:
     """A learned deterministic sequence of batches: latent codes are outer parameters, labels are fixed.
 
-    "GTN - Full Curriculum": "learns a deterministic sequence of 32 batches of 128 samples" (seed 001, section 3.2).
+    "GTN - Full Curriculum": "learns a deterministic sequence of 32 batches of 128 samples" (GTN paper, section 3.2).
     """
 
     name = "full"

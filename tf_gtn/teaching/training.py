@@ -50,7 +50,7 @@ class Training:
           inner_optimizer: of `tf_gtn.core.optimizers`.
           outer_steps: length of the cosine decay.
           outer_batch: real images a judgement.
-          learning_rate: outer Adam's (published code: 0.02; seed 000, Table 2: 0.01; Table 3: 0.002).
+          learning_rate: outer Adam's (published code: 0.02; GTN paper, Table 2: 0.01; Table 3: 0.002).
           final_learning_rate: where the cosine decay ends, as a fraction of `learning_rate`.
           beta_1, beta_2, epsilon: outer Adam's.
           loss: "every" judges the learner after every inner step, on a fresh batch each time, "last" after the last one.

@@ -1,4 +1,4 @@
-"""Treatments: where the batches of the inner loop come from (seed 001, section 3.3).
+"""Treatments: where the batches of the inner loop come from (GTN paper, section 3.3).
 
 Each has `name`, `inner_steps` (T), `trainable_variables` (outer parameters), `params()` and `xs(seed)`, the tensors that it
 hands to `unroll` once and step by step, and `batch(params, x) -> (images [B, H, W, C], labels [B, classes])`, which runs inside
@@ -66,7 +66,7 @@ class GTN:
 
 
 class Distilled:
-    """Dataset distillation: the pixels themselves are the outer parameters (Wang et al. 2019; seed 001, section 3.3)."""
+    """Dataset distillation: the pixels themselves are the outer parameters (Wang et al. 2019; GTN paper, section 3.3)."""
 
     name = "distilled"
 
