@@ -39,6 +39,8 @@ class Program:
     def __init__(self, name, *arguments):
         self._folder = tempfile.TemporaryDirectory()
         self._files = [f"{self._folder.name}/{stream}" for stream in ("stdout", "stderr")]
+        for file in self._files:  # here: the process may be killed before it does anything
+            pathlib.Path(file).touch()
         self.process = _context.Process(target=_run, args=(name, [str(a) for a in arguments], self._files))
         self.process.start()
 
@@ -59,7 +61,7 @@ def run(name, *arguments):
 
 def _run(name, arguments, files):
     for number, file in enumerate(files, 1):
-        os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(ROOT)
     sys.argv = [f"{name}.py", *arguments]
     importlib.import_module(f"binaries.{name}").run()
@@ -89,22 +91,16 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def last_step(checkpoints):
-    """Of the newest checkpoint in a folder; 0 if there is none."""
-    path = tf.train.latest_checkpoint(str(checkpoints))
-    return int(path.rsplit("-", 1)[1]) if path else 0
+def last_step(base_dir):
+    """Of the last whole line of metrics.jsonl; 0 if there is none."""
+    path = pathlib.Path(base_dir) / "metrics.jsonl"
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return max((json.loads(line)["step"] for line in lines[-2:] if line.endswith(b"}")), default=0)
 
 
 def wait_for_step(base_dir, step, seconds=200):
     """Until metrics.jsonl has a line of that step or a later one."""
     until = time.monotonic() + seconds
-    path = pathlib.Path(base_dir) / "metrics.jsonl"
-    while True:
-        try:
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
-            lines = []
-        if any(line.endswith(b"}") and json.loads(line)["step"] >= step for line in lines[-2:]):
-            return
+    while last_step(base_dir) < step:
         assert time.monotonic() < until, f"step {step} did not come"
         time.sleep(0.02)
