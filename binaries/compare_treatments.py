@@ -6,8 +6,12 @@ Trains the three side by side, tests each with fresh learners, lets the GTN teac
 and writes results.json and report.html. The same command again resumes.
 """
 
-from tf_gtn.run import app, registrations, report, results, teaching, teaching_claims
-from tf_gtn.run import teaching_figures as figures
+from tf_gtn.run import app
+from tf_gtn.run.config import registrations
+from tf_gtn.run.findings import report, results
+from tf_gtn.run.teaching import build as teaching
+from tf_gtn.run.teaching import claims as teaching_claims
+from tf_gtn.run.teaching import figures as figures
 from tf_gtn.teaching import export, held_out, loading
 
 

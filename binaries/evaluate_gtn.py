@@ -5,8 +5,11 @@ python -m binaries.evaluate_gtn --base_dir=runs/evaluation --export_dir=runs/dig
 
 from absl import flags
 
-from tf_gtn.run import app, report, results, teaching, teaching_claims
-from tf_gtn.run import teaching_figures as figures
+from tf_gtn.run import app
+from tf_gtn.run.findings import report, results
+from tf_gtn.run.teaching import build as teaching
+from tf_gtn.run.teaching import claims as teaching_claims
+from tf_gtn.run.teaching import figures as figures
 from tf_gtn.teaching import held_out, loading
 
 

@@ -6,8 +6,11 @@
 The same command again resumes.
 """
 
-from tf_gtn.run import app, registrations, results, teaching
-from tf_gtn.run import teaching_figures as figures
+from tf_gtn.run import app
+from tf_gtn.run.config import registrations
+from tf_gtn.run.findings import results
+from tf_gtn.run.teaching import build as teaching
+from tf_gtn.run.teaching import figures as figures
 from tf_gtn.teaching import export
 
 

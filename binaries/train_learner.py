@@ -9,7 +9,9 @@
 from absl import flags
 
 from tf_gtn import data
-from tf_gtn.run import app, results, teaching
+from tf_gtn.run import app
+from tf_gtn.run.findings import results
+from tf_gtn.run.teaching import build as teaching
 from tf_gtn.teaching import loading
 
 

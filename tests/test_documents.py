@@ -88,8 +88,8 @@ def test_the_settings_table_is_true():
 
     from tf_gtn.core import optimizers
     from tf_gtn.models import generators, population
-    from tf_gtn.run import registrations
-    from tf_gtn.run import teaching as rim
+    from tf_gtn.run.config import registrations
+    from tf_gtn.run.teaching import build as rim
     from tf_gtn.teaching import training
 
     owners = {

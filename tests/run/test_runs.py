@@ -16,7 +16,8 @@ import pytest
 
 from tests.run import programs
 from tests.run.programs import Program, run
-from tf_gtn.run import gin_config, results
+from tf_gtn.run.config import gin_config
+from tf_gtn.run.findings import results
 
 LONG = (
     *programs.SMALL,

@@ -20,7 +20,8 @@ from absl import flags, logging
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import gin_config, loop, quiet
+from tf_gtn.run import loop, quiet
+from tf_gtn.run.config import gin_config
 
 
 @dataclasses.dataclass

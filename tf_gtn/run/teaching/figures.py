@@ -5,8 +5,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn.run import figures
 from tf_gtn.run import metrics as metrics_lib
+from tf_gtn.run.findings import figures
 from tf_gtn.teaching import export
 
 GRID_ROWS = 16

@@ -7,7 +7,7 @@ import re
 
 from gin import config
 
-from tf_gtn.run import signatures
+from tf_gtn.run.config import signatures
 
 MACRO, CONSTANT = "gin.macro", "gin.constant"  # what %NAME refers to, with the name for a scope
 

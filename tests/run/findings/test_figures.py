@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_gtn.run import drawing, figures, statistics
+from tf_gtn.run.findings import drawing, figures, statistics
 
 RNG = np.random.default_rng(0)
 CURVES = {name: np.clip(RNG.normal(0.5, 0.1, (6, 9)), 0, 1) for name in ("gtn", "distilled", "real")}

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tf_gtn import errors
-from tf_gtn.run import figures, report, results
+from tf_gtn.run.findings import figures, report, results
 
 ABOVE = results.claim(
     "above", "Better than real data", "p < 0.01", 0.93, (0.92, 0.94), "ci95[0] > real_ci95[1]", real=0.9, real_ci95=(0.88, 0.91)

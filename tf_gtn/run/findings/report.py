@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs_lib
-from tf_gtn.run import drawing, results, rules
+from tf_gtn.run.findings import drawing, results, rules
 
 _SUMMARY_METRICS = 12  # lines
 _LONGEST_LIST = 20  # items

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.run import results, rules
+from tf_gtn.run.findings import results, rules
 
 
 def example(**changes):

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tf_gtn import errors, version
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import rules
+from tf_gtn.run.findings import rules
 
 _OWN_NUMBERS = ("measured", "ci95")
 

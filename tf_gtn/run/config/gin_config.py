@@ -18,10 +18,10 @@ import tensorflow as tf
 from gin import config, config_parser
 
 from tf_gtn import errors
-from tf_gtn.run import gin_table, signatures
-from tf_gtn.run.gin_table import MACRO
+from tf_gtn.run.config import gin_table, signatures
+from tf_gtn.run.config.gin_table import MACRO
 
-_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+_PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
 # Of the last `parse`, by the keys of `gin_table`.

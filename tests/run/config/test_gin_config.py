@@ -8,7 +8,7 @@ import gin
 import pytest
 
 from tf_gtn import errors
-from tf_gtn.run import gin_config
+from tf_gtn.run.config import gin_config
 
 
 class Trainer:
@@ -112,10 +112,10 @@ def test_lists_shipped_files(gin_dir):
 
 @pytest.mark.parametrize("inside", [True, False], ids=["wheel", "repository"])
 def test_gin_folder_lies_in_the_wheel_or_beside_the_package(tmp_path, inside):
-    (tmp_path / "tf_gtn" / "run").mkdir(parents=True)
+    (tmp_path / "tf_gtn" / "run" / "config").mkdir(parents=True)
     folder = tmp_path / ("tf_gtn/gin" if inside else "gin")
     folder.mkdir()
-    copy = shutil.copy(gin_config.__file__, tmp_path / "tf_gtn" / "run")
+    copy = shutil.copy(gin_config.__file__, tmp_path / "tf_gtn" / "run" / "config")
     spec = importlib.util.spec_from_file_location("copied_gin_config", copy)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

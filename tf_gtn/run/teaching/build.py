@@ -15,7 +15,9 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners as learners_lib
-from tf_gtn.run import gin_config, loop, registrations, statistics
+from tf_gtn.run import loop
+from tf_gtn.run.config import gin_config, registrations
+from tf_gtn.run.findings import statistics
 from tf_gtn.teaching import curricula, evaluation, export, training, treatments
 
 Training = gin.external_configurable(training.Training, module="teaching")

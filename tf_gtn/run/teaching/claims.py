@@ -1,6 +1,6 @@
 """What the teaching programs claim, computed from their metrics."""
 
-from tf_gtn.run import results
+from tf_gtn.run.findings import results
 
 
 def compare(metrics, claimed_accuracy=None):

@@ -7,7 +7,7 @@ A treatment has the same colour, line and marker in every figure. Equal arrays g
 
 import numpy as np
 
-from tf_gtn.run import drawing, statistics
+from tf_gtn.run.findings import drawing, statistics
 
 
 def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):

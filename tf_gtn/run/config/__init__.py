@@ -1,0 +1,1 @@
+"""gin: what can be configured, and no configuration that does nothing."""

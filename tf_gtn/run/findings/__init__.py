@@ -1,0 +1,1 @@
+"""What a run found: numbers, claims, figures, report."""

@@ -1,0 +1,1 @@
+"""The rim's side of the teaching system."""
