@@ -7,10 +7,8 @@ from absl import flags
 
 from tf_gtn.run import app
 from tf_gtn.run.findings import report, results
-from tf_gtn.run.teaching import build as teaching
-from tf_gtn.run.teaching import claims as teaching_claims
-from tf_gtn.run.teaching import figures as figures
-from tf_gtn.teaching import held_out, loading
+from tf_gtn.run.teaching import analyses, build, comparison, figures
+from tf_gtn.teaching import loading
 
 
 def add_flags():
@@ -19,20 +17,24 @@ def add_flags():
 
 def main(run):
     gtn = loading.load(app.required(run.flags, "export_dir"))
-    dataset = teaching.dataset(run)
-    settings = teaching.Evaluation()
-    evaluator = teaching.export_evaluator(gtn, dataset, settings.held_out)
+    dataset = build.dataset(run)
+    settings = build.Evaluation()
+    evaluator = build.export_evaluator(gtn, dataset, settings.held_out)
     if not run.ready():
         return
-    count = settings.test_learners
-    curves = {"gtn": evaluator.accuracies(dataset.test, count, teaching.TEST_SEED, curve=True)}
-    unseen = {name: held_out.compare(gtn, dataset, name, count, run.seed) for name in settings.held_out}
-    figures.draw_evaluation(run.base_dir, curves, unseen)
-    metrics = teaching.metrics(curves, unseen)
-    claims = teaching_claims.held_out(metrics)
-    results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, claims, run.seconds())
-    found = metrics["gtn"]
-    print(f"few-step test accuracy of {found['learners']} fresh learners: {found['test_accuracy']:.4f}")
+    curve = evaluator.accuracies(dataset.test, settings.test_learners, build.TEST_SEED, curve=True)
+    unseen = analyses.REGISTRY["held_out"]
+    context = analyses.Context(dataset, {}, {}, {"gtn": gtn.path}, settings, run.seed, run.base_dir)
+    table = {quantity: [values] for quantity, values in unseen.measure(context).items()}
+    figures.draw_inner_steps(run.base_dir, {"gtn": [curve]})
+    unseen.draw(run.base_dir, table)
+    found = comparison.summary([curve[:, -1]])
+    metrics = {
+        "gtn": {"test_accuracy": found.pop("mean"), **found},
+        "held_out": {quantity: comparison.summary(values) for quantity, values in table.items()},
+    }
+    results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, unseen.claims(table), run.seconds())
+    print(f"few-step test accuracy of {len(curve)} fresh learners: {metrics['gtn']['test_accuracy']:.4f}")
     print(report.summary(results.read(run.base_dir)))
 
 

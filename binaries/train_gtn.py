@@ -7,29 +7,17 @@ The same command again resumes.
 """
 
 from tf_gtn.run import app
-from tf_gtn.run.config import registrations
-from tf_gtn.run.findings import results
-from tf_gtn.run.teaching import build as teaching
-from tf_gtn.run.teaching import figures as figures
-from tf_gtn.teaching import export
+from tf_gtn.run.teaching import comparison
 
 
 def main(run):
-    dataset = teaching.dataset(run)
-    trainings = teaching.make(["gtn"], dataset, run.seed)
-    schedule, settings = registrations.Schedule(), teaching.Evaluation()
-    if not run.ready():
-        return
-    evaluator = teaching.train(trainings, run.base_dir, schedule, settings)["gtn"]
-    curves = {"gtn": evaluator.accuracies(dataset.test, settings.test_learners, teaching.TEST_SEED, curve=True)}
-    path = "nowhere: only a schedule of SGD can be"
-    if export.exportable(trainings["gtn"]):
-        path = teaching.export_gtn(trainings["gtn"], run.base_dir, curves["gtn"][:, -1])
-    figures.draw(run.base_dir, trainings, curves)
-    metrics = teaching.metrics(curves)
-    results.write(run.base_dir, "teaching", "train_gtn", run.seed, metrics, [], run.seconds())
-    found = metrics["gtn"]
-    print(f"few-step test accuracy of {found['learners']} fresh learners: {found['test_accuracy']:.4f}, exported to {path}")
+    metrics = comparison.run(
+        run, "train_gtn", comparison.Comparison(arms=("gtn",), seeds=1, analyses=(), claims=()), scoped=False
+    )
+    if metrics is not None:
+        found = metrics["gtn"]
+        print(f"few-step test accuracy of {len(found['values'])} fresh learners: {found['test_accuracy']:.4f}")
+        print(f"the run is in {run.base_dir}, its SavedModel in export/ if the GTN could be exported")
 
 
 def run():

@@ -11,7 +11,7 @@ from absl import flags
 from tf_gtn import data
 from tf_gtn.run import app
 from tf_gtn.run.findings import results
-from tf_gtn.run.teaching import build as teaching
+from tf_gtn.run.teaching import build
 from tf_gtn.teaching import loading
 
 
@@ -24,12 +24,12 @@ def add_flags():
 
 def main(run):
     gtn = loading.load(app.required(run.flags, "export_dir"))
-    model = teaching.load_model(run.flags.model, gtn)
+    model = build.load_model(run.flags.model, gtn)
     dataset = None
     if run.flags.test:
         size = tuple(gtn.metadata["image_shape"][:2])
         dataset = data.load(gtn.metadata["dataset"], tfds_data_dir=run.tfds_data_dir, image_size=size)
-        teaching.check_fits(gtn, dataset)
+        build.check_fits(gtn, dataset)
     if not run.ready():
         return
     history = gtn.train(model, run.flags.steps)
@@ -39,7 +39,7 @@ def main(run):
         "steps": len(history["loss"]),
     }
     if dataset is not None:
-        metrics["test_accuracy"] = teaching.test_accuracy(model, gtn, dataset.test)
+        metrics["test_accuracy"] = build.test_accuracy(model, gtn, dataset.test)
     model.save(f"{run.base_dir}/learner.keras")
     results.write(run.base_dir, "teaching", "train_learner", run.seed, metrics, [], run.seconds())
     tested = f", test accuracy {metrics['test_accuracy']:.4f}" if dataset is not None else ""

@@ -14,14 +14,14 @@ def initial_state(optimizer, params, model):
 
 
 def update(learner, optimizer, state, inputs, labels, hyper, loss_fn=cross_entropy):
-    """One optimiser step of a `core.Functional` on one batch; returns the new state and the loss before it."""
+    """One optimiser step of a `core.Functional` on one batch; returns the new state, and loss and outputs before it."""
     with tf.GradientTape() as tape:
         tape.watch(tf.nest.flatten(state["params"]))
         outputs, model = learner(state["params"], state["model"], inputs, training=True)
         loss = loss_fn(labels, outputs)
     gradients = tape.gradient(loss, state["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     params, slots = optimizer.update(gradients, state["slots"], state["params"], hyper)
-    return {"params": params, "slots": slots, "model": model}, loss
+    return {"params": params, "slots": slots, "model": model}, loss, outputs
 
 
 def count_correct(predict, images, labels, chunk=1000):

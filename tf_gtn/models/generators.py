@@ -29,6 +29,37 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
     Returns:
       A model of `{"noise": [n, latent], "label": [n, classes]}` -> `[n, H, W, C]` in [-2, 2].
     """
+    noise = keras.Input((latent,), name="noise", dtype=dtype)
+    label = keras.Input((classes,), name="label", dtype=dtype)
+    x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
+    image, _ = _images(x, image_shape, units, channels, filters, dtype)
+    return keras.Model({"noise": noise, "label": label}, image, name="generator")
+
+
+@register
+def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, temperature=1.0, dtype="float32"):
+    """A generator of images with their soft labels from the code alone ("dark knowledge": GTN paper, appendix F, figure 4).
+
+    The layers of `conditional`; a softmax layer on the first fully connected one makes the label. The paper does not say where its
+    label comes from.
+
+    Args:
+      image_shape, classes, latent, units, channels, filters, dtype: as for `conditional`.
+      temperature: divides the logits of the label.
+
+    Returns:
+      A model of `{"noise": [n, latent]}` -> `{"image": [n, H, W, C], "label": [n, classes]}`.
+    """
+    noise = keras.Input((latent,), name="noise", dtype=dtype)
+    image, hidden = _images(noise, image_shape, units, channels, filters, dtype)
+    logits = keras.layers.Dense(classes, kernel_initializer="he_normal", name="label_logits", dtype=dtype)(hidden)
+    logits = keras.layers.Rescaling(1 / temperature, name="temperature", dtype=dtype)(logits)
+    label = keras.layers.Softmax(name="label", dtype=dtype)(logits)
+    return keras.Model({"noise": noise}, {"image": image, "label": label}, name="generator")
+
+
+def _images(x, image_shape, units, channels, filters, dtype):
+    """Codes [n, k] -> images [n, H, W, C], and the activations of the first layer [n, units]."""
     height, width, depth = image_shape
     rows, columns = -(-height // 4), -(-width // 4)
 
@@ -37,11 +68,8 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
         return keras.layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu", dtype=dtype)(x)
 
     kernel = {"kernel_initializer": "he_normal", "use_bias": False, "dtype": dtype}
-    noise = keras.Input((latent,), name="noise", dtype=dtype)
-    label = keras.Input((classes,), name="label", dtype=dtype)
-    x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
-    x = normalized(keras.layers.Dense(units, name="dense_1", **kernel)(x), "dense_1")
-    x = normalized(keras.layers.Dense(channels * rows * columns, name="dense_2", **kernel)(x), "dense_2")
+    hidden = normalized(keras.layers.Dense(units, name="dense_1", **kernel)(x), "dense_1")
+    x = normalized(keras.layers.Dense(channels * rows * columns, name="dense_2", **kernel)(hidden), "dense_2")
     x = keras.layers.Reshape((rows, columns, channels), name="reshape", dtype=dtype)(x)
     x = keras.layers.UpSampling2D(name="up_1", dtype=dtype)(x)
     x = normalized(keras.layers.Conv2D(filters, 3, padding="same", name="conv_1", **kernel)(x), "conv_1")
@@ -51,4 +79,4 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
     x = keras.layers.Rescaling(2.0, name="scale", dtype=dtype)(x)
     if (4 * rows, 4 * columns) != (height, width):
         x = keras.layers.Cropping2D(((0, 4 * rows - height), (0, 4 * columns - width)), name="crop", dtype=dtype)(x)
-    return keras.Model({"noise": noise, "label": label}, x, name="generator")
+    return x, hidden

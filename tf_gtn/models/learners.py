@@ -6,9 +6,11 @@ widths in one trace, is the business of `population`.
 
 import dataclasses
 import inspect
+import zipfile
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.models import layers
@@ -57,6 +59,19 @@ def family(name, image_shape, classes, **options):
         if option not in known:
             raise errors.unknown(f"option of {name}", option, known)
     return REGISTRY[name](tuple(image_shape), classes, **options)
+
+
+def load(path):
+    """A saved .keras model; nothing in the file is run. `UserError` if it is not there or not whole."""
+    if not tf.io.gfile.exists(path):
+        raise errors.UserError(f"there is no model at {path}")
+    if not zipfile.is_zipfile(path):
+        raise errors.UserError(f"{path} is not a whole .keras file")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a broken file can raise anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise errors.UserError(f"{path} can't be read as a Keras model: {reason}") from None
 
 
 @register

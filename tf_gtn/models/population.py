@@ -111,6 +111,58 @@ class Population:
         return Draw(members[int(index)], widths)
 
 
+class Given:
+    """One network with given weights, which is taught instead of fresh ones (GTN paper, section 4: future work).
+
+    Attributes:
+      templates: a single one.
+    """
+
+    def __init__(self, network: str, image_shape, classes, weight_norm=True, seed=0):
+        """Loads or makes the network.
+
+        Args:
+          network: path of a saved .keras file of images -> logits, such as a pretrained one, or a name in `learners.REGISTRY`,
+            which is initialised by `seed`, free widths at their largest.
+          image_shape: (H, W, C).
+          classes: number of classes.
+          weight_norm: whether it is taught in weight-normalised coordinates; it starts as the same function.
+          seed: of a named network's weights.
+
+        Raises:
+          UserError: there is no such network, or it is one of other images or classes.
+        """
+        if network.endswith(".keras"):
+            model, weights = learners.load(network), None
+            takes, gives = model.input_shape[1:], model.output_shape[1:]
+            if takes != tuple(image_shape) or gives != (classes,):
+                raise errors.UserError(
+                    f"{network} maps images {list(takes)} to {list(gives)}; the data set has {list(image_shape)} and {classes} classes"
+                )
+            family = learners.Family(network, (), lambda widths: model)
+        else:
+            named, weights = learners.family(network, image_shape, classes), seed
+            family = learners.Family(network, (), lambda _: named.build(tuple(high for _, high in named.ranges)))
+        self.templates = [_GivenTemplate(family, weight_norm, weights)]
+
+    def draw(self, seed):
+        """The only architecture."""
+        del seed
+        return Draw(0, ())
+
+
+class _GivenTemplate(Template):
+    """One that always starts from the same weights: the model's own, or those of a seed."""
+
+    def __init__(self, family, weight_norm, seed=None):
+        super().__init__(family, (), weight_norm)
+        self._start = self.functional.values() if seed is None else self.functional.initial_values([seed, 0])
+
+    def init(self, seed, widths):
+        del seed, widths
+        return self._start
+
+
 def _steps(interval, splits):
     """The upper ends of `splits` equal parts of a range."""
     low, high = interval

@@ -1,7 +1,10 @@
 """The outer loop as a run: steps, progress, metrics, validation, checkpoints, signals, resume."""
 
 import contextlib
+import math
 import signal
+import statistics
+import time
 
 from tf_gtn import errors
 from tf_gtn.run import checkpoints as ckpt
@@ -37,6 +40,9 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
       checkpoint_every: outer steps between checkpoints; there is one at the end and at a signal, too.
       validate_every: outer steps between validations.
 
+    Returns:
+      `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
+
     Raises:
       UserError: the loss or its gradient was not finite for 20 steps in a row.
       Stopped: SIGINT or SIGTERM came; the run is saved.
@@ -45,10 +51,15 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
     start = saver.restore()
     if start:
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
+    durations = {name: [] for name in trainings}
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
     with contextlib.closing(writer), _signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
         for index in range(start, outer_steps):
-            results = {f"{name}/{k}": v for name, t in trainings.items() for k, v in t.step(index).items()}
+            results = {}
+            for name, t in trainings.items():
+                started = time.perf_counter()
+                results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
+                durations[name].append(time.perf_counter() - started)
             step = index + 1
             last = step == outer_steps
             validates = validate is not None and (step % validate_every == 0 or last)
@@ -68,6 +79,7 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
                 saver.save(step)
             if stop:
                 raise Stopped(stop[0], step)
+    return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
 
 
 def _give_up_if_stuck(trainings, step, saver):

@@ -1,8 +1,14 @@
-"""Curricula: which latent codes and labels the generator sees at each inner step (GTN paper, section 3.2)."""
+"""Curricula: which latent codes and labels the generator sees at each inner step (GTN paper, section 3.2 and figure 1c)."""
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tf_gtn import errors
+
+ORDERS = ("full", "shuffled_batch", "all_shuffled", "none", "reversed")
+LABELS = ("fixed", "learned")
+_FIRST_LOGIT = 5.0  # learned labels start as one-hot ones, softened: 0.94 for the class among ten
 
 
 def cycling_labels(inner_steps, batch_size, classes):
@@ -10,26 +16,142 @@ def cycling_labels(inner_steps, batch_size, classes):
     return (np.arange(inner_steps * batch_size, dtype=np.int32) % classes).reshape(inner_steps, batch_size)
 
 
-class FullCurriculum:
-    """A learned deterministic sequence of batches: latent codes are outer parameters, labels are fixed.
+class Curriculum:
+    """Codes [N, B, latent] with labels, and the order in which a learner gets them.
 
-    "GTN - Full Curriculum": "learns a deterministic sequence of 32 batches of 128 samples" (GTN paper, section 3.2).
+    Orders (GTN paper, section 3.2, from most control to least):
+      full: the N batches in their order, the same for every learner.
+      shuffled_batch: the N batches in a random order, a new one for each learner, without replacement.
+      all_shuffled: the N * B samples in a random order, without replacement, cut into batches anew.
+      none: nothing is fixed: each sample has a fresh Gaussian code and a uniform label.
+    and `reversed`: the N batches from last to first.
+
+    With E epochs a learner goes through the N = T / E batches E times, in a new random order each time where it is random.
+
+    Attributes:
+      inner_steps: T.
+      variables, trainable_variables: the codes, and learned labels, if there are any; codes that are not learned are fixed at
+        their random start.
     """
 
-    name = "full"
+    def __init__(
+        self,
+        inner_steps,
+        batch_size,
+        latent,
+        classes,
+        seed,
+        order="full",
+        learned=True,
+        epochs=1,
+        labels="fixed",
+        dtype="float32",
+    ):
+        """Draws the first codes from a unit Gaussian.
 
-    def __init__(self, inner_steps, batch_size, latent, classes, seed, dtype="float32"):
-        """Draws the first codes from a unit Gaussian; `seed` is an integer tensor [2]."""
-        self.labels = cycling_labels(inner_steps, batch_size, classes)
-        noise = tf.random.stateless_normal((inner_steps, batch_size, latent), seed, dtype=dtype)
-        self.noise = keras.Variable(noise, dtype=dtype, name="noise")
-        self.inner_steps, self._classes, self._dtype = inner_steps, classes, dtype
+        Args:
+          inner_steps: T.
+          batch_size: B.
+          latent: length of a code.
+          classes: length of a one-hot label.
+          seed: integer tensor [2].
+          order: one of `ORDERS`.
+          learned: whether the codes are outer parameters.
+          epochs: how often each batch comes; it divides T.
+          labels: "fixed" one-hot labels; "learned": the generator is given the one-hot label, and the learner a learned
+            distribution over classes that belongs to the code (a variant of GTN paper, appendix F).
+          dtype: of codes and labels.
+
+        Raises:
+          UserError: an unknown order or kind of label, epochs that don't divide T, or learned labels without fixed codes.
+        """
+        for what, value, known in (("order", order, ORDERS), ("labels", labels, LABELS)):
+            if value not in known:
+                raise errors.unknown(f"curriculum {what}", value, known)
+        if epochs < 1 or inner_steps % epochs:
+            raise errors.UserError(f"curriculum epochs must divide the {inner_steps} inner steps; got {epochs}")
+        if order == "none" and (labels == "learned" or epochs > 1):
+            raise errors.UserError(
+                "a curriculum of order 'none' draws every sample anew: its labels can't be learned nor repeated"
+            )
+        self.inner_steps, self.batch_size, self.latent, self.classes = inner_steps, batch_size, latent, classes
+        self.order, self.epochs, self.dtype = order, epochs, dtype
+        self.noise = self.logits = self.labels = None
+        if order != "none":
+            batches = inner_steps // epochs
+            noise = tf.random.stateless_normal((batches, batch_size, latent), seed, dtype=dtype)
+            self.noise = keras.Variable(noise, dtype=dtype, trainable=learned, name="noise")
+            self.labels = cycling_labels(batches, batch_size, classes)
+            if labels == "learned":
+                logits = _FIRST_LOGIT * tf.one_hot(self.labels, classes, dtype=dtype)
+                self.logits = keras.Variable(logits, dtype=dtype, name="label_logits")
+
+    @property
+    def name(self):
+        return self.order
+
+    @property
+    def variables(self):
+        return [v for v in (self.noise, self.logits) if v is not None]
 
     @property
     def trainable_variables(self):
-        return [self.noise]
+        return [v for v in self.variables if v.trainable]
+
+    def presented(self, order=None, inner_steps=None, batch_size=None):
+        """The same codes for another use: in another order; or, where nothing is fixed, in other numbers.
+
+        Raises:
+          UserError: other numbers of fixed codes.
+        """
+        other = object.__new__(Curriculum)
+        other.__dict__.update(self.__dict__)
+        if order is not None and order not in ORDERS:
+            raise errors.unknown("curriculum order", order, ORDERS)
+        if self.noise is not None and (
+            (inner_steps or self.inner_steps) != self.inner_steps or batch_size not in (None, self.batch_size)
+        ):
+            raise errors.UserError("only a GTN without curriculum makes more or larger batches than it was trained with")
+        if (order == "none") != (self.noise is None) and order is not None:
+            raise errors.UserError("fixed codes can't be presented as none, nor none as fixed ones")
+        other.order = order or self.order
+        other.inner_steps, other.batch_size = inner_steps or self.inner_steps, batch_size or self.batch_size
+        return other
 
     def xs(self, seed):
-        """`{"noise": [T, B, latent], "label": [T, B, classes]}`; `seed` is not used: nothing is random here."""
-        del seed
-        return {"noise": tf.convert_to_tensor(self.noise), "label": tf.one_hot(self.labels, self._classes, dtype=self._dtype)}
+        """What each step gets: `{"noise": [T, B, latent], "label": [T, B, classes]}`, and "target" where labels are learned.
+
+        `seed` (integer tensor [2]) decides what is random.
+        """
+        if self.order == "none":
+            noise, label = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+            shape = (self.inner_steps, self.batch_size)
+            labels = tf.random.stateless_uniform(shape, label, 0, self.classes, tf.int32)
+            return {
+                "noise": tf.random.stateless_normal((*shape, self.latent), noise, dtype=self.dtype),
+                "label": tf.one_hot(labels, self.classes, dtype=self.dtype),
+            }
+        xs = {"noise": tf.convert_to_tensor(self.noise), "label": tf.one_hot(self.labels, self.classes, dtype=self.dtype)}
+        if self.logits is not None:
+            xs["target"] = tf.nn.softmax(tf.convert_to_tensor(self.logits))
+        if self.order == "full" and self.epochs == 1:
+            return xs
+        return tf.nest.map_structure(lambda x: self._ordered(x, seed), xs)
+
+    def _ordered(self, x, seed):
+        """`[N, B, ...]` -> `[T, B, ...]`; the same seed gives codes and labels the same order."""
+        batches, flat = x.shape[0], tf.reshape(x, (-1, *x.shape[2:]))
+        parts = []
+        for epoch_seed in tf.unstack(tf.random.experimental.stateless_split(seed, self.epochs)):
+            if self.order == "all_shuffled":
+                permutation = _permutation(batches * self.batch_size, epoch_seed)
+                parts.append(tf.reshape(tf.gather(flat, permutation), x.shape))
+            elif self.order == "shuffled_batch":
+                parts.append(tf.gather(x, _permutation(batches, epoch_seed)))
+            else:
+                parts.append(x[::-1] if self.order == "reversed" else x)
+        return tf.concat(parts, 0)
+
+
+def _permutation(count, seed):
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed)

@@ -65,8 +65,8 @@ class Evaluator:
             return supervised.count_correct(predict, params["images"], params["labels"])
 
         params = {"images": images, "labels": labels}
-        during = {"measure": measure, "measure_params": params} if curve else {"measure": lambda *_: ()}
-        final, ys = loop.run(state, self._hyper(), lesson, recompute_every=0, **during)
+        during = {"measure": measure, "measure_params": params} if curve else {}
+        final, ys = loop.run(state, loop.xs(self._hyper(), lesson), recompute_every=0, **during)
         if curve:
             return tf.concat([measure(state, params, None)[None], ys["measured"]], 0)
         return measure(final, params, None)

@@ -15,6 +15,7 @@ import tempfile
 import tensorflow as tf
 
 from tf_gtn import errors
+from tf_gtn.teaching import treatments
 
 SCHEMA_VERSION = 1
 METADATA = "metadata.json"
@@ -29,15 +30,14 @@ def metadata(training, config="", accuracy=None):
       accuracy: `{"mean", "ci95", "learners"}` of fresh learners on the test split, if measured.
     """
     curriculum = training.treatment.curriculum
-    steps, batch_size, latent = curriculum.noise.shape
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": training.dataset.name,
         "classes": list(training.dataset.classes),
         "image_shape": list(training.dataset.image_shape),
-        "latent": latent,
-        "inner_steps": steps,
-        "batch_size": batch_size,
+        "latent": curriculum.latent,
+        "inner_steps": curriculum.inner_steps,
+        "batch_size": curriculum.batch_size,
         "curriculum": curriculum.name,
         "normalization": training.dataset.normalization,
         "weight_norm": training.inner_loops[0].learner.weight_norm,
@@ -47,15 +47,24 @@ def metadata(training, config="", accuracy=None):
 
 
 def exportable(training):
-    """Whether the schedule is one that the `curriculum` signature can carry: SGD's learning rate and momentum."""
-    return sorted(training.hyperparameters.values()) == ["learning_rate", "momentum"]
+    """Whether it is a GTN whose batches don't depend on the learner, with a schedule of SGD's learning rate and momentum."""
+    return not _obstacle(training)
 
 
 def check_exportable(training):
-    """Raises `UserError` if the schedule can't be exported."""
-    if not exportable(training):
-        names = sorted(training.hyperparameters.values())
-        raise errors.UserError(f"an export carries SGD's learning_rate and momentum; this run's inner optimiser has {names}")
+    """Raises `UserError` if it can't be exported."""
+    obstacle = _obstacle(training)
+    if obstacle:
+        raise errors.UserError(obstacle)
+
+
+def _obstacle(training):
+    names = sorted(training.hyperparameters.values())
+    if names != ["learning_rate", "momentum"]:
+        return f"an export carries SGD's learning_rate and momentum; this run's inner optimiser has {names}"
+    if not isinstance(training.treatment, treatments.GTN) or hasattr(training.treatment, "observe"):
+        return f"an export carries a generator with its curriculum; this run's treatment is {training.treatment.name}"
+    return None
 
 
 def save(training, directory, version, meta):
@@ -91,8 +100,8 @@ class _Module(tf.Module):
 
     def __init__(self, training, metadata_file):
         gtn = training.treatment
-        generator, params = gtn.generator, gtn.params()
-        self._weights = {k: tf.Variable(v, trainable=False) for k, v in generator.weights(params).items()}
+        params = gtn.params()
+        self._weights = {k: tf.Variable(v, trainable=False) for k, v in gtn.generator.weights(params).items()}
         self._state = {k: tf.Variable(v, trainable=False) for k, v in gtn.population_state(params).items()}
         self._lesson = {k: tf.Variable(v, trainable=False) for k, v in gtn.xs(tf.zeros([2], tf.int32)).items()}
         self._schedule = {k: tf.Variable(v, trainable=False) for k, v in training.hyperparameters.values().items()}
@@ -100,9 +109,8 @@ class _Module(tf.Module):
         steps, _, latent = self._lesson["noise"].shape
         classes = self._lesson["label"].shape[-1]
 
-        def images(inputs, batch_statistics):
-            weights, state = dict(self._weights), dict(self._state)
-            return generator.apply_weights(weights, state, inputs, training=batch_statistics)[0]
+        def synthesise(x, batch_statistics):
+            return gtn.synthesise(dict(self._weights), dict(self._state), x, batch_statistics)
 
         @tf.function(
             autograph=False,
@@ -112,15 +120,16 @@ class _Module(tf.Module):
             ],
         )
         def generate(noise, label):
-            return {"image": images({"noise": noise, "label": label}, batch_statistics=False)}
+            return {"image": synthesise({"noise": noise, "label": label}, batch_statistics=False)[0]}
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int64, "step")])
         def curriculum(step):
             step = tf.math.floormod(step, steps)
             lesson = {k: tf.gather(v, step) for k, v in self._lesson.items()}
-            image = tf.map_fn(lambda x: images(x, batch_statistics=True), lesson, fn_output_signature=tf.float32)
+            pair = (tf.float32, tf.float32)
+            image, label = tf.map_fn(lambda x: synthesise(x, batch_statistics=True), lesson, fn_output_signature=pair)
             schedule = {k: tf.gather(v, step) for k, v in self._schedule.items()}
-            return {"image": image, "label": lesson["label"], **schedule}
+            return {"image": image, "label": label, **schedule}
 
         self.generate, self.curriculum = generate, curriculum
 

@@ -1,30 +1,38 @@
 """The inner loop: a fresh learner takes T optimiser steps on the batches of a treatment."""
 
+import tensorflow as tf
+
 from tf_gtn.core import supervised, unrolling
 
 
 class InnerLoop:
     """One template of learners, taught by one treatment.
 
-    The learner's BatchNorm statistics are part of the state, and so carried along differentiably.
+    The state is `{"params", "slots", "model"}`: the learner's BatchNorm statistics are part of it, and so carried along
+    differentiably. A treatment that watches the learner adds its `memory`.
     """
 
     def __init__(self, template, treatment, optimizer):
         self.template, self.treatment, self.optimizer = template, treatment, optimizer
         self.learner = template.functional
+        self._watches = hasattr(treatment, "observe")
 
     def initial_state(self, seed, widths):
         """A fresh learner; `seed` integer [2], `widths` integer, one a free width of the template."""
-        return supervised.initial_state(self.optimizer, *self.template.init(seed, widths))
+        state = supervised.initial_state(self.optimizer, *self.template.init(seed, widths))
+        return {**state, "memory": self.treatment.initial_memory()} if self._watches else state
 
-    def run(self, state, hyper, seed, measure, measure_params=(), measure_xs=(), recompute_every=1):
-        """Teaches; differentiable in the treatment's and the hyperparameters' variables.
+    def xs(self, hyper, seed):
+        """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) decides what the treatment samples."""
+        return {"treatment": self.treatment.xs(seed), "hyper": hyper}
+
+    def run(self, state, xs, measure=None, measure_params=(), measure_xs=(), recompute_every=1):
+        """Teaches; differentiable in the state, `xs` and the treatment's variables.
 
         Args:
-          state: from `initial_state`.
-          hyper: `{name: [T]}`, the optimiser's hyperparameters.
-          seed: integer tensor [2], for what the treatment samples.
-          measure: `(state, measure_params, x) -> structure`, applied to the state after every step.
+          state: from `initial_state`, or of an earlier call.
+          xs: from `xs`, or a slice of it.
+          measure: `(state, measure_params, x) -> structure`, applied to the state after every step; None for nothing.
           measure_params, measure_xs: what `measure` gets at every step, and at each one (`[T, ...]`).
           recompute_every: `checkpoint_every` of `unroll`.
 
@@ -32,15 +40,25 @@ class InnerLoop:
           `(state, {"inner_loss": [T], "measured": [T, ...]})`.
         """
         params = {"treatment": self.treatment.params(), "measure": measure_params}
-        xs = {"treatment": self.treatment.xs(seed), "hyper": hyper, "measure": measure_xs}
 
         def step(params, state, x):
-            images, labels = self.treatment.batch(params["treatment"], x["treatment"])
-            state, loss = supervised.update(self.learner, self.optimizer, state, images, labels, x["hyper"])
-            return state, {"inner_loss": loss, "measured": measure(state, params["measure"], x["measure"])}
+            teaching = params["treatment"]
+            memory = (state["memory"],) if self._watches else ()
+            images, labels = self.treatment.batch(teaching, x["treatment"], *memory)
+            learner = {key: state[key] for key in ("params", "slots", "model")}
+            learner, loss, outputs = supervised.update(self.learner, self.optimizer, learner, images, labels, x["hyper"])
+            if self._watches:
+                learner["memory"] = self.treatment.observe(teaching, *memory, labels, outputs)
+            measured = measure(learner, params["measure"], x["measure"]) if measure else ()
+            return learner, {"inner_loss": loss, "measured": measured}
 
-        return unrolling.unroll(step, params, state, xs, checkpoint_every=recompute_every)
+        return unrolling.unroll(step, params, state, {**xs, "measure": measure_xs}, checkpoint_every=recompute_every)
 
     def logits(self, state, images):
         """Logits in inference mode, with the BatchNorm statistics of the last batch it was taught on."""
         return self.learner(state["params"], state["model"], images, training=False)[0]
+
+    def probabilities(self, state, images, chunk=1000):
+        """Class probabilities `[n, classes]` of normalised images `[n, H, W, C]`, a chunk at a time; graph-safe."""
+        parts = [images[i : i + chunk] for i in range(0, images.shape[0], chunk)]
+        return tf.concat([tf.nn.softmax(self.logits(state, part)) for part in parts], 0)

@@ -69,7 +69,8 @@ class Lesson:
 
     def _step(self, params, state, x):
         hyper = {"learning_rate": x["learning_rate"], "momentum": x["momentum"]}
-        return supervised.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
+        state, loss, _ = supervised.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
+        return state, loss
 
     def _loss(self, labels, outputs):
         outputs = tf.cast(outputs, tf.float32)  # also of models in another precision

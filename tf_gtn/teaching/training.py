@@ -2,10 +2,11 @@
 
 import functools
 
+import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import hyperparameters, outer_update, supervised
+from tf_gtn.core import estimators, hyperparameters, outer_update, supervised
 from tf_gtn.data import reader
 from tf_gtn.teaching import inner_loop
 
@@ -16,8 +17,8 @@ class Training:
     """Trains one treatment; all its state is in variables, all its randomness a function of the seed and the step.
 
     A step draws an architecture and an initialisation, unrolls the inner loop, takes the cross-entropy on fresh real training
-    batches as the outer loss, and applies Adam with cosine decay to the treatment's parameters and the inner optimiser's
-    hyperparameters. A step whose loss or gradient is not finite changes nothing but the count `skipped`.
+    batches as the outer loss, has an estimator take its gradient, and applies Adam with cosine decay to the treatment's parameters
+    and the inner optimiser's hyperparameters. A step whose loss or gradient is not finite changes nothing but the count `skipped`.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Training:
         beta_2=0.999,
         epsilon=1e-7,
         loss="every",
+        estimator=None,
         learn_hyperparameters=True,
         per_step=True,
         recompute_every=1,
@@ -54,6 +56,7 @@ class Training:
           final_learning_rate: where the cosine decay ends, as a fraction of `learning_rate`.
           beta_1, beta_2, epsilon: outer Adam's.
           loss: "every" judges the learner after every inner step, on a fresh batch each time, "last" after the last one.
+          estimator: of `core.estimators`; the exact meta-gradient, `Full()`, unless another is given.
           learn_hyperparameters: whether the inner optimiser's hyperparameters are learned.
           per_step: whether each inner step has its own.
           recompute_every: inner steps between states kept for the backward pass; 0 keeps everything.
@@ -82,19 +85,22 @@ class Training:
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
         self._outer_batch, self._loss, self._recompute_every = outer_batch, loss, recompute_every
         self._reader = reader.Reader(dataset, dataset.train)
+        self._estimator = estimator or estimators.Full()
         self._update = outer_update.OuterUpdate(
             self.trainable_variables, outer_steps, learning_rate, final_learning_rate, beta_1, beta_2, epsilon
         )
+        self._memory = self._fresh_memory()
         self._steps = {}
 
     @property
     def trainable_variables(self):
-        return self.treatment.trainable_variables + self.hyperparameters.trainable_variables
+        return [*self.treatment.trainable_variables, *self.hyperparameters.trainable_variables]
 
     @property
     def variables(self):
         """Everything that a resumed run needs, in a fixed order."""
-        return [*self.treatment.trainable_variables, *self.hyperparameters.variables, *self._update.variables]
+        memory = tf.nest.flatten(self._memory)
+        return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables]
 
     @property
     def skipped(self):
@@ -110,38 +116,93 @@ class Training:
         """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors."""
         draw = self.population.draw([self.seed, index])
         if draw.template not in self._steps:
-            self._steps[draw.template] = tf.function(
-                functools.partial(self._step, self.inner_loops[draw.template]), autograph=False
+            self._steps[draw.template] = tf.function(functools.partial(self._step, draw.template), autograph=False)
+        run = tf.constant([self.seed, 0])
+        return self._steps[draw.template](run, tf.constant(index), tf.constant(draw.widths, tf.int32))
+
+    def problem(self, template, widths):
+        """One architecture's inner problem, as `core.estimators` sees it; `widths` integer, one a free width of the template."""
+        return Problem(self, self.inner_loops[template], widths)
+
+    def values(self):
+        """The outer parameters' values, in the order of `trainable_variables`."""
+        return [tf.convert_to_tensor(v) for v in self.trainable_variables]
+
+    def restart(self, fresh):
+        """Becomes what `fresh` is, a `Training` of the same make with another seed, and keeps what was traced."""
+        for mine, other in zip(self.variables, fresh.variables, strict=True):
+            mine.assign(other)
+        self.seed = fresh.seed
+
+    def _fresh_memory(self):
+        """The estimator's state before the first step, in variables."""
+        widths = tf.constant(self.population.draw([self.seed, 0]).widths, tf.int32)
+        problem = self.problem(0, widths)
+        state = self._estimator.init(problem, self.values(), tf.constant([self.seed, 1]))
+        if tf.nest.flatten(state) and len(self.population.templates) > 1:
+            raise errors.UserError(
+                f"the estimator {self._estimator.name} keeps learners between outer steps, and so takes a population with one "
+                f"template (models.Population.splits = 1 and one family); this one has {len(self.population.templates)}"
             )
-        return self._steps[draw.template](tf.constant(index), tf.constant(draw.widths, tf.int32))
+        return tf.nest.map_structure(lambda v: keras.Variable(v, dtype=v.dtype, trainable=False, name="estimator"), state)
 
-    def loss(self, loop, seed, widths):
-        """The meta-training loss of one fresh learner and what else is known of its lesson; differentiable."""
-        init, lesson, real = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-        last = self._loss == "last"
-        shape = (self._outer_batch,) if last else (self.inner_steps, self._outer_batch)
-        index = self._reader.sample(shape, real)
+    def _step(self, template, run, index, widths):
+        seed = tf.random.experimental.stateless_fold_in(run, index)
+        problem = self.problem(template, widths)
+        memory = tf.nest.map_structure(tf.convert_to_tensor, self._memory)
+        found = self._estimator.estimate(problem, self.values(), seed, self._loss, memory)
+        tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, found.state)
+        norm = self._update.apply(found.loss, found.gradients)
+        return {"loss": found.loss, "inner_loss": found.inner_loss, "gradient_norm": norm}
 
-        def judge(state, params, index):
-            images, labels = self._reader.batch(params, index)
-            return supervised.cross_entropy(labels, loop.logits(state, images))
 
-        every = {} if last else {"measure": judge, "measure_params": self._reader.params(), "measure_xs": index}
-        state, ys = loop.run(
-            loop.initial_state(init, widths),
-            self.hyperparameters.values(),
-            lesson,
-            recompute_every=self._recompute_every,
-            **{"measure": lambda *_: (), **every},
-        )
-        loss = judge(state, self._reader.params(), index) if last else tf.reduce_mean(ys["measured"])
-        return loss, ys["inner_loss"]
+class Problem:
+    """The lesson of one fresh learner as a function of the outer parameters' values: a `Problem` of `core.estimators`."""
 
-    def _step(self, loop, index, widths):
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([self.seed, 0]), index)
-        variables = [v.value for v in self.trainable_variables]
-        with tf.GradientTape() as tape:
-            loss, inner_loss = self.loss(loop, seed, widths)
-        gradients = tape.gradient(loss, variables)
-        norm = self._update.apply(loss, gradients)
-        return {"loss": loss, "inner_loss": inner_loss[-1], "gradient_norm": norm}
+    def __init__(self, training, loop, widths):
+        self._training, self._loop, self._widths = training, loop, widths
+        self.length = training.inner_steps
+
+    def begin(self, values, seed):
+        """A fresh learner."""
+        with self._at(values):
+            return self._loop.initial_state(_split(seed)[0], self._widths)
+
+    def advance(self, values, state, seed, start, steps, judge):
+        """`steps` inner steps from number `start` on; returns `(state, losses, inner losses [steps])`.
+
+        `judge` is "every" (the real loss after each step, on a fresh batch each time: `losses` [steps]), "end" ([1]) or "none" ([0]).
+        """
+        training, reader = self._training, self._training._reader
+        _, lesson, real = _split(seed)
+
+        def part(x):
+            return x if (start, steps) == (0, self.length) else x[start : start + steps]
+
+        def measure(state, params, sample):
+            images, labels = reader.batch(params, sample)
+            return supervised.cross_entropy(labels, self._loop.logits(state, images))
+
+        during = {}
+        if judge == "every":
+            samples = reader.sample((self.length, training._outer_batch), real)
+            during = {"measure": measure, "measure_params": reader.params(), "measure_xs": tf.nest.map_structure(part, samples)}
+        with self._at(values):
+            xs = tf.nest.map_structure(part, self._loop.xs(training.hyperparameters.values(), lesson))
+            state, ys = self._loop.run(state, xs, recompute_every=training._recompute_every, **during)
+        if judge == "every":
+            losses = ys["measured"]
+        elif judge == "end":
+            losses = measure(state, reader.params(), reader.sample((training._outer_batch,), real))[tf.newaxis]
+        else:
+            losses = tf.zeros([0], ys["inner_loss"].dtype)
+        return state, losses, ys["inner_loss"]
+
+    def _at(self, values):
+        """The outer variables have these values in here."""
+        return keras.StatelessScope(list(zip(self._training.trainable_variables, values)))
+
+
+def _split(seed):
+    """Seeds of the learner, of its lesson and of the real batches that judge it."""
+    return tf.unstack(tf.random.experimental.stateless_split(seed, 3))

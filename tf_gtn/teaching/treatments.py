@@ -1,20 +1,28 @@
 """Treatments: where the batches of the inner loop come from (GTN paper, section 3.3).
 
-Each has `name`, `inner_steps` (T), `trainable_variables` (outer parameters), `params()` and `xs(seed)`, the tensors that it
-hands to `unroll` once and step by step, and `batch(params, x) -> (images [B, H, W, C], labels [B, classes])`, which runs inside
-the inner step.
+Each has `name`, `inner_steps` (T), `trainable_variables` (outer parameters) and `variables` (those and what else was drawn for
+the run), `params()` and `xs(seed)`, the tensors that it hands to `unroll` once and step by step, and
+`batch(params, x) -> (images [B, H, W, C], labels [B, classes])`, which runs inside the inner step.
+
+A treatment that watches the learner (`closed_loop.ClosedLoop`) has a memory besides: `initial_memory()`, and `batch` and `observe`
+take it. `inner_loop.InnerLoop` asks `hasattr(treatment, "observe")`.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import functional
 from tf_gtn.data import reader
 from tf_gtn.teaching import curricula
 
 
 class GTN:
-    """Batches from a generator that is trained together with its curriculum."""
+    """Batches from a generator that is trained together with its curriculum.
+
+    A generator that gives `{"image", "label"}` makes its own soft labels (the XY generator, GTN paper, appendix F).
+    """
 
     name = "gtn"
 
@@ -22,19 +30,34 @@ class GTN:
         """Draws the generator's weights anew.
 
         Args:
-          generator: Keras model of `{"noise", "label"}` -> images, with batch statistics where it has BatchNorm.
+          generator: Keras model of `{"noise", "label"}`, or `{"noise"}`, -> images or `{"image", "label"}`, with batch statistics
+            where it has BatchNorm.
           curriculum: gives `{"noise", "label"}` for each inner step.
           seed: integer tensor [2].
           weight_norm: whether the generator's kernels are weight-normalised.
         """
-        self.curriculum, self.inner_steps = curriculum, curriculum.inner_steps
+        self.curriculum = curriculum
         self.generator = functional.Functional(generator, weight_norm)
         params, self._state = self.generator.initial_values(seed)
         self._params = tf.nest.map_structure(lambda value: keras.Variable(value, dtype=value.dtype, name="generator"), params)
 
     @property
+    def inner_steps(self):
+        return self.curriculum.inner_steps
+
+    @property
+    def variables(self):
+        return tf.nest.flatten(self._params) + self.curriculum.variables
+
+    @property
     def trainable_variables(self):
         return tf.nest.flatten(self._params) + self.curriculum.trainable_variables
+
+    def presented(self, **use):
+        """The same generator and codes for another use: see `Curriculum.presented`."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, curriculum=self.curriculum.presented(**use))
+        return other
 
     def params(self):
         return tf.nest.map_structure(tf.convert_to_tensor, self._params)
@@ -43,8 +66,14 @@ class GTN:
         return self.curriculum.xs(seed)
 
     def batch(self, params, x):
-        images, _ = self.generator(params, self._state, x, training=True)
-        return images, x["label"]
+        return self.synthesise(self.generator.weights(params), self._state, x, batch_statistics=True)
+
+    def synthesise(self, weights, state, x, batch_statistics):
+        """`{"noise", "label"}` -> images and labels, from plain weights and BatchNorm statistics or with the batch's own."""
+        output, _ = self.generator.apply_weights(weights, state, self._inputs(x), training=batch_statistics)
+        if isinstance(output, dict):
+            return output["image"], output["label"]
+        return output, x.get("target", x["label"])
 
     def generate(self, noise, label):
         """Images for `noise` [n, latent] and `label` [n, classes], each by itself.
@@ -53,16 +82,21 @@ class GTN:
         the batch; within the curriculum itself each batch uses its own, as in training.
         """
         params = self.params()
-        return self.generator(params, self.population_state(params), {"noise": noise, "label": label}, training=False)[0]
+        x = {"noise": noise, "label": label}
+        return self.synthesise(self.generator.weights(params), self.population_state(params), x, batch_statistics=False)[0]
 
     def population_state(self, params):
         """BatchNorm statistics of the curriculum: the mean over its batches."""
         xs = self.xs(tf.zeros([2], tf.int32))
         total = tf.nest.map_structure(tf.zeros_like, self._state)
         for t in range(self.inner_steps):
-            _, state = self.generator(params, self._state, tf.nest.map_structure(lambda x: x[t], xs), training=True)  # noqa: B023
+            x = self._inputs(tf.nest.map_structure(lambda x: x[t], xs))  # noqa: B023 - used at once
+            _, state = self.generator(params, self._state, x, training=True)
             total = tf.nest.map_structure(lambda a, b: a + b / self.inner_steps, total, state)
         return total
+
+    def _inputs(self, x):
+        return {name: x[name] for name in self.generator.model.input}
 
 
 class Distilled:
@@ -78,6 +112,8 @@ class Distilled:
     @property
     def trainable_variables(self):
         return [self.pixels]
+
+    variables = trainable_variables
 
     def params(self):
         return {}
@@ -95,43 +131,96 @@ class Real:
     """Random mini-batches of the real training data; only the inner optimiser's hyperparameters are learned."""
 
     name = "real"
+    trainable_variables = variables = ()
 
     def __init__(self, dataset, inner_steps, batch_size):
         self._reader = reader.Reader(dataset, dataset.train)
         self._shape, self.inner_steps = (inner_steps, batch_size), inner_steps
 
-    @property
-    def trainable_variables(self):
-        return []
+    def presented(self, inner_steps=None, batch_size=None):
+        """The same data in other numbers of steps and examples."""
+        other = object.__new__(Real)
+        steps, examples = inner_steps or self._shape[0], batch_size or self._shape[1]
+        other.__dict__.update(self.__dict__, _shape=(steps, examples), inner_steps=steps)
+        return other
 
     def params(self):
         return {"real": self._reader.params()}
 
     def xs(self, seed):
-        return {"index": self._reader.sample(self._shape, seed)}
+        return self._reader.sample(self._shape, seed)
 
     def batch(self, params, x):
-        return self._reader.batch(params["real"], x["index"])
+        return self._reader.batch(params["real"], x)
 
 
-class Exported:
-    """The curriculum of a loaded export: fixed images, labels and schedule."""
+class Fixed:
+    """Given images in a given order, the same ones for every learner: a choice of real ones, averages, or an export's.
 
-    name = "gtn"
+    They are kept in variables that are not trained, so that a resumed run has them too.
+    """
+
     trainable_variables = ()
 
-    def __init__(self, lesson):
-        """`lesson`: `{"image": [T, B, H, W, C], "label": [T, B, classes]}`."""
-        self._xs = {"image": lesson["image"], "label": lesson["label"]}
-        self.inner_steps = lesson["image"].shape[0]
+    def __init__(self, name, images, labels):
+        """`images` [T, B, H, W, C] of mean 0 and variance 1, `labels` [T, B, classes]."""
+        self.name, self.inner_steps = name, len(images)
+        self._xs = {
+            key: keras.Variable(value, trainable=False, name=f"{name}_{key}")
+            for key, value in (("image", images), ("label", labels))
+        }
+
+    @property
+    def variables(self):
+        return list(self._xs.values())
 
     def params(self):
         return {}
 
     def xs(self, seed):
         del seed
-        return self._xs
+        return tf.nest.map_structure(tf.convert_to_tensor, self._xs)
 
     def batch(self, params, x):
         del params
         return x["image"], x["label"]
+
+
+def real_subset(dataset, inner_steps, batch_size, seed):
+    """A random choice of T * B training images, classes as even as they can be, none twice before all of a class were taken."""
+    rng = np.random.default_rng(seed)
+    labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
+    index = np.zeros(labels.shape, int)
+    for c in range(dataset.num_classes):
+        own, wanted = np.flatnonzero(dataset.train.labels == c), int((labels == c).sum())
+        if not len(own):
+            raise errors.UserError(f"data set {dataset.name!r} has no training image of class {dataset.classes[c]}")
+        rounds = [rng.permutation(own) for _ in range(-(-wanted // len(own)))]
+        index[labels == c] = np.concatenate(rounds)[:wanted]
+    images = dataset.normalize(dataset.train.images[index.ravel()])
+    return Fixed(
+        "real_subset", tf.reshape(images, (*labels.shape, *dataset.image_shape)), tf.one_hot(labels, dataset.num_classes)
+    )
+
+
+def k_means(dataset, inner_steps, batch_size, seed):
+    """Cluster centres of each class' training images (scikit-learn's k-means), as many as a class has places in T * B.
+
+    Fewer where a class has fewer images; they come again then, in the same order.
+    """
+    from sklearn import cluster  # slow to import, and needed here alone
+
+    labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
+    pixels = dataset.normalize(dataset.train.images).numpy()
+    images = np.zeros((*labels.shape, *dataset.image_shape), np.float32)
+    rng = np.random.default_rng(seed)
+    for c in range(dataset.num_classes):
+        own, wanted = pixels[dataset.train.labels == c].reshape(-1, int(np.prod(dataset.image_shape))), int((labels == c).sum())
+        if not len(own):
+            raise errors.UserError(f"data set {dataset.name!r} has no training image of class {dataset.classes[c]}")
+        count = min(wanted, len(np.unique(own, axis=0)))
+        means = cluster.KMeans if len(own) * count < 2e5 else cluster.MiniBatchKMeans
+        found = means(count, n_init=1, random_state=int(rng.integers(2**31))).fit(own).cluster_centers_
+        centres = rng.permutation(found)[np.arange(wanted) % count]
+        images[labels == c] = centres.reshape(-1, *dataset.image_shape)
+    return Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))

@@ -24,6 +24,8 @@ from tf_gtn.run.config.gin_table import MACRO
 _PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
+ARMS = ("teaching.Comparison", "arms")  # the parameter whose value names scopes
+
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself
 _command_line = set()  # those bound last on the command line
@@ -51,7 +53,7 @@ def parse(files=(), bindings=(), known_scopes=()):
         _parse_text(text)
     table = gin_table.bindings()
     _check_macros(table)
-    _check_scopes(table, known_scopes)
+    _check_scopes(table, {*known_scopes, *_arms(table)})
     _check_values(table)
 
 
@@ -196,6 +198,12 @@ def _check_macros(table):
     for name in sorted(defined - referred):
         with _at(_places[name, MACRO, "value"]):
             raise _unknown("macro", name, referred)
+
+
+def _arms(table):
+    """The scopes that a comparison enters: its arms."""
+    arms = gin_table.resolve(table, table.get(("", ARMS[0], ARMS[1]), ()))
+    return [name for name in arms if isinstance(name, str)] if isinstance(arms, list | tuple) else []
 
 
 def _check_scopes(table, known_scopes):

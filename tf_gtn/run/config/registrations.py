@@ -5,12 +5,18 @@ import dataclasses
 import gin
 
 from tf_gtn import data, errors
-from tf_gtn.core import optimizers
+from tf_gtn.core import estimators, optimizers
+from tf_gtn.data import augmentation
 from tf_gtn.models import generators, population
 
 load_data = gin.external_configurable(data.load, "load", module="data")
 Population = gin.external_configurable(population.Population, module="models")
+Given = gin.external_configurable(population.Given, module="models")
 conditional = gin.external_configurable(generators.conditional, module="generators")
+gin.external_configurable(generators.xy, module="generators")
+gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
+for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimators.PES, estimators.ESBackprop):
+    gin.external_configurable(_estimator, module="estimators")
 for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
     gin.external_configurable(_optimizer, module="optimizers")
 

@@ -5,13 +5,15 @@
 A treatment has the same colour, line and marker in every figure. Equal arrays give equal bytes.
 """
 
+import os
+
 import numpy as np
 
 from tf_gtn.run.findings import drawing, statistics
 
 
 def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
-    """Mean test accuracy after each inner step, and its bootstrapped 95% interval (GTN paper, figure 2b).
+    """Mean test accuracy after each inner step, and its 95% interval (GTN paper, figure 2b).
 
     Args:
       path: of the PNG.
@@ -23,14 +25,13 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
       `path`; so do all functions here.
     """
     caption = caption or (
-        "Test accuracy of fresh learners after each inner step: mean and bootstrapped 95% interval"
-        f"{_learners(curves.values())}."
+        f"Test accuracy of fresh learners after each inner step: mean and 95% interval{_learners(curves.values())}."
     )
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, curve in curves.items():
             curve = np.asarray(curve, np.float64)
-            drawing.line(axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), statistics.bootstrap(curve))
+            drawing.line(axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), statistics.interval(curve))
         axes.set_xlabel("inner SGD step" + (f" (batches of {batch_size})" if batch_size else ""))
         axes.set_ylabel("test accuracy")
         drawing.finish(figure, axes)
@@ -47,15 +48,13 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
       ylabel: label of the axis.
       caption: text instead of the default.
     """
-    caption = caption or (
-        f"The {ylabel} of learners after the whole inner loop, by outer step: mean and bootstrapped 95% interval."
-    )
+    caption = caption or (f"The {ylabel} of learners after the whole inner loop, by outer step: mean and 95% interval.")
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, (steps, values, *interval) in curves.items():
             values = np.asarray(values, np.float64)
             if values.ndim == 2:
-                interval, values = [statistics.bootstrap(values.T)], values.mean(1)
+                interval, values = [statistics.interval(values.T)], values.mean(1)
             drawing.line(axes, name, curves, np.asarray(steps), values, interval[0] if interval else None)
         axes.set_xlabel("outer step")
         axes.set_ylabel(ylabel)
@@ -130,8 +129,8 @@ def bars(path, groups, ylabel="test accuracy", caption=None):
 
     Args:
       path: of the PNG.
-      groups: `{group: {series: (mean, (low, high))}}`, or with single values [n] instead, whose mean and bootstrapped interval
-        are drawn.
+      groups: `{group: {series: (mean, (low, high))}}`, or with single values [n] instead, whose mean and interval are
+        drawn.
       ylabel: label of the axis.
       caption: text instead of the default.
     """
@@ -210,6 +209,11 @@ def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=
     return path
 
 
+def path(base_dir, name):
+    """Where the figure of that name lies."""
+    return os.path.join(base_dir, "figures", f"{name}.png")
+
+
 def _learners(curves):
     """` of 20 learners`, if it is the same number in all curves."""
     counts = {len(curve) for curve in curves}
@@ -219,7 +223,7 @@ def _learners(curves):
 def _mean_and_interval(value):
     if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
         return value[0], *((None, None) if value[1] is None else value[1])
-    return np.mean(value), *statistics.bootstrap(value)
+    return np.mean(value), *statistics.interval(value)
 
 
 def _moving_mean(values, width):

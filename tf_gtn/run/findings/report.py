@@ -44,7 +44,9 @@ def write(path, base_dirs, captions=None):
     """
     check(base_dirs)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(importlib.resources.files("tf_gtn.run").joinpath("report.html.j2").read_text("utf-8"))
+    template = environment.from_string(
+        importlib.resources.files("tf_gtn.run.findings").joinpath("report.html.j2").read_text("utf-8")
+    )
     html = template.render(runs=[_run(base_dir, captions or {}) for base_dir in base_dirs])
     tf.io.gfile.makedirs(os.path.dirname(path) or ".")
     base_dirs_lib.write_text(path, html)

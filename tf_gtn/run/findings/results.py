@@ -50,7 +50,7 @@ def claim(id, statement, seed_value, measured, ci95, rule, **numbers):
         "holds": False,
         "numbers": numbers,
     }
-    made = _plain(made, f"claim {id!r}")
+    made = plain(made, f"claim {id!r}")
     made["holds"] = recompute(made)
     _check_claim(made, f"claim {id!r}")
     return made
@@ -83,7 +83,7 @@ def write(base_dir, system, name, seed, metrics, claims, wall_seconds):
     Raises:
       ValueError: something does not fit the schema; names it.
     """
-    found = _plain(
+    found = plain(
         {
             "system": system,
             "name": name,
@@ -225,14 +225,14 @@ def _are_numbers(values):
     return all(value is None or isinstance(value, bool) or _is_number(value) for value in values)
 
 
-def _plain(value, where):
+def plain(value, where):
     """A value as JSON has it: NumPy and TensorFlow values become numbers and lists, NaN and infinity None."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, dict):
-        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if type(value) is float:  # np.float64 is a subclass
         return value if math.isfinite(value) else None
     try:
@@ -242,7 +242,7 @@ def _plain(value, where):
     if array.dtype.kind in "biuU":
         return array.tolist()
     try:
-        return _plain(array.astype(np.float64).tolist(), where) if array.dtype.kind in "fV" else _refuse(value, where)
+        return plain(array.astype(np.float64).tolist(), where) if array.dtype.kind in "fV" else _refuse(value, where)
     except (TypeError, ValueError):
         return _refuse(value, where)
 

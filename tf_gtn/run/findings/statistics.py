@@ -26,6 +26,42 @@ def bootstrap(values):
     return np.where(same, mean, interval.low), np.where(same, mean, interval.high)
 
 
+def student(values):
+    """95% interval of the mean over the first axis by Student's t, for few values such as one a seed.
+
+    The percentile bootstrap is too narrow there: with 5 values its interval covers the mean in some 83% of cases, Student's in 95%
+    (normal values; both are tested by simulation).
+
+    Args:
+      values: [n] or [n, k].
+
+    Returns:
+      `(low, high)`, each [] or [k]; both are the mean where n is 1.
+    """
+    values = np.asarray(values, np.float64)
+    mean = values.mean(0)
+    if len(values) < 2:
+        return mean, mean
+    half = scipy.stats.t.ppf(0.975, len(values) - 1) * values.std(0, ddof=1) / np.sqrt(len(values))
+    return mean - half, mean + half
+
+
+def interval(values):
+    """95% interval of the mean over the first axis: bootstrapped from 10 values on, by Student's t below."""
+    return bootstrap(values) if len(values) >= 10 else student(values)
+
+
 def mean_and_interval(values):
     """`values` [n] -> (mean, [low, high]), floats."""
-    return float(np.mean(values)), [float(end) for end in bootstrap(values)]
+    return float(np.mean(values)), [float(end) for end in interval(values)]
+
+
+def units(per_seed):
+    """What an interval of a quantity is over: `(values [n], "seeds" or "learners")`.
+
+    `per_seed` has for each seed a number, or one for each learner. Several seeds: their means, since the learners of an outer run
+    share its generator. One seed: its learners.
+    """
+    if len(per_seed) == 1 and np.ndim(per_seed[0]) == 1:
+        return np.asarray(per_seed[0], np.float64), "learners"
+    return np.array([np.mean(values) for values in per_seed]), "seeds"

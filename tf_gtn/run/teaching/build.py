@@ -1,15 +1,14 @@
-"""The rim's side of the teaching system: its gin names, and how the programs put its parts together.
+"""The teaching system's gin names, and how the programs put its parts together.
 
-`teaching_claims` and `teaching_figures` say what was found. Names that other systems share are in `registrations`.
+`comparison` runs them as arms of an experiment; `claims` and `figures` say what was found. Names that other systems share are in
+`config.registrations`.
 """
 
 import dataclasses
 import os
-import zipfile
 from collections.abc import Callable
 
 import gin
-import keras
 import tensorflow as tf
 
 from tf_gtn import errors
@@ -18,15 +17,13 @@ from tf_gtn.models import learners as learners_lib
 from tf_gtn.run import loop
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import statistics
-from tf_gtn.teaching import curricula, evaluation, export, training, treatments
+from tf_gtn.teaching import closed_loop, curricula, evaluation, export, training, treatments
 
 Training = gin.external_configurable(training.Training, module="teaching")
 
 # Seeds of what a run draws, told apart by their second number.
-_GENERATOR, _CURRICULUM, _PIXELS = range(1, 4)
+_GENERATOR, _CURRICULUM, _PIXELS, _CHOICE = range(1, 5)
 VALIDATION_SEED, TEST_SEED = 1_000_001, 2_000_003
-
-TREATMENTS = ("gtn", "distilled", "real")
 
 
 @gin.configurable(module="teaching")
@@ -44,12 +41,11 @@ def inner_loop(steps=32, batch_size=128):
 @gin.configurable(module="teaching")
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How many fresh learners judge, which unseen architectures are tried, and the accuracy that is claimed, if any."""
+    """How many fresh learners judge, and which architectures no learner distribution may hold."""
 
     validation_learners: int = 10
     test_learners: int = 20
     held_out: tuple = ("depthwise", "conv_plain", "conv_batchnorm", "mlp_plain")
-    claimed_accuracy: float | None = None
 
     def __post_init__(self):
         registrations.at_least(1, "teaching.Evaluation", self)
@@ -59,25 +55,43 @@ class Evaluation:
 
 
 @gin.configurable(module="teaching")
-def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True):
-    """A fresh generator with a full curriculum. `latent`: GTN paper, Table 2."""
+def curriculum(dataset, seed, latent, order="full", learned=True, epochs=1, labels="fixed"):
+    """Fresh codes, and the order that learners get them in: see `curricula.Curriculum`."""
+    steps, batch_size = inner_loop()
+    return curricula.Curriculum(
+        steps, batch_size, latent, dataset.num_classes, tf.constant([seed, _CURRICULUM]), order, learned, epochs, labels
+    )
+
+
+@gin.configurable(module="teaching")
+def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True, closed_loop_units=None):
+    """A fresh generator with its codes (`latent`: GTN paper, Table 2), in a closed loop if `closed_loop_units` says how large."""
     if latent < 1:
         raise errors.UserError(f"teaching.gtn.latent must be at least 1; got {latent}")
-    steps, batch_size = inner_loop()
-    shape, classes = dataset.image_shape, dataset.num_classes
-    curriculum = curricula.FullCurriculum(steps, batch_size, latent, classes, tf.constant([seed, _CURRICULUM]))
-    return treatments.GTN(generator(shape, classes, latent), curriculum, tf.constant([seed, _GENERATOR]), weight_norm)
+    model = generator(dataset.image_shape, dataset.num_classes, latent)
+    parts = model, curriculum(dataset, seed, latent), tf.constant([seed, _GENERATOR]), weight_norm
+    return treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
 
 
-def treatment(name, dataset, seed):
-    """A fresh treatment by name."""
-    if name == "gtn":
-        return gtn(dataset, seed)
-    if name == "distilled":
-        return treatments.Distilled(*inner_loop(), dataset.image_shape, dataset.num_classes, tf.constant([seed, _PIXELS]))
-    if name == "real":
-        return treatments.Real(dataset, *inner_loop())
-    raise errors.unknown("treatment", name, TREATMENTS)
+def _distilled(dataset, seed):
+    return treatments.Distilled(*inner_loop(), dataset.image_shape, dataset.num_classes, tf.constant([seed, _PIXELS]))
+
+
+TREATMENTS = {
+    "gtn": gtn,
+    "distilled": _distilled,
+    "real": lambda dataset, seed: treatments.Real(dataset, *inner_loop()),
+    "real_subset": lambda dataset, seed: treatments.real_subset(dataset, *inner_loop(), [seed, _CHOICE]),
+    "k_means": lambda dataset, seed: treatments.k_means(dataset, *inner_loop(), [seed, _CHOICE]),
+}
+
+
+@gin.configurable(module="teaching")
+def treatment(dataset, seed, name="gtn"):
+    """A fresh treatment by name: gtn, distilled, real, real_subset, k_means (GTN paper, section 3.3, the first three)."""
+    if name not in TREATMENTS:
+        raise errors.unknown("treatment", name, TREATMENTS)
+    return TREATMENTS[name](dataset, seed)
 
 
 def dataset(run):
@@ -85,9 +99,15 @@ def dataset(run):
     return registrations.load_data(tfds_data_dir=run.tfds_data_dir)
 
 
+@gin.configurable(module="teaching")
+def learners(dataset, distribution: Callable = registrations.Population):
+    """The distribution of learners, or the one network that is taught: `@models.Population` or `@models.Given`."""
+    return distribution(image_shape=dataset.image_shape, classes=dataset.num_classes)
+
+
 def population(for_dataset, held_out=()):
     """The configured distribution of learners; `UserError` if it holds an architecture that is to be held out."""
-    members = registrations.Population(image_shape=for_dataset.image_shape, classes=for_dataset.num_classes)
+    members = learners(for_dataset)
     seen = {template.family.name for template in members.templates} & set(held_out)
     if seen:
         raise errors.UserError(
@@ -97,15 +117,18 @@ def population(for_dataset, held_out=()):
     return members
 
 
-def make(names, for_dataset, seed, held_out=()):
-    """`{treatment: Training}`, with one population and the same draws for all of them."""
-    members = population(for_dataset, held_out)
-    return {name: Training(for_dataset, members, treatment(name, for_dataset, seed), seed=seed) for name in names}
+def make(for_dataset, seed, held_out=()):
+    """A `Training`, as configured in the gin scope of the moment."""
+    return Training(for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed), seed=seed)
 
 
-def train(trainings, base_dir, schedule, settings):
-    """Runs `loop.train` with validation over fresh learners; returns `{name: Evaluator}`."""
-    evaluators = {name: evaluation.Evaluator.of(t) for name, t in trainings.items()}
+def train(trainings, base_dir, schedule, settings, evaluators=None):
+    """Runs `loop.train` with validation over fresh learners; `evaluators` are those of an earlier call, with their traces.
+
+    Returns:
+      `({name: Evaluator}, {name: seconds})`, with the median seconds of an outer step in this process.
+    """
+    evaluators = evaluators or {name: evaluation.Evaluator.of(t) for name, t in trainings.items()}
     first = next(iter(trainings.values()))
 
     def validate(name, _):
@@ -113,8 +136,8 @@ def train(trainings, base_dir, schedule, settings):
         mean, (low, high) = statistics.mean_and_interval(accuracies)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
-    loop.train(trainings, base_dir, first.outer_steps, validate, **dataclasses.asdict(schedule))
-    return evaluators
+    seconds = loop.train(trainings, base_dir, first.outer_steps, validate, **dataclasses.asdict(schedule))
+    return evaluators, seconds
 
 
 def export_gtn(trained, base_dir, accuracies):
@@ -131,7 +154,9 @@ def export_evaluator(exported, for_dataset, held_out):
     lesson = exported.lesson()
     rates = {name: lesson[name] for name in ("learning_rate", "momentum")}
     members = population(for_dataset, held_out)
-    return evaluation.Evaluator(for_dataset, members, treatments.Exported(lesson), optimizers.SGD(), lambda: rates)
+    return evaluation.Evaluator(
+        for_dataset, members, treatments.Fixed("gtn", lesson["image"], lesson["label"]), optimizers.SGD(), lambda: rates
+    )
 
 
 def check_fits(exported, for_dataset):
@@ -152,44 +177,10 @@ def load_model(name, exported):
         return family.build(tuple(high for _, high in family.ranges))
     if not name.endswith(".keras"):
         raise errors.unknown("model (a .keras file or a name)", name, learners_lib.REGISTRY)
-    if not tf.io.gfile.exists(name):
-        raise errors.UserError(f"there is no model at {name}")
-    if not zipfile.is_zipfile(name):
-        raise errors.UserError(f"{name} is not a whole .keras file")
-    try:
-        return keras.saving.load_model(name, compile=False, safe_mode=True)
-    except Exception as error:  # a broken file can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise errors.UserError(f"{name} can't be read as a Keras model: {reason}") from None
+    return learners_lib.load(name)
 
 
 def test_accuracy(model, exported, split):
     """Share of a split's raw images that a taught Keras model classifies right."""
     predicted = model.predict(exported.normalize(split.images), verbose=0).argmax(-1)
     return float((predicted == split.labels).mean())
-
-
-def metrics(curves, unseen=None):
-    """The numbers of `results.json`: mean and interval of the test accuracy of each treatment and held-out architecture.
-
-    Args:
-      curves: `{treatment: accuracies [learners, T + 1]}`.
-      unseen: `{architecture: held_out.compare(...)}`.
-    """
-    result = {name: _accuracy(curve[:, -1]) for name, curve in curves.items()}
-    if unseen:
-        result["held_out"] = {
-            name: {
-                "gtn": _accuracy(found["gtn"]),
-                "real": _accuracy(found["real"]),
-                "limits": found["limits"],
-                "real_setting": dict(zip(("learning_rate", "momentum", "decay"), found["real_setting"])),
-            }
-            for name, found in unseen.items()
-        }
-    return result
-
-
-def _accuracy(accuracies):
-    mean, interval = statistics.mean_and_interval(accuracies)
-    return {"test_accuracy": mean, "ci95": interval, "learners": len(accuracies), "accuracies": [float(a) for a in accuracies]}

@@ -1,58 +1,71 @@
-"""What the teaching programs claim, computed from their metrics."""
+"""What the teaching programs claim, computed from their numbers."""
 
-from tf_gtn.run.findings import results
+from tf_gtn import errors
+from tf_gtn.run.findings import results, statistics
+
+RELATIONS = ("above", "at_least")
 
 
-def compare(metrics, claimed_accuracy=None):
-    """Claims of `compare_treatments` (GTN paper, section 3.3 and figure 2), and of the architectures never seen.
+def check(specs):
+    """Raises `UserError` unless claims have the form that `compare` takes."""
+    for spec in specs:
+        if not isinstance(spec, list | tuple) or len(spec) not in (3, 4):
+            raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
+        if spec[1] not in RELATIONS:
+            raise errors.unknown("relation", spec[1], RELATIONS)
 
-    Intervals are over fresh learners, of one outer run a treatment.
+
+def compare(specs, quantities):
+    """Claims from a table such as `(("gtn", "above", "real", "p < 0.01 (figure 2)"), ("gtn", "at_least", 0.93))`.
+
+    Relations:
+      above: with several seeds, the 95% interval of the mean difference, seed by seed, lies above 0 (Student's t); with one, the two
+        intervals over learners lie apart (bootstrapped).
+      at_least: the mean is at least the other's, or the number.
+
+    Args:
+      specs: (quantity, relation, other quantity or number, and what the paper says or nothing).
+      quantities: `{name: for each seed a number, or one for each learner}`.
+
+    Raises:
+      UserError: an unknown quantity.
     """
-    gtn = metrics["gtn"]
-    claims = []
-    for name, what in (("real", "real data"), ("distilled", "distilled pixels")):
-        other = metrics[name]
-        claims.append(
-            results.claim(
-                f"gtn_above_{name}",
-                f"Fresh learners taught by this GTN are better than those taught by {what}, after as many SGD steps on batches "
-                "of the same size, with learning rate and momentum learned for both (one outer run each)",
-                "p < 0.01 (MNIST, figure 2, 5 runs)",
-                gtn["test_accuracy"],
-                gtn["ci95"],
-                "ci95[0] > other_ci95[1]",
-                other=other["test_accuracy"],
-                other_ci95=other["ci95"],
-            )
-        )
-    if claimed_accuracy is not None:
-        claims.append(
-            results.claim(
-                "gtn_accuracy",
-                f"Few-step test accuracy of fresh learners of the trained distribution is at least {claimed_accuracy}",
-                None,
-                gtn["test_accuracy"],
-                gtn["ci95"],
-                "measured >= claimed",
-                claimed=claimed_accuracy,
-            )
-        )
-    return claims + held_out(metrics)
+    return [_claim(quantities, *spec) for spec in specs]
 
 
-def held_out(metrics):
-    """One claim for each architecture that the GTN was not trained for ("agnostic", GTN paper, section 1)."""
-    return [
-        results.claim(
-            f"held_out_{name}",
-            f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 "
-            "settings of plain SGD by validation accuracy",
-            None,
-            found["gtn"]["test_accuracy"],
-            found["gtn"]["ci95"],
-            "ci95[0] > real_ci95[1]",
-            real=found["real"]["test_accuracy"],
-            real_ci95=found["real"]["ci95"],
-        )
-        for name, found in metrics.get("held_out", {}).items()
-    ]
+def _claim(quantities, name, relation, other, seed_value=None):
+    for wanted in (name, other):
+        if isinstance(wanted, str) and wanted not in quantities:
+            raise errors.unknown("quantity of a claim", wanted, quantities)
+    values, over = statistics.units(quantities[name])
+    words = "is above" if relation == "above" else "is at least"
+    statement = f"{_label(name)} {words} {_label(other) if isinstance(other, str) else other}"
+    identity = f"{name}_{relation}_{other}".replace("/", "_").replace(".", "_")
+    if over == "seeds":
+        difference = values - (statistics.units(quantities[other])[0] if isinstance(other, str) else float(other))
+        mean, interval = statistics.mean_and_interval(difference)
+        rule = "measured >= 0" if relation == "at_least" else "ci95[0] > 0"
+        statement += f" (mean difference over {len(difference)} seeds)"
+        return results.claim(identity, statement, seed_value, mean, interval, rule)
+    mean, interval = statistics.mean_and_interval(values)
+    statement += f" ({len(values)} fresh learners of one outer run{' each' if isinstance(other, str) else ''})"
+    if isinstance(other, str):
+        second, second_interval = statistics.mean_and_interval(quantities[other][0])
+    else:
+        second, second_interval = float(other), [float(other)] * 2
+    rule = "measured >= other" if relation == "at_least" else "ci95[0] > other_ci95[1]"
+    return results.claim(identity, statement, seed_value, mean, interval, rule, other=second, other_ci95=second_interval)
+
+
+def _label(name):
+    return name.replace("/", ": ").replace("_", " ")
+
+
+def held_out(name, gtn, real):
+    """The GTN's lesson against real data on an architecture it was not trained for ("agnostic", GTN paper, section 1)."""
+    quantities = {f"held_out_{name}": gtn, "real": real}
+    statement = (
+        f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 settings of "
+        "plain SGD by validation accuracy"
+    )
+    return {**_claim(quantities, f"held_out_{name}", "above", "real"), "id": f"held_out_{name}", "statement": statement}

@@ -6,66 +6,72 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn.run import metrics as metrics_lib
-from tf_gtn.run.findings import figures
+from tf_gtn.run.findings import figures, statistics
 from tf_gtn.teaching import export
 
 GRID_ROWS = 16
 
 
-def draw(base_dir, trainings, curves, unseen=None):
-    """Everything that a finished training can show.
+def draw_arms(folder, trainings):
+    """What one outer run of each arm shows: losses, learned schedules, the batches of the first arm that makes any."""
+    rows = metrics_lib.read(folder)
+    figures.loss_curve(figures.path(folder, "outer_loss"), {name: _column(rows, f"{name}/loss") for name in trainings})
+    schedules = {name: t.hyperparameters.values() for name, t in trainings.items()}
+    rates = {
+        name: tuple(np.asarray(values[key]) for key in ("learning_rate", "momentum"))
+        for name, values in schedules.items()
+        if sorted(values) == ["learning_rate", "momentum"]
+    }
+    if rates:
+        figures.schedule(figures.path(folder, "schedule"), rates)
+    shown = next((t for t in trainings.values() if export.exportable(t)), next(iter(trainings.values())))
+    _grid(folder, shown)
 
-    Args:
-      base_dir: the run's folder, with its metrics.jsonl.
-      trainings: `{treatment: Training}`.
-      curves: `{treatment: test accuracies [learners, T + 1]}`.
-      unseen: `{architecture: held_out.compare(...)}` or None.
-    """
-    rows = metrics_lib.read(base_dir)
-    figures.loss_curve(_path(base_dir, "outer_loss"), {name: _column(rows, f"{name}/loss") for name in trainings})
+
+def draw_comparison(base_dir, arms, outcomes):
+    """Test accuracy by inner step, validation accuracy by outer step, and final test accuracy of each arm, over all seeds."""
+    curves = {name: [np.asarray(o["curve"][name]) for o in outcomes] for name in arms}
+    draw_inner_steps(base_dir, curves)
     validation = {}
-    for name in trainings:
-        steps, mean = _column(rows, f"{name}/validation_accuracy")
-        low, high = _column(rows, f"{name}/validation_low")[1], _column(rows, f"{name}/validation_high")[1]
-        validation[name] = (steps, mean, (low, high))
-    figures.accuracy_by_outer_step(_path(base_dir, "accuracy_by_outer_step"), validation)
-    schedules = {name: t.hyperparameters.values() for name, t in trainings.items() if export.exportable(t)}
-    if schedules:
-        rates = {n: tuple(np.asarray(s[k]) for k in ("learning_rate", "momentum")) for n, s in schedules.items()}
-        figures.schedule(_path(base_dir, "schedule"), rates)
-    _grid(base_dir, trainings["gtn"])
-    draw_evaluation(base_dir, curves, unseen)
+    runs = [metrics_lib.read(f) for f in [base_dir, *_repeats(base_dir, len(outcomes))]]
+    for name in arms:
+        steps, mean = _column(runs[0], f"{name}/validation_accuracy")
+        if len(runs) == 1:
+            low, high = _column(runs[0], f"{name}/validation_low")[1], _column(runs[0], f"{name}/validation_high")[1]
+            validation[name] = (steps, mean, (low, high))
+        else:
+            validation[name] = (steps, np.stack([_column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1))
+    figures.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
+    if len(arms) > 1:
+        final = {name: {"test accuracy": statistics.units([c[:, -1] for c in curves[name]])[0]} for name in arms}
+        figures.bars(figures.path(base_dir, "test_accuracy"), final, "test accuracy")
 
 
-def draw_evaluation(base_dir, curves, unseen=None):
-    """What can be shown of an export alone."""
-    figures.accuracy_by_inner_step(_path(base_dir, "accuracy_by_inner_step"), curves)
-    if unseen:
-        figures.bars(
-            _path(base_dir, "held_out"),
-            {name: {"gtn": found["gtn"], "real": found["real"]} for name, found in unseen.items()},
-            "test accuracy",
-        )
+def draw_inner_steps(base_dir, curves):
+    """`{arm: for each seed [learners, T + 1]}`: over learners if there is one seed, else over the seeds' means."""
+    drawn = {name: runs[0] if len(runs) == 1 else np.stack([run.mean(0) for run in runs]) for name, runs in curves.items()}
+    figures.accuracy_by_inner_step(figures.path(base_dir, "accuracy_by_inner_step"), drawn)
 
 
-def _grid(base_dir, training):
+def _grid(folder, training):
     """A column a class, a row an inner step (GTN paper, figure 2c)."""
     treatment = training.treatment
     steps = np.unique(np.linspace(0, training.inner_steps - 1, min(GRID_ROWS, training.inner_steps)).round().astype(int))
     params, xs = treatment.params(), treatment.xs(tf.zeros([2], tf.int32))
+    memory = (treatment.initial_memory(),) if hasattr(treatment, "observe") else ()
     classes = training.dataset.num_classes
     grid = np.full((len(steps), classes, *training.dataset.image_shape), np.nan, np.float32)
     for row, t in enumerate(steps):
-        images, labels = treatment.batch(params, tf.nest.map_structure(lambda x: x[t], xs))  # noqa: B023
+        images, labels = treatment.batch(params, tf.nest.map_structure(lambda x: x[t], xs), *memory)  # noqa: B023
         labels = np.argmax(labels, -1)
         for c in range(classes):
             if (labels == c).any():
                 grid[row, c] = images[int(np.argmax(labels == c))]
-    figures.sample_grid(_path(base_dir, "samples"), grid, training.dataset.classes, steps + 1)
+    figures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
 
 
-def _path(base_dir, name):
-    return os.path.join(base_dir, "figures", f"{name}.png")
+def _repeats(base_dir, seeds):
+    return [os.path.join(base_dir, "repeats", str(k)) for k in range(1, seeds)]
 
 
 def _column(rows, key):

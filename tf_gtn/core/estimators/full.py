@@ -1,0 +1,24 @@
+"""Backpropagation through the whole unroll."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tf_gtn.core.estimators import problem as problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Full:
+    """The exact meta-gradient, as GTN takes it (GTN paper, section 2)."""
+
+    name = "full"
+
+    def init(self, problem, values, seed):
+        """`()`: it has no memory."""
+        del problem, values, seed
+        return ()
+
+    def estimate(self, problem, values, seed, loss, state):
+        values = [tf.convert_to_tensor(v) for v in values]
+        value, gradients, inner_loss = problems.gradient(lambda v: problems.objective(problem, v, seed, loss), values)
+        return problems.Estimate(value, gradients, inner_loss, state)

@@ -1,0 +1,81 @@
+"""What an estimator sees of an inner process and what it returns; the objective and its exact gradient."""
+
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow as tf
+
+from tf_gtn import errors
+
+LOSSES = ("every", "last")
+
+
+class Problem(Protocol):
+    """An inner process of T steps under outer parameters `values`, a list of tensors.
+
+    What is random is a function of `seed`, an int32 tensor [2], and of the step's absolute number, so that advancing in two
+    parts is the same as in one.
+
+    Attributes:
+      length: T, an int.
+    """
+
+    length: int
+
+    def begin(self, values, seed):
+        """A fresh inner state, before step 0: a nested structure of tensors with static shapes."""
+
+    def advance(self, values, state, seed, start, steps, judge):
+        """Takes `steps` inner steps from number `start` on; differentiable in `values` and `state`.
+
+        Args:
+          values: the outer parameters.
+          state: of the inner process, from `begin` or `advance`.
+          seed: the one that `begin` had.
+          start, steps: an int or an int32 scalar tensor each.
+          judge: "every" takes the meta-loss after each of these steps, "end" after the last of them, "none" not at all.
+
+        Returns:
+          `(state, losses, inner_losses)`: the state, the meta-losses `[steps]`, `[1]` or `[0]`, the inner losses `[steps]`.
+        """
+
+
+class Estimate(NamedTuple):
+    """What `estimate` returns.
+
+    Attributes:
+      loss: scalar, the objective as it was seen, such as its mean over perturbed points.
+      gradients: list of tensors like the outer parameters; zeros where the objective does not depend on one.
+      inner_loss: scalar, the last inner loss, a mean over perturbed points likewise.
+      state: to pass to the next call.
+    """
+
+    loss: tf.Tensor
+    gradients: list
+    inner_loss: tf.Tensor
+    state: Any
+
+
+def judge(loss):
+    """Where a stretch of steps is judged: "every" step, or at the "end" for the loss "last".
+
+    Raises:
+      UserError: `loss` is neither "every" nor "last".
+    """
+    if loss not in LOSSES:
+        raise errors.unknown("loss", loss, LOSSES)
+    return "end" if loss == "last" else "every"
+
+
+def objective(problem, values, seed, loss):
+    """A whole unroll; returns `(objective, inner_loss)`, scalars."""
+    state = problem.begin(values, seed)
+    _, losses, inner_losses = problem.advance(values, state, seed, 0, problem.length, judge(loss))
+    return tf.reduce_mean(losses), inner_losses[-1]
+
+
+def gradient(fn, values):
+    """`fn(values) -> (loss, inner_loss)` differentiated; returns `(loss, gradients, inner_loss)`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        loss, inner_loss = fn(values)
+    return loss, tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO), inner_loss

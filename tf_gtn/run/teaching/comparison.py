@@ -1,0 +1,164 @@
+"""An experiment: several arms, trained side by side from the same seeds, tested, analysed, and what is claimed of them.
+
+An arm is a name and a gin scope: `distilled/teaching.treatment.name = 'distilled'` holds for the arm `distilled` alone, unscoped bindings
+for all. The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with checkpoints,
+metrics.jsonl, export and
+
+    outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
+                     "analyses": {analysis: {quantity: number, list or list of lists}}}
+
+A seed whose outcome is there is not run again.
+"""
+
+import dataclasses
+import gc
+import json
+import os
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run.config import registrations
+from tf_gtn.run.findings import report, results, statistics
+from tf_gtn.run.teaching import analyses, build, claims, figures
+from tf_gtn.teaching import export
+
+OUTCOME = "outcome.json"
+
+
+@gin.configurable(module="teaching")
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared and claimed.
+
+    Attributes:
+      arms: names; each is a gin scope.
+      seeds: outer runs of each arm, from the run's seed on.
+      analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
+      claims: see `claims.compare`.
+    """
+
+    arms: tuple[str, ...] = ("gtn", "distilled", "real")
+    seeds: int = 1
+    analyses: tuple[str, ...] = ()
+    claims: tuple = ()
+
+    def __post_init__(self):
+        registrations.at_least(1, "teaching.Comparison", self)
+        for name in self.arms:
+            if not name.isidentifier():
+                raise errors.UserError(f"an arm's name is a gin scope, letters, digits and underscores; got {name!r}")
+        for name in self.analyses:
+            if name not in analyses.REGISTRY:
+                raise errors.unknown("analysis", name, analyses.REGISTRY)
+        claims.check(self.claims)
+
+
+def run(run, program, comparison, scoped=True):
+    """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run.
+
+    Args:
+      run: the `app.Run`.
+      program: its name, for results.json.
+      comparison: a `Comparison`.
+      scoped: whether an arm's name is a gin scope.
+    """
+    dataset = build.dataset(run)
+    schedule, settings = registrations.Schedule(), build.Evaluation()
+
+    def make(seed):
+        made = {}
+        for name in comparison.arms:
+            with gin.config_scope(name if scoped else None):
+                made[name] = build.make(dataset, seed, settings.held_out)
+        return made
+
+    trainings = make(run.seed)
+    if len({t.outer_steps for t in trainings.values()}) > 1:
+        raise errors.UserError(
+            "the arms of a comparison take their outer steps side by side: outer_steps is one number for all"
+        )
+    analyses.check(comparison.analyses, trainings)
+    if not run.ready():
+        return None
+    outcomes, evaluators = [], None
+    for k in range(comparison.seeds):
+        folder = run.base_dir if k == 0 else os.path.join(run.base_dir, "repeats", str(k))
+        path = os.path.join(folder, OUTCOME)
+        if not tf.io.gfile.exists(path):
+            if comparison.seeds > 1:
+                print(f"seed {run.seed + k} ({k + 1} of {comparison.seeds})", flush=True)
+            if k:
+                for name, fresh in make(run.seed + k).items():
+                    trainings[name].restart(fresh)
+            outcome, evaluators = _outcome(folder, run.seed + k, dataset, trainings, evaluators, schedule, settings, comparison)
+            base_dirs.write_text(path, json.dumps(results.plain(outcome, "outcome")))
+            gc.collect()
+        with tf.io.gfile.GFile(path) as file:
+            outcomes.append(json.load(file))
+    return _conclude(run, program, comparison, outcomes)
+
+
+def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, comparison):
+    """Trains, tests and analyses one seed; its outcome, and the evaluators with their traces."""
+    tf.io.gfile.makedirs(folder)
+    evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators)
+    curves = {
+        name: evaluator.accuracies(dataset.test, settings.test_learners, build.TEST_SEED + seed, curve=True)
+        for name, evaluator in evaluators.items()
+    }
+    exports = {
+        name: build.export_gtn(training, folder, curves[name][:, -1])
+        for name, training in trainings.items()
+        if export.exportable(training) and name == _exported(trainings)
+    }
+    figures.draw_arms(folder, trainings)
+    context = analyses.Context(dataset, trainings, evaluators, exports, settings, seed, folder)
+    found = {name: analyses.REGISTRY[name].measure(context) for name in comparison.analyses}
+    return {
+        "accuracy": {name: curve[:, -1] for name, curve in curves.items()},
+        "curve": curves,
+        "seconds_per_step": seconds,
+        "analyses": found,
+    }, evaluators
+
+
+def _exported(trainings):
+    """The first arm that can be exported, which is the one that is."""
+    return next((name for name, training in trainings.items() if export.exportable(training)), None)
+
+
+def _conclude(run, program, comparison, outcomes):
+    """Numbers, claims, figures and report from the outcomes of all seeds."""
+    quantities = {name: [o["accuracy"][name] for o in outcomes] for name in comparison.arms}
+    tables = {}
+    for name in comparison.analyses:
+        keys = outcomes[0]["analyses"][name]
+        tables[name] = {key: [o["analyses"][name][key] for o in outcomes] for key in keys}
+        quantities |= {f"{name}/{key}": values for key, values in tables[name].items() if np.ndim(values[0]) < 2}
+    metrics = {name: summary(quantities[name]) for name in comparison.arms}
+    metrics = {name: {"test_accuracy": found.pop("mean"), **found} for name, found in metrics.items()}
+    metrics["seconds_per_step"] = {
+        name: float(np.median([o["seconds_per_step"][name] or np.nan for o in outcomes])) for name in comparison.arms
+    }
+    for name in comparison.analyses:
+        metrics[name] = {key: summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}
+    made = claims.compare(comparison.claims, quantities)
+    for name in comparison.analyses:
+        made += analyses.REGISTRY[name].claims(tables[name])
+    figures.draw_comparison(run.base_dir, comparison.arms, outcomes)
+    for name in comparison.analyses:
+        analyses.REGISTRY[name].draw(run.base_dir, tables[name])
+    results.write(run.base_dir, "teaching", program, run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return metrics
+
+
+def summary(per_seed):
+    """`{"mean", "ci95", "over", "values"}` of a quantity: see `statistics.units`."""
+    values, over = statistics.units(per_seed)
+    mean, interval = statistics.mean_and_interval(values)
+    return {"mean": mean, "ci95": interval, "over": over, "values": [float(v) for v in values]}
