@@ -29,7 +29,7 @@ def gtn(size=8, steps=16, recompute_every=1, widths=None, splits=2):
     dataset = images(size)
     seed = tf.constant([0, 1])
     people = population.Population({"conv2": ranges}, dataset.image_shape, 10, splits=splits)
-    curriculum = curricula.FullCurriculum(steps, batch, 128, 10, seed)
+    curriculum = curricula.Curriculum(steps, batch, 128, 10, seed)
     treatment = treatments.GTN(generators.conditional(dataset.image_shape, 10), curriculum, seed)
     return training.Training(
         dataset, people, treatment, optimizers.SGD(), outer_steps=1000, outer_batch=batch, recompute_every=recompute_every

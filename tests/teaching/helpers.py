@@ -4,22 +4,25 @@ import tensorflow as tf
 
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
-from tf_gtn.teaching import curricula, training, treatments
+from tf_gtn.teaching import closed_loop, curricula, training, treatments
 
 CONV = {"conv2": {"filters": ((2, 5), (3, 6)), "units": (4, 4)}}
 MLP = {"mlp": {"units": ((4, 4), (4, 4))}}
 
 
-def make(dataset, treatment="gtn", steps=3, families=CONV, **options):
-    """A `Training` of `steps` inner steps on batches of 6."""
+def make(dataset, treatment="gtn", steps=3, families=CONV, curriculum=None, generator=generators.conditional, **options):
+    """A `Training` of `steps` inner steps on batches of 6; `curriculum` has options of a `Curriculum`."""
     people = population.Population(families, dataset.image_shape, dataset.num_classes)
     seed = tf.constant([0, 1])
-    if treatment == "gtn":
-        generator = generators.conditional(dataset.image_shape, dataset.num_classes, 4, units=8, channels=4, filters=4)
-        chosen = treatments.GTN(generator, curricula.FullCurriculum(steps, 6, 4, dataset.num_classes, seed), seed)
+    if treatment in ("gtn", "closed_loop"):
+        model = generator(dataset.image_shape, dataset.num_classes, 4, units=8, channels=4, filters=4)
+        codes = curricula.Curriculum(steps, 6, 4, dataset.num_classes, seed, **(curriculum or {}))
+        chosen = treatments.GTN(model, codes, seed) if treatment == "gtn" else closed_loop.ClosedLoop(model, codes, seed, units=5)
     elif treatment == "distilled":
         chosen = treatments.Distilled(steps, 6, dataset.image_shape, dataset.num_classes, seed)
-    else:
+    elif treatment == "real":
         chosen = treatments.Real(dataset, steps, 6)
+    else:
+        chosen = {"real_subset": treatments.real_subset, "k_means": treatments.k_means}[treatment](dataset, steps, 6, 0)
     options = {"outer_steps": 10, "outer_batch": 8, **options}
     return training.Training(dataset, people, chosen, optimizers.SGD(), **options)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.teaching import helpers
 from tf_gtn import errors
-from tf_gtn.core import optimizers
+from tf_gtn.core import estimators, optimizers
 from tf_gtn.models import layers, learners, population
 from tf_gtn.teaching import curricula, training, treatments
 
@@ -37,6 +37,15 @@ def smooth_learner():
     del learners.REGISTRY["smooth"]
 
 
+def losses(trained, loss, widths):
+    """The meta-training loss of one learner, and its exact gradient, as functions of the variables of the moment."""
+
+    def estimate():
+        return estimators.Full().estimate(trained.problem(0, widths), trained.values(), tf.constant([5, 6]), loss, ())
+
+    return tuple(tf.function(lambda key=key: getattr(estimate(), key), autograph=False) for key in ("loss", "gradients"))
+
+
 @pytest.mark.parametrize("loss", ["every", "last"])
 @pytest.mark.parametrize("recompute_every", [0, 1, 3])
 def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learner, loss, recompute_every):
@@ -50,7 +59,7 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
     x = keras.layers.Conv2D(1, 3, padding="same", activation="tanh", dtype="float64")(x)
     seed = tf.constant([0, 1])
     gtn = treatments.GTN(
-        keras.Model({"noise": noise, "label": label}, x), curricula.FullCurriculum(4, 6, 4, 3, seed, dtype="float64"), seed
+        keras.Model({"noise": noise, "label": label}, x), curricula.Curriculum(4, 6, 4, 3, seed, dtype="float64"), seed
     )
     people = population.Population([smooth_learner], (8, 8, 1), 3)
     trained = training.Training(
@@ -65,17 +74,7 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
         dtype="float64",
     )
     variables = [v.value for v in trained.trainable_variables]
-
-    @tf.function(autograph=False)
-    def outer_loss():
-        return trained.loss(trained.inner_loops[0], tf.constant([5, 6]), [])[0]
-
-    @tf.function(autograph=False)
-    def meta_gradient():
-        with tf.GradientTape() as tape:
-            value = trained.loss(trained.inner_loops[0], tf.constant([5, 6]), [])[0]
-        return tape.gradient(value, variables)
-
+    outer_loss, meta_gradient = losses(trained, loss, tf.constant([], tf.int32))
     gradients = meta_gradient()
     rng = np.random.default_rng(0)
     for variable, gradient in zip(variables, gradients):
@@ -101,14 +100,7 @@ def test_memory_modes_agree_in_float32(tiny_dataset, treatment, families, widths
     gradients = []
     for recompute_every in (0, 1, 3, 5):
         trained = helpers.make(tiny_dataset, treatment, steps=5, families=families, recompute_every=recompute_every)
-
-        @tf.function(autograph=False)
-        def meta_gradient(trained=trained):
-            with tf.GradientTape() as tape:
-                value, _ = trained.loss(trained.inner_loops[0], tf.constant([5, 6]), tf.constant(widths))
-            return tape.gradient(value, [v.value for v in trained.trainable_variables])
-
-        gradients.append(meta_gradient())
+        gradients.append(losses(trained, "every", tf.constant(widths))[1]())
     for other in gradients[1:]:
         for a, b in zip(gradients[0], other):
             np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * float(tf.reduce_max(tf.abs(a))))

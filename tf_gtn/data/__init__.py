@@ -2,6 +2,7 @@
 
 from tf_gtn.data import digits, image_folder  # noqa: F401 (importing them registers them)
 from tf_gtn.data.dataset import Dataset, Split
+from tf_gtn.data.glyphs import source as _glyphs  # noqa: F401 (and so does this)
 from tf_gtn.data.registry import load, register
 from tf_gtn.data.splitting import Source
 

@@ -1,5 +1,6 @@
 """`load`: a data set by name, from the registered sources, or else from TensorFlow Datasets."""
 
+import collections.abc
 import re
 
 from tf_gtn import errors
@@ -34,6 +35,7 @@ def load(
     tfds_data_dir: str | None = None,
     image_size: tuple | list | None = None,
     validation: int | None = None,
+    augment: collections.abc.Callable | None = None,
     seed=0,
 ):
     """Loads a data set into memory.
@@ -44,6 +46,7 @@ def load(
       tfds_data_dir: the folder of prepared TensorFlow Datasets; its own default without.
       image_size: (height, width) in pixels to resize to.
       validation: the number of validation images; without, the source's own, or 10% of train (MNIST: a sixth, 10,000).
+      augment: of training images where they are read in a graph, such as `augmentation.random_crop_flip`.
       seed: of the choice of validation images. It is not the run's: runs that are compared share it. The test images
         don't depend on it.
 
@@ -65,7 +68,7 @@ def load(
     if image_size:
         source = source.resize(image_size)
     train, held_out, test = splitting.divide(source, validation, seed)
-    return dataset.Dataset(name, train, held_out, test, tuple(source.classes))
+    return dataset.Dataset(name, train, held_out, test, tuple(source.classes), augment=augment)
 
 
 def _size(image_size):
