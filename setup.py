@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parent
 BINARIES = sorted(path.stem for path in (ROOT / "binaries").glob("*.py") if path.stem != "__init__")
 DATA = [
     str(path.relative_to(ROOT / "tf_gtn"))
-    for path in (ROOT / "tf_gtn").rglob("*.*")
+    for path in (ROOT / "tf_gtn").rglob("*")
     if path.is_file() and path.suffix not in (".py", ".pyc")
 ]
 
@@ -25,6 +25,7 @@ RL = [
     "opencv-python-headless",
 ]
 NAS = ["ray>=2.60", "optuna>=5"]
+TUNE = ["optuna>=5", "torch>=2.6"]  # torch: Optuna's Gaussian-process sampler is written in it
 
 setup(
     name="tf_gtn",
@@ -57,10 +58,11 @@ setup(
         "tensorboard",
     ],
     extras_require={
-        "dev": ["pytest", "pytest-xdist", "pytest-timeout", "ruff", "build", "setuptools", "wheel"],
+        "dev": ["pytest", "pytest-xdist", "pytest-timeout", "ruff", "build", "setuptools", "wheel", "optuna>=5"],
         "rl": RL,
         "nas": NAS,
-        "all": RL + NAS,
+        "tune": TUNE,
+        "all": RL + NAS + TUNE,
     },
     # Not build/: where file names have no case it would be the same name as the file BUILD.
     options={"build": {"build_base": "dist/build"}},

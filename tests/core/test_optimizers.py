@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_gtn import core
-from tf_gtn.core import optimizers
+from tf_gtn.core import optimizers, supervised
 
 GRADIENTS = np.random.default_rng(0).normal(size=(5, 3))
 
@@ -118,3 +118,24 @@ def test_hyperparameters_start_right_and_stay_in_range(optimizer, per_step):
 def test_hyperparameters_out_of_range_are_named(optimizer, message):
     with pytest.raises(ValueError, match=message):
         core.Hyperparameters(optimizer, 3)
+
+
+def test_the_gradient_of_a_step_has_a_derivative_by_soft_labels():
+    """d (logits' gradient) / d labels of the cross-entropy, against finite differences; TensorFlow's own loss leaves it out."""
+    logits, direction = tf.constant([[0.3, -1.0, 0.5]], tf.float64), tf.constant([[1.0, 2.0, -0.7]], tf.float64)
+
+    def slope(labels):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = supervised.cross_entropy(labels, logits)
+        return tf.reduce_sum(tape.gradient(loss, logits) * direction)
+
+    labels = tf.constant([[0.2, 0.3, 0.5]], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(labels)
+        value = slope(labels)
+    gradient = tape.gradient(value, labels).numpy()[0]
+    for i, step in enumerate(1e-4 * np.eye(3)):
+        numeric = float(slope(labels + step) - slope(labels - step)) / 2e-4
+        np.testing.assert_allclose(gradient[i], numeric, rtol=1e-8)
+    assert np.abs(gradient).min() > 0.1

@@ -12,11 +12,27 @@ def test_shape_range_and_conditioning(name, image_shape):
     model = generators.REGISTRY[name](image_shape, 4, latent=6, units=16, channels=4, filters=4)
     rng = np.random.default_rng(0)
     noise, label = rng.normal(size=(5, 6)).astype(np.float32), np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]]
-    images = model({"noise": noise, "label": label}, training=True).numpy()
-    assert images.shape == (5, *image_shape)
-    assert np.abs(images).max() <= 2 and images.std() > 0.05
-    assert np.abs(images - model({"noise": noise[::-1], "label": label}, training=True)).max() > 1e-3
-    assert np.abs(images - model({"noise": noise, "label": label[::-1]}, training=True)).max() > 1e-3
+
+    def images(**inputs):
+        output = model({key: inputs[key] for key in model.input}, training=True)
+        return (output["image"] if isinstance(output, dict) else output).numpy()
+
+    shown = images(noise=noise, label=label)
+    assert shown.shape == (5, *image_shape)
+    assert np.abs(shown).max() <= 2 and shown.std() > 0.05
+    assert np.abs(shown - images(noise=noise[::-1], label=label)).max() > 1e-3
+    if "label" in model.input:
+        assert np.abs(shown - images(noise=noise, label=label[::-1])).max() > 1e-3
+
+
+def test_xy_labels_are_distributions_that_depend_on_the_code():
+    noise = np.random.default_rng(0).normal(size=(7, 6)).astype(np.float32)
+    shape = {"image_shape": (8, 8, 1), "classes": 4, "latent": 6, "units": 16, "channels": 4, "filters": 4}
+    label = generators.xy(**shape)({"noise": noise}, training=True)["label"].numpy()
+    np.testing.assert_allclose(label.sum(-1), 1, rtol=1e-5)
+    assert label.min() > 0 and len(np.unique(label.argmax(-1))) > 1
+    soft = generators.xy(**shape, temperature=100.0)({"noise": noise}, training=True)["label"].numpy()
+    assert soft.std() < label.std() / 10
 
 
 def test_the_seeds_sizes():

@@ -17,7 +17,9 @@ def make(dataset, treatment="gtn", steps=3, families=CONV, curriculum=None, gene
     if treatment in ("gtn", "closed_loop"):
         model = generator(dataset.image_shape, dataset.num_classes, 4, units=8, channels=4, filters=4)
         codes = curricula.Curriculum(steps, 6, 4, dataset.num_classes, seed, **(curriculum or {}))
-        chosen = treatments.GTN(model, codes, seed) if treatment == "gtn" else closed_loop.ClosedLoop(model, codes, seed, units=5)
+        chosen = (
+            treatments.GTN(model, codes, seed) if treatment == "gtn" else closed_loop.ClosedLoop(model, codes, seed, units=5)
+        )
     elif treatment == "distilled":
         chosen = treatments.Distilled(steps, 6, dataset.image_shape, dataset.num_classes, seed)
     elif treatment == "real":

@@ -4,8 +4,12 @@ import tensorflow as tf
 
 
 def cross_entropy(labels, logits):
-    """Mean cross-entropy of one-hot or soft labels `[B, classes]` (GTN paper, A)."""
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits))
+    """Mean cross-entropy of one-hot or soft labels `[B, classes]` (GTN paper, A).
+
+    Not `tf.nn.softmax_cross_entropy_with_logits`: the derivative of its gradient by the labels is missing, in silence
+    (TensorFlow 2.21), and labels that a generator makes would not learn.
+    """
+    return -tf.reduce_mean(tf.reduce_sum(tf.cast(labels, logits.dtype) * tf.nn.log_softmax(logits), -1))
 
 
 def initial_state(optimizer, params, model):

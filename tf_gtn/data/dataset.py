@@ -42,8 +42,8 @@ class Dataset:
     """A data set by its name, divided for good: learn from `train`, choose on `validation`, report on `test`.
 
     `mean` and `std` have one number per channel, on the raw scale of the images (0 to 255), over `train` alone; they are
-    computed unless given. A constant channel has a `std` of 1, so that normalising it gives 0. `augment`, if there is one, is applied
-    to training images where they are read in a graph: raw images [N, H, W, C], seed int32 [2] -> the same shape.
+    computed unless given. A constant channel has a `std` of 1, so that normalising it gives 0. `augment`, if there is one, is
+    applied to training images where they are read in a graph: raw images [N, H, W, C], seed int32 [2] -> the same shape.
 
     Raises:
       ValueError: no training images, images of other shapes between the splits, or a label without a class.

@@ -40,8 +40,8 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
 def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, temperature=1.0, dtype="float32"):
     """A generator of images with their soft labels from the code alone ("dark knowledge": GTN paper, appendix F, figure 4).
 
-    The layers of `conditional`; a softmax layer on the first fully connected one makes the label. The paper does not say where its
-    label comes from.
+    The layers of `conditional`; a softmax layer on the first fully connected one makes the label. The paper does not say
+    where its label comes from.
 
     Args:
       image_shape, classes, latent, units, channels, filters, dtype: as for `conditional`.

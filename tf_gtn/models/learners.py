@@ -16,6 +16,7 @@ from tf_gtn import errors
 from tf_gtn.models import layers
 
 KAIMING = "he_normal"  # with LeakyReLU 0.1: GTN paper, A.1
+INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "orthogonal", "random_normal")
 KERAS = "glorot_uniform"  # what a user's Keras model starts from, and so the architectures that are held out
 
 NORMALIZATIONS = {
@@ -75,15 +76,23 @@ def load(path):
 
 
 @register
-def conv2(image_shape, classes, filters=((32, 128), (64, 256)), units=(64, 256), normalization="mean_only", dtype="float32"):
+def conv2(
+    image_shape,
+    classes,
+    filters=((32, 128), (64, 256)),
+    units=(64, 256),
+    normalization="mean_only",
+    initializer=KAIMING,
+    dtype="float32",
+):
     """Two convolutions, each with max pooling, and a fully connected layer (GTN paper, A.1: those ranges)."""
 
     def build(widths):
-        net = _Stack(image_shape, normalization, dtype)
+        net = _Stack(image_shape, normalization, dtype, initializer=initializer)
         net.conv(widths[0]).pool().conv(widths[1]).pool()
         return net.flatten().dense(widths[2]).classifier(classes)
 
-    return Family("conv2", (*_ranges(filters, 2), *_ranges([units])), build)
+    return _trainable("conv2", (*_ranges(filters, 2), *_ranges([units])), build, initializer)
 
 
 @register
@@ -92,30 +101,46 @@ def conv5(
     classes,
     filters=((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)),
     normalization="mean_only",
+    initializer=KAIMING,
     dtype="float32",
 ):
     """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (GTN paper, A.2)."""
+    _ranges(filters, 5)
+    deep = conv_deep(image_shape, classes, filters, normalization, initializer, dtype)
+    return dataclasses.replace(deep, name="conv5")
+
+
+@register
+def conv_deep(
+    image_shape,
+    classes,
+    filters=((32, 64), *7 * [(64, 64)]),
+    normalization="mean_only",
+    initializer=KAIMING,
+    dtype="float32",
+):
+    """`conv5` with as many convolutions as `filters` has ranges."""
 
     def build(widths):
-        net = _Stack(image_shape, normalization, dtype)
+        net = _Stack(image_shape, normalization, dtype, initializer=initializer)
         for i, width in enumerate(widths):
             net.conv(width, strides=2 if i in (1, 3) else 1)
         return net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)).classifier(classes)
 
-    return Family("conv5", _ranges(filters, 5), build)
+    return _trainable("conv_deep", _ranges(filters), build, initializer)
 
 
 @register
-def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_only", dtype="float32"):
+def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_only", initializer=KAIMING, dtype="float32"):
     """Fully connected layers."""
 
     def build(widths):
-        net = _Stack(image_shape, normalization, dtype).flatten()
+        net = _Stack(image_shape, normalization, dtype, initializer=initializer).flatten()
         for width in widths:
             net.dense(width)
         return net.classifier(classes)
 
-    return Family("mlp", _ranges(units), build)
+    return _trainable("mlp", _ranges(units), build, initializer)
 
 
 @register
@@ -154,6 +179,18 @@ def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
     for width in units:
         net.dense(width)
     return _fixed("mlp_plain", net.classifier(classes))
+
+
+def _trainable(name, ranges, build, initializer):
+    """A `Family`; `UserError` if the initialiser is unknown, or widths are free and a padded network would not start by it."""
+    if initializer not in INITIALIZERS:
+        raise errors.unknown(f"initializer of {name}", initializer, INITIALIZERS)
+    if initializer != KAIMING and any(low < high for low, high in ranges):
+        raise errors.UserError(
+            f"{name} with initializer {initializer!r} takes fixed widths (lowest = highest): a narrow network inside a "
+            f"wider one starts as {KAIMING}"
+        )
+    return Family(name, ranges, build)
 
 
 def _fixed(name, model):

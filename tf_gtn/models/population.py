@@ -137,7 +137,8 @@ class Given:
             takes, gives = model.input_shape[1:], model.output_shape[1:]
             if takes != tuple(image_shape) or gives != (classes,):
                 raise errors.UserError(
-                    f"{network} maps images {list(takes)} to {list(gives)}; the data set has {list(image_shape)} and {classes} classes"
+                    f"{network} maps images {list(takes)} to {list(gives)}; the data set has images {list(image_shape)} in "
+                    f"{classes} classes"
                 )
             family = learners.Family(network, (), lambda widths: model)
         else:

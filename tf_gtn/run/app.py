@@ -36,6 +36,7 @@ class Run:
       flags: absl's flag values, for those that a program adds.
       identity: comment lines with what makes a run beside its configuration: program, seed, the program's own flags.
       started: time.monotonic() at the start.
+      joined: whether the folder is another process' run, which this one helps with.
       built: whether everything is built; until then an error of a constructor is the user's.
     """
 
@@ -46,19 +47,23 @@ class Run:
     flags: flags.FlagValues
     identity: str
     started: float
+    joined: bool = False
     built: bool = False
 
     def ready(self):
         """Everything is built and the first step comes next: nothing configured may be without effect.
 
-        Writes config.gin and operative_config.gin; returns False in a dry run, which ends here.
+        Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; returns False
+        in a dry run, which ends here.
         """
         self.built = True
         gin_config.check_used()
         if self.dry_run:
             print("dry run: the configuration is complete; nothing was written")
             return False
-        base_dirs.check_same_config(self.base_dir, self.identity + gin_config.config_str())
+        base_dirs.check_same_config(self.base_dir, self.identity + gin_config.config_str(), write=not self.joined)
+        if self.joined:
+            return True
         base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
         return True
 
@@ -67,7 +72,7 @@ class Run:
         return time.monotonic() - self.started
 
 
-def define_flags():
+def define_flags(joinable=False):
     """The flags of every program; called once, by `run`."""
     flags.DEFINE_string("base_dir", None, "The run's folder; the same command on the same folder resumes.")
     flags.DEFINE_multi_string("gin_file", [], "A gin file: a path, or the name of a shipped one. Repeatable.")
@@ -75,12 +80,17 @@ def define_flags():
     flags.DEFINE_integer("seed", 0, "Everything random follows from it.", lower_bound=0)
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
+    if joinable:
+        flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
 
-def run(main, add_flags=None, needs_gin=True):
-    """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code."""
+def run(main, add_flags=None, needs_gin=True, joinable=False):
+    """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code.
+
+    `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
+    """
     started = time.monotonic()
-    define_flags()
+    define_flags(joinable)
     shared = set(flags.FLAGS)
     if add_flags is not None:
         add_flags()
@@ -101,8 +111,11 @@ def run(main, add_flags=None, needs_gin=True):
             own = {name: values[name].value for name in sorted(set(values) - shared)}
             own = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed, **own}
             identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
-            with contextlib.nullcontext() if values.dry_run else base_dirs.open_base_dir(values.base_dir) as folder:
-                _build_and_go(main, Run(folder, values.seed, values.dry_run, values.tfds_data_dir, values, identity, started))
+            joined = joinable and values.join
+            opened = base_dirs.join_base_dir if joined else base_dirs.open_base_dir
+            with contextlib.nullcontext() if values.dry_run else opened(values.base_dir) as folder:
+                given = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, joined
+                _build_and_go(main, Run(folder, *given))
 
     absl_app.run(body, flags_parser=_parse_flags)
 

@@ -52,6 +52,19 @@ def open_base_dir(path):
             os.close(lock)
 
 
+@contextlib.contextmanager
+def join_base_dir(path):
+    """Yields the path of a folder in which a run was begun, and does not lock it.
+
+    Raises:
+      UserError: there is no run.
+    """
+    path = os.path.expanduser(path)
+    if not tf.io.gfile.exists(os.path.join(path, "config.gin")):
+        raise errors.UserError(f"there is no run in {path} to join; the same command without --join begins one")
+    yield path
+
+
 def is_remote(path):
     """Whether a path is for TensorFlow's file systems alone, such as `gs://bucket/run`."""
     return "://" in path
@@ -76,13 +89,14 @@ def write_text(path, text):
         raise
 
 
-def check_same_config(base_dir, config, allowed=()):
+def check_same_config(base_dir, config, allowed=(), write=True):
     """Writes config.gin at a run's start; at a resume, compares: another configuration would mix two runs.
 
     Args:
       base_dir: the run's folder.
       config: a binding a line, as `gin_config.config_str` gives it; also comments like `# seed = 3`.
       allowed: left-hand sides, such as names of macros, that may change.
+      write: whether to write the file; without, it is only compared.
 
     Raises:
       UserError: something else changed; names it, and the value then and now.
@@ -102,7 +116,8 @@ def check_same_config(base_dir, config, allowed=()):
             raise errors.UserError(f"{base_dir} was started {'; '.join(changes[:3])}{more}; use another --base_dir")
         if text == config:
             return
-    write_text(path, config)
+    if write:
+        write_text(path, config)
 
 
 def _acquire(lock, path):

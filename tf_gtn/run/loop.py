@@ -53,7 +53,7 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
     durations = {name: [] for name in trainings}
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
-    with contextlib.closing(writer), _signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
+    with contextlib.closing(writer), signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
         for index in range(start, outer_steps):
             results = {}
             for name, t in trainings.items():
@@ -94,7 +94,7 @@ def _give_up_if_stuck(trainings, step, saver):
 
 
 @contextlib.contextmanager
-def _signals():
+def signals():
     """Collects SIGINT and SIGTERM instead of dying of them."""
     received = []
     before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}

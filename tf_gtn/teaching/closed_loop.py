@@ -13,8 +13,8 @@ from tf_gtn.teaching import treatments
 class ClosedLoop(treatments.GTN):
     """A GTN whose codes are shifted, class by class, by what a small recurrent network makes of the learner's answers.
 
-    After each batch the teacher sees the learner's loss on it and its confusion matrix, both from before the learner's step on that
-    batch, and so no real data. Its answer is zero at first: the teacher starts as the open-loop GTN with the same seed.
+    After each batch the teacher sees the learner's loss on it and its confusion matrix, both from before the learner's step on
+    that batch, and so no real data. Its answer is zero at first: the teacher starts as the open-loop GTN with the same seed.
     """
 
     name = "closed_loop"

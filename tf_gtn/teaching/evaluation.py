@@ -43,17 +43,24 @@ class Evaluator:
         Returns:
           Array `[learners]`, or `[learners, T + 1]` with `curve`.
         """
+        return self._taught("curve" if curve else "correct", split, learners, seed) / len(split)
+
+    def probabilities(self, split, learners, seed):
+        """Class probabilities `[learners, N, classes]` of the learners whose `accuracies` the same arguments give."""
+        return self._taught("probabilities", split, learners, seed)
+
+    def _taught(self, what, split, learners, seed):
         images, labels = tf.constant(split.images), tf.constant(split.labels)
         rows = []
         for i in range(learners):
             draw = self._population.draw([seed, i])
-            key = draw.template, curve
+            key = draw.template, what
             if key not in self._functions:
                 self._functions[key] = tf.function(functools.partial(self._lesson, *key), autograph=False)
             rows.append(self._functions[key](tf.constant([seed, i]), tf.constant(draw.widths, tf.int32), images, labels))
-        return np.stack([row.numpy() for row in rows]) / len(split)
+        return np.stack([row.numpy() for row in rows])
 
-    def _lesson(self, template, curve, seed, widths, images, labels):
+    def _lesson(self, template, what, seed, widths, images, labels):
         loop = self._loops[template]
         init, lesson = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         state = loop.initial_state(init, widths)
@@ -65,8 +72,10 @@ class Evaluator:
             return supervised.count_correct(predict, params["images"], params["labels"])
 
         params = {"images": images, "labels": labels}
-        during = {"measure": measure, "measure_params": params} if curve else {}
+        during = {"measure": measure, "measure_params": params} if what == "curve" else {}
         final, ys = loop.run(state, loop.xs(self._hyper(), lesson), recompute_every=0, **during)
-        if curve:
+        if what == "curve":
             return tf.concat([measure(state, params, None)[None], ys["measured"]], 0)
+        if what == "probabilities":
+            return loop.probabilities(final, self._dataset.normalize(images))
         return measure(final, params, None)

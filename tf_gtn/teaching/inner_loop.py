@@ -23,7 +23,7 @@ class InnerLoop:
         return {**state, "memory": self.treatment.initial_memory()} if self._watches else state
 
     def xs(self, hyper, seed):
-        """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) decides what the treatment samples."""
+        """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) is for what the treatment samples."""
         return {"treatment": self.treatment.xs(seed), "hyper": hyper}
 
     def run(self, state, xs, measure=None, measure_params=(), measure_xs=(), recompute_every=1):

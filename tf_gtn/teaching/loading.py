@@ -1,9 +1,13 @@
-"""`tf_gtn.load`: an exported GTN as a teacher, with no training code and no gin."""
+"""`tf_gtn.load`: an exported GTN as a teacher, with no training code and no gin.
+
+`tf_gtn/teaching/ready_made/<name>/<version>/` holds exports that come with the package.
+"""
 
 import json
 import math
 import numbers
 import os
+import pathlib
 
 import keras
 import tensorflow as tf
@@ -12,12 +16,15 @@ from tf_gtn import errors
 from tf_gtn.data import normalization
 from tf_gtn.teaching import export, lesson
 
+READY_MADE = pathlib.Path(__file__).parent / "ready_made"
+
 
 def load(export_dir):
     """Loads an export.
 
     Args:
-      export_dir: `.../export/<version>`, or the folder of versions, whose highest is taken.
+      export_dir: `.../export/<version>`, or the folder of versions, whose highest is taken; or the name of one that comes with
+        the package: "digits".
 
     Returns:
       A `LoadedGTN`.
@@ -174,13 +181,20 @@ def _scale(value):
     return scale
 
 
+def ready_made():
+    """Names of the exports that come with the package."""
+    return sorted(folder.name for folder in READY_MADE.iterdir() if folder.is_dir())
+
+
 def _latest(path):
     """The folder of the highest version under `path`, or `path` itself if it is a version."""
+    if path in ready_made() and not tf.io.gfile.exists(path):
+        path = str(READY_MADE / path)
     for folder in (path, os.path.join(path, "export")):
         if tf.io.gfile.isdir(folder):
             versions = [name.rstrip("/") for name in tf.io.gfile.listdir(folder) if name.rstrip("/").isdigit()]
             if versions:
                 return os.path.join(folder, max(versions, key=int))
     if not tf.io.gfile.isdir(path):
-        raise errors.UserError(f"there is no export at {path}")
+        raise errors.UserError(f"there is no export at {path}; with the package come: {', '.join(ready_made())}")
     return path

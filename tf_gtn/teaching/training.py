@@ -17,8 +17,9 @@ class Training:
     """Trains one treatment; all its state is in variables, all its randomness a function of the seed and the step.
 
     A step draws an architecture and an initialisation, unrolls the inner loop, takes the cross-entropy on fresh real training
-    batches as the outer loss, has an estimator take its gradient, and applies Adam with cosine decay to the treatment's parameters
-    and the inner optimiser's hyperparameters. A step whose loss or gradient is not finite changes nothing but the count `skipped`.
+    batches as the outer loss, has an estimator take its gradient, and applies Adam with cosine decay to the treatment's
+    parameters and the inner optimiser's hyperparameters. A step whose loss or gradient is not finite changes nothing but the
+    count `skipped`.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Training:
         return self._steps[draw.template](run, tf.constant(index), tf.constant(draw.widths, tf.int32))
 
     def problem(self, template, widths):
-        """One architecture's inner problem, as `core.estimators` sees it; `widths` integer, one a free width of the template."""
+        """One architecture's inner problem, as `core.estimators` sees it; `widths` integer, one a free width."""
         return Problem(self, self.inner_loops[template], widths)
 
     def values(self):
@@ -171,7 +172,8 @@ class Problem:
     def advance(self, values, state, seed, start, steps, judge):
         """`steps` inner steps from number `start` on; returns `(state, losses, inner losses [steps])`.
 
-        `judge` is "every" (the real loss after each step, on a fresh batch each time: `losses` [steps]), "end" ([1]) or "none" ([0]).
+        `judge` is "every" (the real loss after each step, on a fresh batch each time: `losses` [steps]), "end" ([1]) or "none"
+        ([0]).
         """
         training, reader = self._training, self._training._reader
         _, lesson, real = _split(seed)

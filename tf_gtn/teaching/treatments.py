@@ -4,8 +4,8 @@ Each has `name`, `inner_steps` (T), `trainable_variables` (outer parameters) and
 the run), `params()` and `xs(seed)`, the tensors that it hands to `unroll` once and step by step, and
 `batch(params, x) -> (images [B, H, W, C], labels [B, classes])`, which runs inside the inner step.
 
-A treatment that watches the learner (`closed_loop.ClosedLoop`) has a memory besides: `initial_memory()`, and `batch` and `observe`
-take it. `inner_loop.InnerLoop` asks `hasattr(treatment, "observe")`.
+A treatment that watches the learner (`closed_loop.ClosedLoop`) has a memory besides: `initial_memory()`, and `batch` and
+`observe` take it. `inner_loop.InnerLoop` asks `hasattr(treatment, "observe")`.
 """
 
 import keras
@@ -30,8 +30,8 @@ class GTN:
         """Draws the generator's weights anew.
 
         Args:
-          generator: Keras model of `{"noise", "label"}`, or `{"noise"}`, -> images or `{"image", "label"}`, with batch statistics
-            where it has BatchNorm.
+          generator: Keras model of `{"noise", "label"}`, or `{"noise"}`, -> images or `{"image", "label"}`, with batch
+            statistics where it has BatchNorm.
           curriculum: gives `{"noise", "label"}` for each inner step.
           seed: integer tensor [2].
           weight_norm: whether the generator's kernels are weight-normalised.

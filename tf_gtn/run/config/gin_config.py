@@ -24,7 +24,7 @@ from tf_gtn.run.config.gin_table import MACRO
 _PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
-ARMS = ("teaching.Comparison", "arms")  # the parameter whose value names scopes
+ARMS = (("teaching.Comparison", "arms"), ("teaching.Tuning", "arms"))  # the parameters whose values name scopes
 
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself
@@ -71,6 +71,40 @@ def check_used():
         if key in _command_line and key not in used:
             name = gin_table.short_name(key)
             raise errors.UserError(f'the binding "{gin_table.statement(key, value)}" does nothing here: nothing uses {name}')
+
+
+def check_parameter(name, values):
+    """Raises `UserError` unless a parameter such as `teaching.Training.learning_rate` exists and takes these values."""
+    _, selector, parameter = key = _parameter_key("", name)
+    known = gin_table.parameters(selector)[0].get(parameter)
+    for value in values:
+        if known and not signatures.fits(value, known):
+            got = f"got {value!r} ({type(value).__name__})"
+            raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(known)}; {got}")
+
+
+@contextlib.contextmanager
+def bound(scope, values):
+    """Binds `{parameter's name: value}` in a scope until the context ends, which leaves no trace in the config.
+
+    Yields a function that returns those names whose value no call has taken so far.
+    """
+    keys = {name: _parameter_key(scope, name) for name in values}
+    before = gin_table.bindings()
+    for name, key in keys.items():
+        gin.bind_parameter(key, values[name])
+
+    def unused():
+        used = gin_table.used(gin_table.bindings())
+        return [name for name, key in keys.items() if key not in used]
+
+    try:
+        yield unused
+    finally:
+        for key in keys.values():
+            gin_table.unbind(key)
+            if key in before:
+                gin.bind_parameter(key, before[key])
 
 
 def shipped():
@@ -168,20 +202,40 @@ def _bind(statement):
     scope, selector, parameter, value, _ = statement
     if not parameter:
         scope, selector, parameter = f"{scope}/{selector}".removeprefix("/"), MACRO, "value"
+    for name in gin_table.unknown_references(value):
+        raise _unknown_configurable(name)
+    key = scope, _selector(selector, parameter), parameter
+    try:
+        gin.bind_parameter(key, value)
+    except ValueError as error:  # in its denylist, or not in its allowlist
+        raise errors.UserError(_first_line(error)) from None
+    return key
+
+
+def _parameter_key(scope, name):
+    """The key of a parameter `configurable.parameter` in a scope."""
+    selector, _, parameter = name.rpartition(".")
+    if not selector:
+        raise errors.UserError(f"a parameter's name is like teaching.Training.learning_rate; got {name!r}")
+    return scope, _selector(selector, parameter), parameter
+
+
+def _selector(selector, parameter):
+    """The full selector that a short one means; it has that parameter."""
     matches = gin_table.matches(selector)
-    for name in [*gin_table.unknown_references(value), *([] if matches else [selector])]:
-        parts = name.count(".") + 1  # compare with as many parts of the right names
-        raise _unknown("configurable", name, {".".join(right.split(".")[-parts:]) for right in gin_table.registered()})
+    if not matches:
+        raise _unknown_configurable(selector)
     if len(matches) > 1:
         raise errors.UserError(f"{selector} is ambiguous: {' or '.join(matches)}")
     known, takes_any = gin_table.parameters(matches[0])
     if parameter not in known and not takes_any:
         raise _unknown(f"{selector} parameter", parameter, known)
-    try:
-        gin.bind_parameter((scope, matches[0], parameter), value)
-    except ValueError as error:  # in its denylist, or not in its allowlist
-        raise errors.UserError(_first_line(error)) from None
-    return scope, matches[0], parameter
+    return matches[0]
+
+
+def _unknown_configurable(name):
+    parts = name.count(".") + 1  # compare with as many parts of the right names
+    return _unknown("configurable", name, {".".join(right.split(".")[-parts:]) for right in gin_table.registered()})
 
 
 def _check_macros(table):
@@ -201,9 +255,9 @@ def _check_macros(table):
 
 
 def _arms(table):
-    """The scopes that a comparison enters: its arms."""
-    arms = gin_table.resolve(table, table.get(("", ARMS[0], ARMS[1]), ()))
-    return [name for name in arms if isinstance(name, str)] if isinstance(arms, list | tuple) else []
+    """The scopes that an experiment enters: its arms."""
+    found = [gin_table.resolve(table, table.get(("", *parameter), ())) for parameter in ARMS]
+    return [name for arms in found if isinstance(arms, list | tuple) for name in arms if isinstance(name, str)]
 
 
 def _check_scopes(table, known_scopes):

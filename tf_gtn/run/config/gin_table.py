@@ -32,6 +32,13 @@ def used(table):
     return keys | {(name, MACRO, "value") for name in reachable_macros(table, [table[key] for key in keys])}
 
 
+def unbind(key):
+    """Takes a binding out of the config, and out of what calls have taken from it."""
+    scope, selector, name = key
+    for values in (config._CONFIG, config._OPERATIVE_CONFIG):
+        values.get((scope, selector), {}).pop(name, None)
+
+
 def outer_scopes(scope):
     """The scopes whose bindings hold in a scope, itself first: `a/b`, `a` and the empty one."""
     return [*(scope[: match.start()] for match in reversed(list(re.finditer("/|$", scope)))), ""]

@@ -11,6 +11,8 @@ import numpy as np
 
 from tf_gtn.run.findings import drawing, statistics
 
+_MARK = "#E69F00"  # of images that stand out
+
 
 def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
     """Mean test accuracy after each inner step, and its 95% interval (GTN paper, figure 2b).
@@ -165,6 +167,65 @@ def bars(path, groups, ylabel="test accuracy", caption=None):
     return path
 
 
+def boxes(path, groups, ylabel="final loss", caption=None):
+    """A box a group and its single values as points; logarithmic if they span more than a factor of 100 (GTN paper, figure 1b).
+
+    A box is from the lower to the upper quartile with the median in it, whiskers reach to the furthest value within 1.5 of its
+    heights. What is not finite diverged: it counts as the largest value, lies at the upper edge, and is counted under the box.
+
+    Args:
+      path: of the PNG.
+      groups: `{group: values [n]}`.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+    """
+    groups = {name: np.where(np.isfinite(v), v, np.inf) for name, v in ((n, np.asarray(v, float)) for n, v in groups.items())}
+    finite = np.concatenate([v[np.isfinite(v)] for v in groups.values()] or [np.zeros(0)])
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    logarithmic = low > 0 and high > 100 * low
+    edge = high * (high / low) ** 0.1 if logarithmic else high + 0.1 * max(high - low, 0.1 * abs(high), 1e-6)
+    any_diverged = any(np.isinf(v).any() for v in groups.values())
+    caption = caption or (
+        f"The {ylabel} of single runs (points), their quartiles and median (boxes)"
+        + ("; crosses at the upper edge: diverged." if any_diverged else ".")
+    )
+    with drawing.to_png(path, caption, (max(5, 1.8 * len(groups)), 4.2)) as figure:
+        axes = figure.subplots()
+        if logarithmic:
+            axes.set_yscale("log")
+        labels = []
+        for x, (name, values) in enumerate(groups.items()):
+            color, _, marker = drawing.style(name, groups)
+            diverged = np.isinf(values)
+            axes.bxp(
+                [{key: np.minimum(value, edge) for key, value in box(values).items()} | {"fliers": []}],
+                positions=[x],
+                widths=0.5,
+                patch_artist=True,
+                boxprops={"facecolor": color, "alpha": 0.25, "edgecolor": color},
+                medianprops={"color": color, "linewidth": 2},
+                showfliers=False,
+            )
+            spread = x + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.array([x])
+            axes.plot(spread[~diverged], values[~diverged], marker, color=color, alpha=0.8, markersize=4)
+            axes.plot(spread[diverged], np.full(diverged.sum(), edge), "x", color="#222222", markersize=6)
+            count = f"\ndiverged {diverged.sum()} of {len(values)}" if any_diverged else ""
+            labels.append(drawing.label(name) + count)
+        axes.set_xticks(range(len(groups)), labels)
+        axes.grid(False, axis="x")
+        axes.set_ylabel(ylabel)
+    return path
+
+
+def box(values):
+    """What `boxes` draws of `values` [n]: the quartiles `q1`, `med`, `q3` and the whiskers' ends `whislo`, `whishi`."""
+    values = np.asarray(values, np.float64)
+    q1, median, q3 = statistics.quartiles(values)
+    low, high = (q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)) if np.isfinite(q3) else (-np.inf, np.inf)
+    inside = values[(values >= low) & (values <= high)]
+    return {"q1": q1, "med": median, "q3": q3, "whislo": inside.min(), "whishi": inside.max()}
+
+
 def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=16, caption=None):
     """Images of a curriculum: a column a class, a row an inner step, early ones on top (GTN paper, figure 2c).
 
@@ -206,6 +267,115 @@ def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=
         axes.set_ylabel("inner SGD step")
         axes.grid(False)
         axes.spines[:].set_visible(False)
+    return path
+
+
+def sheet(path, images, columns=None, names=None, marked=None, low=-2.0, high=2.0, caption=None):
+    """Images side by side in row-major order, so that batches wrap (GTN paper, figures 11 to 13 and 15).
+
+    Args:
+      path: of the PNG.
+      images: [n, H, W, C] with C of 1 or 3; NaN where there is none.
+      columns: images in a row; by default as many as make the sheet about twice as wide as high.
+      names: a label for each column, or None.
+      marked: bool [n]: which images get a frame; or None.
+      low: the value shown as black.
+      high: the value shown as white, or a colour at its full.
+      caption: text instead of the default.
+
+    Raises:
+      ValueError: the images aren't [n, H, W, 1 or 3].
+    """
+    images = np.asarray(images, np.float64)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(f"images must be [n, H, W, 1 or 3]; got {list(images.shape)}")
+    count, height, width, _ = images.shape
+    columns = min(columns or int(np.ceil(np.sqrt(2 * count))), count)
+    rows, gap = -(-count // columns), max(1, round(0.08 * min(height, width)))
+    shown = np.nan_to_num(np.clip((images - low) / (high - low), 0, 1), nan=0.94)
+    tiles = np.ones((rows * columns, height + 2 * gap, width + 2 * gap, 3))
+    if marked is not None:
+        tiles[:count][np.asarray(marked, bool)] = [int(_MARK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    tiles[:count, gap:-gap, gap:-gap] = shown
+    mosaic = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 2, 1, 3, 4)
+    mosaic = mosaic.reshape(rows * tiles.shape[1], columns * tiles.shape[2], 3)
+    wide = max(min(0.5 * columns, 9), mosaic.shape[1] / 120)  # inches of 120 pixels: no image pixel is lost
+    size = (wide + 0.3, wide * mosaic.shape[0] / mosaic.shape[1] + (0.5 if names is not None else 0.2))
+    with drawing.to_png(path, caption or "Images side by side, row by row.", size) as figure:
+        axes = figure.subplots()
+        axes.imshow(mosaic, interpolation="nearest")
+        axes.set_yticks([])
+        axes.set_xticks([])
+        if names is not None:
+            axes.set_xticks(np.arange(columns) * tiles.shape[2] + (tiles.shape[2] - 1) / 2, list(names)[:columns])
+            axes.tick_params(length=0)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+    return path
+
+
+def matrix(path, values, rows, columns, label="test accuracy", caption=None):
+    """A heat map with its numbers, such as trained teachers against the networks that they are tested on.
+
+    Args:
+      path: of the PNG.
+      values: [rows, columns]; NaN where there is none.
+      rows: names.
+      columns: names.
+      label: of the colours.
+      caption: text instead of the default.
+    """
+    values = np.asarray(values, np.float64)
+    size = (2.6 + 0.72 * len(columns), 1.9 + 0.45 * len(rows))
+    with drawing.to_png(
+        path, caption or f"{label.capitalize()} of each row's teacher on each column's network.", size
+    ) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(values, cmap="viridis", aspect="auto")
+        axes.set_xticks(
+            range(len(columns)), [drawing.label(name) for name in columns], rotation=40, ha="right", rotation_mode="anchor"
+        )
+        axes.set_yticks(range(len(rows)), [drawing.label(name) for name in rows])
+        axes.tick_params(length=0)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        middle = np.mean(image.get_clim())
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                color = "black" if value > middle else "white"
+                axes.text(column, row, f"{value:.3g}", ha="center", va="center", color=color, fontsize=8)
+        figure.colorbar(image, ax=axes, label=label, shrink=0.9)
+    return path
+
+
+def lines(path, panels, ylabel, integer=True, caption=None):
+    """Lines with 95% intervals in panels side by side.
+
+    Args:
+      path: of the PNG.
+      panels: `{label of the x axis: {name: (x [k], values [n, k])}}`; drawn are the mean and the interval over n, if n > 1.
+      ylabel: label of the y axis of all panels.
+      integer: whole numbers on the x axes; otherwise they are logarithmic with base 2, a tick a value.
+      caption: text instead of the default.
+    """
+    with drawing.to_png(
+        path, caption or f"{ylabel.capitalize()}: mean and 95% interval.", (max(7, 4.6 * len(panels)), 4)
+    ) as figure:
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (xlabel, curves) in zip(all_axes, panels.items()):
+            for name, (x, values) in curves.items():
+                values = np.asarray(values, np.float64)
+                drawing.line(
+                    axes, name, curves, np.asarray(x), values.mean(0), statistics.interval(values) if len(values) > 1 else None
+                )
+            axes.set_xlabel(xlabel)
+            if not integer:
+                axes.set_xscale("log", base=2)
+                ticks = sorted({value for x, _ in curves.values() for value in x})
+                axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+                axes.minorticks_off()
+        all_axes[0].set_ylabel(ylabel)
+        drawing.finish(figure, *all_axes, integer=integer)
     return path
 
 

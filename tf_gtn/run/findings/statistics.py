@@ -29,8 +29,8 @@ def bootstrap(values):
 def student(values):
     """95% interval of the mean over the first axis by Student's t, for few values such as one a seed.
 
-    The percentile bootstrap is too narrow there: with 5 values its interval covers the mean in some 83% of cases, Student's in 95%
-    (normal values; both are tested by simulation).
+    The percentile bootstrap is too narrow there: with 5 values its interval covers the mean in some 83% of cases, Student's in
+    95% (normal values; both are tested by simulation).
 
     Args:
       values: [n] or [n, k].
@@ -52,16 +52,28 @@ def interval(values):
 
 
 def mean_and_interval(values):
-    """`values` [n] -> (mean, [low, high]), floats."""
+    """`values` [n] -> (mean, [low, high]), floats; NaN if one is NaN or None."""
+    values = np.asarray(values, np.float64)
     return float(np.mean(values)), [float(end) for end in interval(values)]
+
+
+def quartiles(values):
+    """The quartiles `(lower, median, upper)` of `values` [n], infinity among them: it counts as the largest."""
+    values = np.sort(np.asarray(values, np.float64))
+    found = []
+    for share in (0.25, 0.5, 0.75):
+        place = share * (len(values) - 1)
+        low, high = values[int(np.floor(place))], values[int(np.ceil(place))]
+        found.append(float(low if low == high else low + (high - low) * (place % 1)))
+    return tuple(found)
 
 
 def units(per_seed):
     """What an interval of a quantity is over: `(values [n], "seeds" or "learners")`.
 
-    `per_seed` has for each seed a number, or one for each learner. Several seeds: their means, since the learners of an outer run
-    share its generator. One seed: its learners.
+    `per_seed` has for each seed a number, or one for each learner. Several seeds: their means, since the learners of an outer
+    run share its generator. One seed: its learners.
     """
     if len(per_seed) == 1 and np.ndim(per_seed[0]) == 1:
         return np.asarray(per_seed[0], np.float64), "learners"
-    return np.array([np.mean(values) for values in per_seed]), "seeds"
+    return np.array([np.mean(np.asarray(values, np.float64)) for values in per_seed]), "seeds"  # None: NaN

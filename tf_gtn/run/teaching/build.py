@@ -1,7 +1,7 @@
 """The teaching system's gin names, and how the programs put its parts together.
 
-`comparison` runs them as arms of an experiment; `claims` and `figures` say what was found. Names that other systems share are in
-`config.registrations`.
+`comparison` runs them as arms of an experiment; `claims` and `figures` say what was found. Names that other systems share
+are in `config.registrations`.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ def curriculum(dataset, seed, latent, order="full", learned=True, epochs=1, labe
 
 @gin.configurable(module="teaching")
 def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True, closed_loop_units=None):
-    """A fresh generator with its codes (`latent`: GTN paper, Table 2), in a closed loop if `closed_loop_units` says how large."""
+    """A fresh generator and its codes (`latent`: GTN paper, Table 2); in a closed loop if `closed_loop_units` has a size."""
     if latent < 1:
         raise errors.UserError(f"teaching.gtn.latent must be at least 1; got {latent}")
     model = generator(dataset.image_shape, dataset.num_classes, latent)

@@ -15,12 +15,20 @@ def check(specs):
             raise errors.unknown("relation", spec[1], RELATIONS)
 
 
+def check_names(specs, arms, analyses):
+    """Raises `UserError` for a claim about a quantity that is neither an arm nor one of an analysis (`<analysis>/...`)."""
+    for spec in specs:
+        for name in (spec[0], spec[2]):
+            if isinstance(name, str) and name.split("/")[0] not in {*arms, *analyses}:
+                raise errors.unknown("quantity of a claim", name, arms)
+
+
 def compare(specs, quantities):
     """Claims from a table such as `(("gtn", "above", "real", "p < 0.01 (figure 2)"), ("gtn", "at_least", 0.93))`.
 
     Relations:
-      above: with several seeds, the 95% interval of the mean difference, seed by seed, lies above 0 (Student's t); with one, the two
-        intervals over learners lie apart (bootstrapped).
+      above: with several seeds, the 95% interval of the mean difference, seed by seed, lies above 0 (Student's t); with one,
+        the two intervals over learners lie apart (bootstrapped).
       at_least: the mean is at least the other's, or the number.
 
     Args:

@@ -1,8 +1,8 @@
 """An experiment: several arms, trained side by side from the same seeds, tested, analysed, and what is claimed of them.
 
-An arm is a name and a gin scope: `distilled/teaching.treatment.name = 'distilled'` holds for the arm `distilled` alone, unscoped bindings
-for all. The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with checkpoints,
-metrics.jsonl, export and
+An arm is a name and a gin scope: `distilled/teaching.treatment.name = 'distilled'` holds for the arm `distilled` alone,
+unscoped bindings for all. The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with
+checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
                      "analyses": {analysis: {quantity: number, list or list of lists}}}
@@ -82,6 +82,7 @@ def run(run, program, comparison, scoped=True):
             "the arms of a comparison take their outer steps side by side: outer_steps is one number for all"
         )
     analyses.check(comparison.analyses, trainings)
+    claims.check_names(comparison.claims, comparison.arms, comparison.analyses)
     if not run.ready():
         return None
     outcomes, evaluators = [], None

@@ -1,4 +1,4 @@
-"""What an experiment does with its trained arms: the registry of analyses, and what each of them needs.
+"""The registry of analyses, and what each of them needs.
 
 An analysis is a module-like object with
 
@@ -7,17 +7,15 @@ An analysis is a module-like object with
     claims(table)             claims from `{quantity: [for each seed what measure gave]}`
     draw(base_dir, table)     figures from the same
 
-Its settings are gin's, under `analyses.<name>`.
+Figures of images, which are too large for a table, `measure` draws into the folder of its seed. Its settings are gin's, under
+`analyses.<name>`; `check` reads them too, so that one which does nothing is found before the first step.
 """
 
 import dataclasses
+import weakref
 
-import gin
-
-from tf_gtn.run.findings import figures as drawn
-from tf_gtn.run.findings import statistics
+from tf_gtn import errors
 from tf_gtn.run.teaching import claims as claims_lib
-from tf_gtn.teaching import held_out, loading
 
 REGISTRY = {}
 
@@ -46,7 +44,16 @@ class Context:
 
 
 class Analysis:
-    """One that has nothing to check, claim or draw."""
+    """One that has nothing to check, claim or draw.
+
+    Attributes:
+      name: in the registry.
+    """
+
+    name = None
+
+    def __init__(self):
+        self._kept = weakref.WeakKeyDictionary()
 
     def check(self, trainings):
         del trainings
@@ -58,12 +65,45 @@ class Analysis:
     def draw(self, base_dir, table):
         del base_dir, table
 
+    def kept(self, training, key, make):
+        """What `make()` gave for this training and key, with traces, from seed to seed; it must not refer to the training."""
+        mine = self._kept.setdefault(training, {})
+        if key not in mine:
+            mine[key] = make()
+        return mine[key]
+
+    def arms(self, wanted, trainings, fits, need):
+        """The arms to analyse: those wanted, or all that fit.
+
+        Args:
+          wanted: names; none for all.
+          trainings: `{arm: Training}`.
+          fits: training -> whether it can be analysed.
+          need: what can, in words, for the error.
+
+        Raises:
+          UserError: there is no such arm, one does not fit, or none does.
+        """
+        for arm in wanted:
+            if arm not in trainings:
+                raise errors.unknown(f"arm of analyses.{self.name}.arms", arm, trainings)
+            if not fits(trainings[arm]):
+                raise errors.UserError(f"analyses.{self.name} takes {need}; the arm {arm!r} has none")
+        found = tuple(wanted) or tuple(arm for arm, training in trainings.items() if fits(training))
+        if not found:
+            raise errors.UserError(f"analyses.{self.name} takes {need}; none of the arms has: {', '.join(trainings)}")
+        return found
+
+    def compare(self, specs, table):
+        """Claims as of `claims.compare`, their names led by the analysis'."""
+        return [{**claim, "id": f"{self.name}_{claim['id']}"} for claim in claims_lib.compare(specs, table)]
+
 
 def register(name):
-    """Adds a class under a name, as an instance; its `measure` becomes configurable as `analyses.<name>`."""
+    """Adds a class under a name, as an instance."""
 
     def add(cls):
-        cls.measure = gin.configurable(name, module="analyses")(cls.measure)
+        cls.name = name
         REGISTRY[name] = cls()
         return cls
 
@@ -76,30 +116,14 @@ def check(names, trainings):
         REGISTRY[name].check(trainings)
 
 
-@register("held_out")
-class HeldOut(Analysis):
-    """The exported GTN against real data on architectures that it never saw: `teaching.Evaluation.held_out`."""
-
-    def measure(self, context):
-        ((_, path),) = context.exports.items()
-        gtn, count = loading.load(path), context.settings.test_learners
-        found = {name: held_out.compare(gtn, context.dataset, name, count, context.seed) for name in context.settings.held_out}
-        return {f"{name}/{kind}": one[kind] for name, one in found.items() for kind in ("gtn", "real", "limits")} | {
-            f"{name}/real_setting_{what}": one["real_setting"][i]
-            for name, one in found.items()
-            for i, what in enumerate(("learning_rate", "momentum"))
-        }
-
-    def claims(self, table):
-        return [claims_lib.held_out(name, table[f"{name}/gtn"], table[f"{name}/real"]) for name in _first_parts(table)]
-
-    def draw(self, base_dir, table):
-        groups = {
-            name: {kind: statistics.units(table[f"{name}/{kind}"])[0] for kind in ("gtn", "real")}
-            for name in _first_parts(table)
-        }
-        drawn.bars(drawn.path(base_dir, "held_out"), groups, "test accuracy")
+def positive(analysis, **values):
+    """Raises `UserError` for a setting that is not above 0, or a list of them that is empty or holds one that is not."""
+    for name, value in values.items():
+        many = value if isinstance(value, list | tuple) else [value]
+        if not many or not all(isinstance(v, int | float) and v > 0 for v in many):
+            raise errors.UserError(f"analyses.{analysis}.{name} must be above 0; got {value!r}")
 
 
-def _first_parts(table):
+def first_parts(table):
+    """The different names before the first slash of a table's quantities, in their order."""
     return list(dict.fromkeys(key.split("/")[0] for key in table))

@@ -1,0 +1,31 @@
+"""Tunes the hyperparameters of several arms, such as GTNs with and without weight normalisation, and compares all their trials.
+
+    python -m binaries.tune_gtn --base_dir=runs/tuning --gin_file=gin/teaching/weight_norm_small.gin
+    python -m binaries.tune_gtn --base_dir=runs/tuning --gin_file=gin/teaching/weight_norm_small.gin --join
+
+The same command again resumes: finished trials stay. With --join further processes take trials of the run that the same command
+without it began. It ends with results.json, a box plot of all trials and report.html. Needs the extra `tune`.
+"""
+
+from tf_gtn.run import app
+from tf_gtn.run.findings import report, results
+from tf_gtn.run.teaching import tuning
+
+
+def main(run):
+    metrics = tuning.run(run, tuning.Tuning())
+    if metrics is None:
+        return
+    for arm, found in metrics.items():
+        print(f"{arm}: best loss {found['best']:.4g} in trial {found['best_trial']}, with")
+        print("".join(f"  {line}\n" for line in tuning.best_bindings(found)), end="")
+    print(report.summary(results.read(run.base_dir)))
+    print(f"report: {run.base_dir}/report.html")
+
+
+def run():
+    app.run(main, joinable=True)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,116 @@
+"""An experiment with several arms and seeds: what a seed gives does not depend on the ones before it."""
+
+import json
+
+import pytest
+
+from tests.run import programs
+from tests.run.programs import run
+from tf_gtn import errors
+from tf_gtn.run.findings import results
+from tf_gtn.run.teaching import claims, comparison
+
+ARMS = (
+    *programs.SMALL,
+    "--gin_bindings=OUTER_STEPS = 4",
+    "--gin_bindings=CHECKPOINT_EVERY = 2",
+    "--gin_bindings=teaching.Comparison.arms = ('gtn', 'all_shuffled', 'k_means', 'closed', 'pes')",
+    "--gin_bindings=all_shuffled/teaching.curriculum.order = 'all_shuffled'",
+    "--gin_bindings=k_means/teaching.treatment.name = 'k_means'",
+    "--gin_bindings=closed/teaching.gtn.closed_loop_units = 3",
+    "--gin_bindings=pes/teaching.Training.estimator = @estimators.PES()",
+    "--gin_bindings=estimators.PES.window = 1",
+    "--gin_bindings=estimators.PES.pairs = 2",
+    "--gin_bindings=teaching.Comparison.analyses = ()",
+    "--gin_bindings=teaching.Comparison.claims = (('gtn', 'above', 'k_means', 'nothing'), ('gtn', 'at_least', 0.05))",
+)
+
+
+def outcome(folder):
+    found = json.loads((folder / "outcome.json").read_text())
+    return {key: found[key] for key in ("accuracy", "curve")}
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seeds")
+    done = run("compare_treatments", f"--base_dir={folder}", *ARMS, "--gin_bindings=teaching.Comparison.seeds = 2")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_second_seed_is_as_if_run_alone(two_seeds, tmp_path):
+    """Though it took over the traces, and the variables, of the first."""
+    done = run("compare_treatments", f"--base_dir={tmp_path}", *ARMS, "--seed=1")
+    assert done.returncode == 0, done.stderr
+    second = outcome(two_seeds / "repeats" / "1")
+    assert second == outcome(tmp_path)
+    assert second != outcome(two_seeds)
+    assert (two_seeds / "repeats/1/metrics.jsonl").read_bytes() == (tmp_path / "metrics.jsonl").read_bytes()
+
+
+def test_numbers_are_over_seeds(two_seeds):
+    found = results.read(str(two_seeds))
+    per_seed = [outcome(two_seeds)["accuracy"], outcome(two_seeds / "repeats/1")["accuracy"]]
+    for arm in ("gtn", "all_shuffled", "k_means", "closed", "pes"):
+        means = [sum(o[arm]) / len(o[arm]) for o in per_seed]
+        assert found["metrics"][arm]["values"] == pytest.approx(means)
+        assert found["metrics"][arm]["over"] == "seeds"
+    assert [claim["id"] for claim in found["claims"]] == ["gtn_above_k_means", "gtn_at_least_0_05"]
+
+
+def test_a_finished_seed_is_not_run_again(two_seeds):
+    before = [(two_seeds / name).stat().st_mtime_ns for name in ("outcome.json", "repeats/1/outcome.json", "metrics.jsonl")]
+    done = run("compare_treatments", f"--base_dir={two_seeds}", *ARMS, "--gin_bindings=teaching.Comparison.seeds = 2")
+    assert done.returncode == 0, done.stderr
+    after = [(two_seeds / name).stat().st_mtime_ns for name in ("outcome.json", "repeats/1/outcome.json", "metrics.jsonl")]
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    "bindings, words",
+    [
+        (["teaching.Comparison.arms = ('gtn', 'x y')"], ["an arm's name", "'x y'"]),
+        (["teaching.Comparison.analyses = ('ensemble',)"], ["unknown analysis 'ensemble'", "ensembles"]),
+        (["teaching.Comparison.claims = (('gtn', 'above'),)"], ["a claim is"]),
+        (["teaching.Comparison.claims = (('gtn', 'abov', 'real'),)"], ["unknown relation 'abov'", "above"]),
+        (["teaching.Comparison.claims = (('gnt', 'above', 'real'),)"], ["unknown quantity of a claim 'gnt'", "gtn"]),
+        (["distiled/teaching.treatment.name = 'distilled'"], ["unknown scope 'distiled'", "distilled"]),
+        (["teaching.treatment.name = 'distiled'"], ["unknown treatment 'distiled'", "distilled"]),
+        (["real/teaching.Training.outer_steps = 5"], ["outer_steps is one number"]),
+        (["teaching.learners.distribution = @models.Given", "models.Given.network = 'mlpp'"], ["unknown learner 'mlpp'"]),
+        (["teaching.Training.estimator = @estimators.PES()", "models.Population.splits = 2"], ["pes", "one template"]),
+    ],
+)
+def test_mistakes_end_in_one_line_before_the_first_step(tmp_path, bindings, words):
+    arguments = [f"--gin_bindings={b}" for b in bindings]
+    done = run("compare_treatments", f"--base_dir={tmp_path}", "--gin_file=gin/teaching/digits.gin", *arguments)
+    programs.assert_one_line(done, *words)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_claims_over_seeds_are_about_paired_differences():
+    """Two arms that differ little, but in every seed."""
+    quantities = {"a": [[0.11, 0.13], [0.5], [0.81]], "b": [[0.1], [0.49], [0.78]]}
+    claim, least = claims.compare([("a", "above", "b"), ("b", "at_least", "a", "paper")], quantities)
+    assert claim["measured"] == pytest.approx((0.02 + 0.01 + 0.03) / 3)
+    assert claim["holds"] == (claim["ci95"][0] > 0) and not claim["holds"]  # 0.02 +- 0.025
+    assert not least["holds"] and least["seed_value"] == "paper"
+    (clear,) = claims.compare([("a", "above", "b")], {"a": [0.12, 0.51, 0.802], "b": [0.1, 0.49, 0.78]})
+    assert clear["holds"]
+
+
+def test_claims_of_one_seed_are_about_learners():
+    quantities = {"a": [[0.9, 0.91, 0.92, 0.9]], "b": [[0.8, 0.81, 0.79, 0.8]]}
+    above, number = claims.compare([("a", "above", "b"), ("a", "at_least", 0.95)], quantities)
+    assert above["holds"] and "4 fresh learners of one outer run each" in above["statement"]
+    assert not number["holds"]
+
+
+def test_summary_of_a_number_a_seed():
+    assert comparison.summary([0.1, 0.3])["mean"] == pytest.approx(0.2)
+
+
+def test_an_unknown_quantity_is_named():
+    with pytest.raises(errors.UserError, match="did you mean 'full'"):
+        claims.compare([("ful", "above", "none")], {"full": [0.1], "none": [0.2]})

@@ -1,0 +1,72 @@
+"""Other orders, more steps, larger batches: what learners get, and with which hyperparameters."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.teaching import arms
+from tf_gtn.teaching import evaluation, presentations
+
+SEED = tf.constant([3, 4])
+
+
+def batches(evaluator):
+    """The noise or indices that an evaluator's learners get."""
+    return evaluator._loops[0].xs(evaluator._hyper(), SEED)
+
+
+def test_full_is_the_evaluators_own_number(tiny_dataset):
+    training = arms.make(tiny_dataset, "full", steps=6)
+    own = evaluation.Evaluator.of(training).accuracies(tiny_dataset.test, 6, 7)
+    found = {
+        order: presentations.reordered(training, order).accuracies(tiny_dataset.test, 6, 7) for order in ("full", "reversed")
+    }
+    np.testing.assert_array_equal(found["full"], own)
+    assert (found["reversed"] != own).any()
+
+
+def test_orders_hold_the_same_codes_and_keep_the_schedule(tiny_dataset):
+    training = arms.make(tiny_dataset, "full", steps=4)
+    training.hyperparameters.variables[0].assign([0.1, 0.2, 0.3, 0.4])
+    own = batches(evaluation.Evaluator.of(training))
+    found = {o: batches(presentations.reordered(training, o)) for o in ("reversed", "shuffled_batch", "all_shuffled")}
+    noise = own["treatment"]["noise"].numpy()
+    np.testing.assert_array_equal(found["reversed"]["treatment"]["noise"], noise[::-1])
+    for order, xs in found.items():
+        np.testing.assert_array_equal(xs["hyper"]["learning_rate"], own["hyper"]["learning_rate"])
+        got = xs["treatment"]["noise"].numpy()
+        assert got.shape == noise.shape and (got != noise).any()
+        whole = {batch.tobytes() for batch in noise}
+        assert (order == "all_shuffled") == ({batch.tobytes() for batch in got} != whole)
+        assert sorted(map(bytes, got.reshape(-1, 4))) == sorted(map(bytes, noise.reshape(-1, 4)))
+
+
+@pytest.mark.parametrize("kind", ["none", "real"])
+def test_more_steps_and_larger_batches(tiny_dataset, kind):
+    training = arms.make(tiny_dataset, kind, steps=3, batch=6)
+    assert presentations.shape(training.treatment) == (3, 6)
+    training.hyperparameters.variables[0].assign([0.1, 0.2, 0.3])
+    rates = training.hyperparameters.values()["learning_rate"].numpy()
+    for steps, batch in ((1, 1), (2, 1), (1, 4)):
+        evaluator = presentations.enlarged(training, steps=steps, batch=batch)
+        xs = batches(evaluator)
+        assert tf.nest.flatten(xs["treatment"])[0].shape[:2] == (3 * steps, 6 * batch)
+        np.testing.assert_array_equal(xs["hyper"]["learning_rate"], np.r_[rates, np.full(3 * (steps - 1), rates[-1])])
+    assert evaluator.accuracies(tiny_dataset.test, 2, 0).shape == (2,)
+    np.testing.assert_array_equal(
+        presentations.enlarged(training).accuracies(tiny_dataset.test, 3, 5),
+        evaluation.Evaluator.of(training).accuracies(tiny_dataset.test, 3, 5),
+    )
+
+
+def test_continued():
+    schedule = {"learning_rate": tf.constant([1.0, 2.0, 3.0])}
+    np.testing.assert_array_equal(presentations.continued(schedule, 5)["learning_rate"], [1, 2, 3, 3, 3])
+    np.testing.assert_array_equal(presentations.continued(schedule, 2)["learning_rate"], [1, 2])
+
+
+def test_which_arms_have_an_order_and_which_are_endless(tiny_dataset):
+    kinds = ("full", "shuffled_batch", "none", "distilled", "real")
+    trainings = {kind: arms.make(tiny_dataset, kind) for kind in kinds}
+    assert [k for k in kinds if presentations.has_order(trainings[k])] == ["full"]
+    assert [k for k in kinds if presentations.is_endless(trainings[k])] == ["none", "real"]

@@ -1,0 +1,30 @@
+"""Each arm's teaching tried on each other arm's learners."""
+
+import functools
+
+import numpy as np
+
+from tf_gtn.run.findings import figures, statistics
+from tf_gtn.run.teaching import build
+from tf_gtn.run.teaching.analyses import registry
+from tf_gtn.teaching import evaluation
+
+
+@registry.register("crossed")
+class Crossed(registry.Analysis):
+    """Quantities `<arm>/<other arm>`: test accuracies of the other arm's learners, the same ones for each teacher."""
+
+    def measure(self, context):
+        count, seed, found = context.settings.test_learners, build.TEST_SEED + context.seed, {}
+        for arm, training in context.trainings.items():
+            for other, owner in context.trainings.items():
+                make = functools.partial(evaluation.Evaluator.of, training, owner.population)
+                evaluator = self.kept(training, other, make)
+                found[f"{arm}/{other}"] = evaluator.accuracies(context.dataset.test, count, seed)
+        return found
+
+    def draw(self, base_dir, table):
+        arms = registry.first_parts(table)
+        values = [[statistics.units(table[f"{arm}/{other}"])[0].mean() for other in arms] for arm in arms]
+        caption = "Mean test accuracy of learners of each column's arm, taught by each row's."
+        figures.matrix(figures.path(base_dir, "crossed"), np.array(values), arms, arms, caption=caption)

@@ -1,0 +1,38 @@
+"""The exported GTN against real data on architectures that it never saw."""
+
+from tf_gtn import errors
+from tf_gtn.run.findings import figures, statistics
+from tf_gtn.run.teaching import claims as claims_lib
+from tf_gtn.run.teaching.analyses import registry
+from tf_gtn.teaching import export, held_out, loading
+
+
+@registry.register("held_out")
+class HeldOut(registry.Analysis):
+    """Of the architectures `teaching.Evaluation.held_out`: `<architecture>/gtn`, `/real`, `/limits`, `/real_setting_...`."""
+
+    def check(self, trainings):
+        if not any(export.exportable(training) for training in trainings.values()):
+            raise errors.UserError(
+                f"analyses.held_out takes a GTN that can be exported; none of the arms has: {', '.join(trainings)}"
+            )
+
+    def measure(self, context):
+        ((_, path),) = context.exports.items()
+        gtn, count = loading.load(path), context.settings.test_learners
+        found = {name: held_out.compare(gtn, context.dataset, name, count, context.seed) for name in context.settings.held_out}
+        return {f"{name}/{kind}": one[kind] for name, one in found.items() for kind in ("gtn", "real", "limits")} | {
+            f"{name}/real_setting_{what}": one["real_setting"][i]
+            for name, one in found.items()
+            for i, what in enumerate(("learning_rate", "momentum"))
+        }
+
+    def claims(self, table):
+        return [claims_lib.held_out(name, table[f"{name}/gtn"], table[f"{name}/real"]) for name in registry.first_parts(table)]
+
+    def draw(self, base_dir, table):
+        groups = {
+            name: {kind: statistics.units(table[f"{name}/{kind}"])[0] for kind in ("gtn", "real")}
+            for name in registry.first_parts(table)
+        }
+        figures.bars(figures.path(base_dir, "held_out"), groups, "test accuracy")

@@ -1,0 +1,355 @@
+"""Hyperparameter optimisation of several arms, and how robust each of them is to its hyperparameters (GTN paper, figure 1b).
+
+An arm is a name and a gin scope, as in `comparison`; a trial binds one point of the search space in that scope, trains, and is
+judged on the validation split by fresh learners. The test split is not even held. Trials lie in `<base_dir>/tuning.db`, see
+`studies`.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import gc
+import math
+import time
+
+import gin
+import keras
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+from tf_gtn import errors
+from tf_gtn.run import loop, studies
+from tf_gtn.run import metrics as metrics_lib
+from tf_gtn.run import progress as progress_lib
+from tf_gtn.run.config import gin_config, registrations
+from tf_gtn.run.findings import figures, report, results, statistics
+from tf_gtn.run.teaching import build
+
+_CHECK_EVERY = 10  # outer steps between looks at whether a trial has diverged
+_WAIT = 1.0  # seconds between looks at whether the other processes are done
+_CHUNK = 1000  # validation images at a time
+
+
+@gin.configurable(module="teaching")
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """What is tuned and claimed.
+
+    Attributes:
+      arms: names; each is a gin scope.
+      trials: of each arm (GTN paper, figure 1b: 20).
+      sampler: gp (Gaussian process), tpe or random.
+      space: `{"teaching.Training.learning_rate": (1e-3, 0.3, "log"), ...}`: gin parameters and their ranges, the same for all
+        arms; integers where both ends are.
+      diverged_above: a final loss above it counts as diverged, like one that is not finite; ln(classes) is chance.
+      claims: `(arm, "below", other arm, what the paper says or nothing)`, a claim each.
+    """
+
+    arms: tuple[str, ...] = ("weight_norm", "plain")
+    trials: int = 20
+    sampler: str = "gp"
+    space: dict = dataclasses.field(default_factory=dict)
+    diverged_above: float = 100.0
+    claims: tuple = ()
+
+    def __post_init__(self):
+        registrations.at_least(1, "teaching.Tuning", self)
+        if not self.arms or len(set(self.arms)) < len(self.arms):
+            raise errors.UserError(f"teaching.Tuning.arms are different names, at least one; got {self.arms!r}")
+        for name in self.arms:
+            if not name.isidentifier():
+                raise errors.UserError(f"an arm's name is a gin scope, letters, digits and underscores; got {name!r}")
+        if not self.space:
+            raise errors.UserError("teaching.Tuning.space is empty: it names the gin parameters to tune and their ranges")
+        for name, entry in self.space.items():
+            studies.check_range(name, entry)
+            gin_config.check_parameter(name, entry[:2])
+        for spec in self.claims:
+            if not isinstance(spec, list | tuple) or len(spec) not in (3, 4) or spec[1] != "below":
+                raise errors.UserError(f"a claim is (arm, 'below', other arm, the paper's value); got {spec!r}")
+            for name in (spec[0], spec[2]):
+                if name not in self.arms:
+                    raise errors.unknown("arm of a claim", name, self.arms)
+        studies.check_sampler(self.sampler)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+      loss: mean cross-entropy of fresh learners on the validation split after the last inner step; infinite if it diverged.
+      accuracy: their mean accuracy there; 0 if it diverged.
+      steps: outer steps taken.
+      skipped: those whose loss or gradient was not finite.
+    """
+
+    loss: float
+    accuracy: float
+    steps: int
+    skipped: int
+
+
+class Stopped(loop.Stopped):
+    """A signal broke a trial off."""
+
+    def __init__(self, number, finished, total):
+        super().__init__(number, 0)
+        name = str(self).split()[2]
+        self.args = (f"stopped by {name}; {finished} of {total} trials are finished: the same command goes on from there",)
+
+
+def run(run, tuning):
+    """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run or if it joined another's run."""
+    dataset = without_test(build.dataset(run))
+    learners = build.Evaluation().validation_learners
+    check(tuning, dataset, run.seed)
+    if not run.ready():
+        return None
+    with studies.Studies(run.base_dir, tuning.arms, tuning.trials, tuning.space, tuning.sampler, run.seed) as shared:
+        made = _work(run, tuning, dataset, learners, shared)
+        finished = shared.finished()
+    if run.joined:
+        total = tuning.trials * len(tuning.arms)
+        print(f"made {made} trials; {sum(map(len, finished.values()))} of {total} are finished")
+        return None
+    return _conclude(run, tuning, finished)
+
+
+def without_test(dataset):
+    """A data set with an empty test split: what is chosen here must not have seen it."""
+    return dataclasses.replace(dataset, test=dataset.test.take(slice(0, 0)))
+
+
+def check(tuning, dataset, seed):
+    """Builds each arm at both ends of the search space.
+
+    Raises:
+      UserError: a value does not fit, or a parameter of the search space has no effect.
+    """
+    for arm in tuning.arms:
+        for end in (0, 1):
+            point = {name: entry[end] for name, entry in tuning.space.items()}
+            with gin_config.bound(arm, point) as unused:
+                _make(arm, dataset, seed)
+                if unused():
+                    raise errors.UserError(
+                        f"{unused()[0]} in teaching.Tuning.space does nothing: nothing uses it in the arm {arm}"
+                    )
+
+
+def trial(arm, parameters, dataset, seed, learners, diverged_above, stopped=lambda: None):
+    """Trains with these parameters and judges: a function of its arguments and the gin config.
+
+    Args:
+      arm: the gin scope.
+      parameters: `{gin parameter: value}`.
+      dataset: a `data.Dataset`.
+      seed: of the training.
+      learners: how many fresh ones judge, the same in all trials.
+      diverged_above: see `Tuning`.
+      stopped: called after every step; raises if it is time to stop.
+
+    Returns:
+      An `Outcome`.
+    """
+    with gin_config.bound(arm, parameters):
+        training = _make(arm, dataset, seed)
+        steps = 0
+        for index in range(training.outer_steps):
+            training.step(index)
+            steps += 1
+            stopped()
+            if steps % _CHECK_EVERY == 0 and int(training.consecutively_skipped.numpy()) >= loop.MAX_SKIPPED:
+                break
+        lost = int(training.consecutively_skipped.numpy()) >= loop.MAX_SKIPPED
+        loss, accuracy = (math.inf, 0.0) if lost else validate(training, learners)
+        if not loss <= diverged_above:
+            loss, accuracy = math.inf, 0.0
+        return Outcome(loss, accuracy, steps, int(training.skipped.numpy()))
+
+
+def validate(training, learners):
+    """Mean cross-entropy and accuracy, on the validation split, of fresh learners after the last inner step."""
+    images, labels = tf.constant(training.dataset.validation.images), tf.constant(training.dataset.validation.labels)
+    functions, found = {}, []
+    for i in range(learners):
+        draw = training.population.draw([build.VALIDATION_SEED, i])
+        if draw.template not in functions:
+            functions[draw.template] = tf.function(functools.partial(_judge, training, draw.template), autograph=False)
+        seed = tf.constant([build.VALIDATION_SEED, i])
+        found.append(functions[draw.template](seed, tf.constant(draw.widths, tf.int32), images, labels).numpy())
+    return tuple(float(total) for total in np.mean(found, 0) / len(labels))
+
+
+@contextlib.contextmanager
+def traces_forgotten():
+    """What is traced in here takes no memory afterwards; nothing of it may be used any more.
+
+    `tf.custom_gradient` registers each gradient that it traces, under a name of its own, and never takes it back: 50 MB a trial
+    on 8x8 images, with all graphs that it leads to.
+    """
+    registered = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registered)
+    try:
+        yield
+    finally:
+        for name in set(registered) - before:
+            if name.startswith("CustomGradient-"):
+                del registered[name]
+        keras.utils.clear_session()
+        gc.collect()  # graphs are cycles
+
+
+def summary(trials):
+    """What the trials of an arm found; `trials` is a list of Optuna's, by slot."""
+    values = [t.value for t in trials]
+    low, median, high = statistics.quartiles(values)
+    best = min(trials, key=lambda t: t.value)
+    return {
+        "values": values,
+        "median": median,
+        "quartiles": [low, high],
+        "diverged": float(np.mean(np.isinf(values))),
+        "best": best.value,
+        "best_accuracy": best.user_attrs["validation_accuracy"],
+        "best_trial": best.user_attrs["slot"] + 1,
+        "best_parameters": best.params,
+        "seconds_per_trial": float(np.median([t.user_attrs["seconds"] for t in trials])),
+    }
+
+
+def below(first, second, values, seed_value=None):
+    """The claim that an arm's trials end with lower losses than another's.
+
+    Measured by the share of pairs of trials in which it does (ties, such as two that diverged, count half), which is U / (n m)
+    of the test by Mann and Whitney (1947). Unlike a difference of medians it needs no finite values.
+
+    Args:
+      first, second: names of arms.
+      values: `{arm: [n]}`, infinite where a trial diverged.
+      seed_value: what the paper says.
+    """
+
+    def share(a, b):
+        return float(np.mean((a[:, None] < b) + 0.5 * (a[:, None] == b)))
+
+    a, b = (np.asarray(values[name], np.float64) for name in (first, second))
+    rng = np.random.default_rng(3)
+    resampled = [share(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(1000)]
+    return results.claim(
+        f"{first}_below_{second}",
+        f"{first.replace('_', ' ')} ends with a lower loss than {second.replace('_', ' ')}: share of pairs of trials "
+        f"({len(a)} and {len(b)}, one-sided Mann-Whitney test)",
+        seed_value,
+        share(a, b),
+        [float(end) for end in np.quantile(resampled, (0.025, 0.975))],
+        "p_value < 0.05 and measured > 0.5",
+        p_value=float(scipy.stats.mannwhitneyu(a, b, alternative="less").pvalue),
+        median=statistics.quartiles(a)[1],
+        other_median=statistics.quartiles(b)[1],
+    )
+
+
+def _make(arm, dataset, seed):
+    with gin.config_scope(arm):
+        return build.make(dataset, seed)
+
+
+def _judge(training, template, seed, widths, images, labels):
+    """One fresh learner: the sums of its cross-entropies and of its hits, [2]."""
+    inner = training.inner_loops[template]
+    init, lesson = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    xs = inner.xs(training.hyperparameters.values(), lesson)
+    final, _ = inner.run(inner.initial_state(init, widths), xs, recompute_every=0)
+
+    def body(start, sums):
+        part = labels[start : start + _CHUNK]
+        logits = inner.logits(final, training.dataset.normalize(images[start : start + _CHUNK]))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(part, logits)
+        hits = tf.math.count_nonzero(tf.argmax(logits, -1, tf.int32) == part, dtype=losses.dtype)
+        return start + _CHUNK, sums + tf.stack([tf.reduce_sum(losses), hits])
+
+    return tf.while_loop(lambda start, _: start < tf.shape(images)[0], body, (0, tf.zeros([2])))[1]
+
+
+def _work(run, tuning, dataset, learners, shared):
+    """Makes trials until none is open, and waits for those of others; returns how many were made here."""
+    total, made, done = tuning.trials * len(tuning.arms), 0, sum(map(len, shared.finished().values()))
+    if done:
+        print(f"{done} of {total} trials are finished" if done < total else f"all {total} trials are finished", flush=True)
+    with loop.signals() as received, progress_lib.Progress(total, done, "trials") as bar:
+
+        def stopped():
+            if received:
+                raise Stopped(received[0], sum(map(len, shared.finished().values())), total)
+
+        while done < total:
+            claim = shared.claim()
+            if claim is not None:
+                made += 1
+                outcome = _made(claim, shared, dataset, run.seed, learners, tuning.diverged_above, stopped)
+                losses = {claim.name: outcome.loss}
+            elif run.joined:
+                break
+            else:
+                time.sleep(_WAIT)
+                losses = {}
+            stopped()
+            done = sum(map(len, shared.finished().values()))
+            bar.update(done, **losses)
+    return made
+
+
+def _made(claim, shared, dataset, seed, learners, diverged_above, stopped):
+    """Makes one trial and stores it."""
+    started = time.perf_counter()
+    try:
+        own_seed = int(np.random.SeedSequence([seed, claim.slot]).generate_state(1)[0] >> 1)  # the same for all arms
+        with traces_forgotten():
+            outcome = trial(claim.name, claim.parameters, dataset, own_seed, learners, diverged_above, stopped)
+    except BaseException:
+        shared.give_back(claim)
+        raise
+    found = {"validation_accuracy": outcome.accuracy, "steps": outcome.steps, "skipped": outcome.skipped}
+    shared.finish(claim, outcome.loss, **found, seconds=round(time.perf_counter() - started, 3))
+    return outcome
+
+
+def _conclude(run, tuning, finished):
+    """Numbers, claims, figure and report."""
+    trials = {arm: [finished[arm][slot] for slot in range(tuning.trials)] for arm in tuning.arms}
+    _write_metrics(run.base_dir, trials)
+    metrics = {arm: summary(found) for arm, found in trials.items()}
+    values = {arm: found["values"] for arm, found in metrics.items()}
+    made = [below(first, second, values, *said) for first, _, second, *said in tuning.claims]
+    figures.boxes(
+        figures.path(run.base_dir, "final_loss"),
+        values,
+        "final validation loss",
+        f"Final loss of each of {tuning.trials} trials an arm during hyperparameter optimisation (points), their median and "
+        f"quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross at the upper edge.",
+    )
+    results.write(run.base_dir, "teaching", "tune_gtn", run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return metrics
+
+
+def _write_metrics(base_dir, trials):
+    """A line of metrics.jsonl for each slot, with the trials of all arms there."""
+    writer = metrics_lib.MetricsWriter(base_dir, resume_step=max(map(len, trials.values())))
+    for slot, row in enumerate(zip(*trials.values())):
+        line = {}
+        for arm, t in zip(trials, row):
+            line |= {f"{arm}/loss": t.value, f"{arm}/seconds": t.user_attrs["seconds"]}
+            line |= {f"{arm}/{name}": t.user_attrs[name] for name in ("validation_accuracy", "steps", "skipped")}
+            line |= {f"{arm}/{name}": value for name, value in t.params.items()}
+        writer.write(slot + 1, **line)
+    writer.close()
+
+
+def best_bindings(found):
+    """The best parameters of an arm, from its summary, as gin bindings: a line each."""
+    return [f"{name} = {value!r}" for name, value in found["best_parameters"].items()]

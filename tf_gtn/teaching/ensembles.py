@@ -1,0 +1,50 @@
+"""Ensembles of learners of one teacher, and how far they are from being the same function (GTN paper, appendix G).
+
+`probabilities` is `[learners, N, classes]` everywhere, `labels` integer `[N]`.
+"""
+
+import itertools
+
+import numpy as np
+
+
+def accuracy(probabilities, labels):
+    """Share of N that the learners' mean probabilities classify right."""
+    return float((np.mean(probabilities, 0).argmax(-1) == labels).mean())
+
+
+def individual_accuracies(probabilities, labels):
+    """Accuracy of each learner by itself: `[learners]`."""
+    return (np.argmax(probabilities, -1) == labels).mean(1)
+
+
+def disagreement(probabilities):
+    """Share of N on which two learners differ, a mean over all pairs; 0 for a single learner."""
+    predicted = np.argmax(probabilities, -1)
+    pairs = [(a != b).mean() for a, b in itertools.combinations(predicted, 2)]
+    return float(np.mean(pairs)) if pairs else 0.0
+
+
+def sizes(learners):
+    """1, 2, 4, ... and all of them."""
+    return sorted({2**k for k in range(learners.bit_length()) if 2**k < learners} | {learners})
+
+
+def accuracy_by_size(probabilities, labels, subsets=20, seed=0):
+    """Mean accuracy of random ensembles of each of the `sizes`: `[sizes]`.
+
+    Args:
+      probabilities, labels: see above.
+      subsets: random choices of a size, each without replacement; for size 1 it is the mean over all learners.
+      seed: integer.
+    """
+    rng, count, found = np.random.default_rng(seed), len(probabilities), []
+    for size in sizes(count):
+        if size == 1:
+            found.append(individual_accuracies(probabilities, labels).mean())
+        elif size == count:
+            found.append(accuracy(probabilities, labels))
+        else:
+            chosen = [rng.choice(count, size, replace=False) for _ in range(subsets)]
+            found.append(np.mean([accuracy(probabilities[index], labels) for index in chosen]))
+    return np.array(found)
