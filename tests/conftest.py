@@ -27,3 +27,13 @@ def tiny_dataset():
         return data.Split(images, labels)
 
     return data.Dataset("tiny", split(64), split(30), split(30), ("a", "b", "c"))
+
+
+@pytest.fixture(scope="session")
+def mock_data(tmp_path_factory):
+    """A folder of prepared data sets, for `--tfds_data_dir`."""
+    from tests.run import mock_tfds  # imports TFDS, which most tests don't need
+
+    folder = tmp_path_factory.mktemp("tfds")
+    mock_tfds.prepare(folder)
+    return folder

@@ -47,7 +47,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_commands_run_as_written(page, runs, tmp_path):
+def test_commands_run_as_written(page, runs, mock_data, tmp_path):
     for number, line in enumerate(commands(page)):
         tool, *arguments = shlex.split(line.split("  #")[0])
         arguments = [a.replace("runs/digits", f"{runs}/digits") for a in arguments]
@@ -61,7 +61,10 @@ def test_commands_run_as_written(page, runs, tmp_path):
             arguments = [f"--base_dir={tmp_path}/{number}" if a.startswith("--base_dir") else a for a in arguments]
         if name == "evaluate_gtn":
             arguments = [f"--base_dir={runs}/evaluation" if a.startswith("--base_dir") else a for a in arguments]
-        if any(a.startswith("--gin_file") for a in arguments):
+        if any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
+            arguments = [a for a in arguments if a != "--join"] + ["--dry_run", f"--tfds_data_dir={mock_data}"]
+            arguments += ["--gin_bindings=teaching.Tuning.sampler = 'tpe'"] if name == "tune_gtn" else []
+        elif any(a.startswith("--gin_file") for a in arguments):
             arguments += SHORT[1:] if name == "evaluate_gtn" else SHORT
             arguments += [UNSEEN] if name in ("compare_treatments", "evaluate_gtn") else []
         arguments = [re.sub(r"^--base_dir=runs", f"--base_dir={runs}", a) for a in arguments]
@@ -90,6 +93,7 @@ def test_the_settings_table_is_true():
     from tf_gtn.models import generators, population
     from tf_gtn.run.config import registrations
     from tf_gtn.run.teaching import build as rim
+    from tf_gtn.run.teaching import comparison
     from tf_gtn.teaching import training
 
     owners = {
@@ -101,6 +105,11 @@ def test_the_settings_table_is_true():
         "teaching.inner_loop": inspect.unwrap(rim.inner_loop),
         "teaching.Training": training.Training,
         "optimizers.SGD": optimizers.SGD,
+        "teaching.treatment": inspect.unwrap(rim.treatment),
+        "teaching.curriculum": inspect.unwrap(rim.curriculum),
+        "teaching.learners": inspect.unwrap(rim.learners),
+        "teaching.Comparison": comparison.Comparison,
+        "models.Given": population.Given,
     }
     rows = re.findall(r"^\| (`[a-z_]+\.\w+\..*?) \| .*? \| (.*?) ?\|$", (ROOT / "docs/teaching.md").read_text(), re.MULTILINE)
     assert len(rows) > 10

@@ -2,6 +2,7 @@
 
 import collections
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -121,3 +122,35 @@ def test_mistakes_are_named():
         population.Population({"conv2": {"filters": ((5, 2), (3, 6))}}, (8, 8, 1), 3)
     with pytest.raises(errors.UserError, match="unknown normalization 'bach'; did you mean 'batch'"):
         population.Population({"conv2": {"normalization": "bach"}}, (8, 8, 1), 3)
+
+
+def test_a_named_network_is_given_the_same_weights_each_time():
+    one, again, other = (population.Given("conv2", (8, 8, 1), 3, seed=seed) for seed in (5, 5, 6))
+    states = [p.templates[0].init(tf.constant([i, 0]), p.draw([i]).widths) for i, p in enumerate((one, again, other))]
+    first, second, third = (tf.nest.flatten(params) for params, _ in states)
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a, b)
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(first, third))
+
+
+@pytest.mark.parametrize("weight_norm", [True, False])
+def test_a_saved_network_starts_as_it_was_saved(tmp_path, weight_norm):
+    path = str(tmp_path / "mine.keras")
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.save(path)
+    given = population.Given(path, (8, 8, 1), 3, weight_norm=weight_norm)
+    params, state = given.templates[0].init(tf.constant([1, 2]), ())
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
+    outputs, _ = given.templates[0].functional(params, state, images)
+    np.testing.assert_allclose(outputs, model(images), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_for_other_data_is_refused(tmp_path):
+    path = str(tmp_path / "mine.keras")
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]).save(path)
+    with pytest.raises(errors.UserError, match=r"images \[8, 8, 1\] to \[3\]; the data set has images \[28, 28, 1\] in 10"):
+        population.Given(path, (28, 28, 1), 10)
+    with pytest.raises(errors.UserError, match="there is no model at"):
+        population.Given(str(tmp_path / "none.keras"), (8, 8, 1), 3)
+    with pytest.raises(errors.UserError, match="unknown learner 'conv'"):
+        population.Given("conv", (8, 8, 1), 3)

@@ -74,7 +74,7 @@ def test_xy_makes_its_own_labels(tiny_dataset):
     images, labels = batches(trained.treatment)
     assert images.shape[2:] == tiny_dataset.image_shape
     np.testing.assert_allclose(labels.sum(-1), 1, rtol=1e-5)
-    assert 0 < labels.min() and len(np.unique(labels)) > tiny_dataset.num_classes
+    assert labels.min() > 0 and len(np.unique(labels)) > tiny_dataset.num_classes
     before = trained.treatment.generator.weights(trained.treatment.params())["label_logits/kernel"].numpy()
     trained.step(0)
     after = trained.treatment.generator.weights(trained.treatment.params())["label_logits/kernel"].numpy()

@@ -1,8 +1,8 @@
 """An experiment: several arms, trained side by side from the same seeds, tested, analysed, and what is claimed of them.
 
 An arm is a name and a gin scope: `distilled/teaching.treatment.name = 'distilled'` holds for the arm `distilled` alone,
-unscoped bindings for all. The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with
-checkpoints, metrics.jsonl, export and
+unscoped bindings for all. The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`,
+each with checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
                      "analyses": {analysis: {quantity: number, list or list of lists}}}
