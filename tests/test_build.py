@@ -65,7 +65,7 @@ class Target:
 
 
 def glob(include, allow_empty=False):
-    found = sorted({path.relative_to(ROOT).as_posix() for pattern in include for path in ROOT.glob(pattern)})
+    found = sorted({path.relative_to(ROOT).as_posix() for pattern in include for path in ROOT.glob(pattern) if path.is_file()})
     assert found or allow_empty, include
     return found
 
@@ -118,7 +118,7 @@ def test_templates_and_gin_files_are_data_of_a_target(targets):
     files = {
         path.relative_to(ROOT).as_posix()
         for folder in ("tf_gtn", "gin")
-        for path in (ROOT / folder).rglob("*.*")
+        for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
     assert not files - held

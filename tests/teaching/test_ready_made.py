@@ -1,0 +1,52 @@
+"""The GTNs that come with the package."""
+
+import keras
+import pytest
+
+import tf_gtn
+from tf_gtn import errors
+from tf_gtn.models import learners
+from tf_gtn.teaching import export, loading
+
+
+def test_they_are_small():
+    for name in loading.ready_made():
+        assert sum(path.stat().st_size for path in (loading.READY_MADE / name).rglob("*")) < 2e6
+
+
+def test_digits_teaches_a_plain_keras_model(digits):
+    gtn = tf_gtn.load("digits")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    history = gtn.train(model)
+    assert len(history["loss"]) == gtn.metadata["inner_steps"]
+    accuracy = (model.predict(gtn.normalize(digits.test.images), verbose=0).argmax(-1) == digits.test.labels).mean()
+    assert accuracy > 0.9
+
+
+def test_digits_claims_what_it_does(digits):
+    """The accuracy in its metadata is that of learners of its own distribution."""
+    gtn = tf_gtn.load("digits")
+    accuracies = []
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        model = learners.family("conv2", (8, 8, 1), 10, filters=((24, 24), (48, 48)), units=(48, 48)).build((24, 48, 48))
+        gtn.train(model, learning_rate_scale=1.0, weight_norm=gtn.metadata["weight_norm"])
+        predicted = model.predict(gtn.normalize(digits.test.images), verbose=0).argmax(-1)
+        accuracies.append((predicted == digits.test.labels).mean())
+    assert sum(accuracies) / 3 == pytest.approx(gtn.metadata["accuracy"]["mean"], abs=0.02)
+
+
+def test_its_format_is_the_present_one():
+    assert tf_gtn.load("digits").metadata["schema_version"] == export.SCHEMA_VERSION
+
+
+def test_a_folder_of_that_name_comes_first_and_an_unknown_name_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.UserError, match="no export at digit; with the package come: digits"):
+        tf_gtn.load("digit")
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(errors.UserError, match="not a complete export"):
+        tf_gtn.load("digits")
