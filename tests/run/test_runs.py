@@ -134,6 +134,14 @@ def test_an_experiment_is_complete(gin_file, mock_data):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("size", ["small", "paper"])
+def test_the_tuning_is_complete(size, mock_data):
+    sampler = "--gin_bindings=teaching.Tuning.sampler = 'tpe'"  # the shipped one needs PyTorch
+    files = f"--gin_file=gin/teaching/weight_norm_{size}.gin", f"--tfds_data_dir={mock_data}"
+    done = run("tune_gtn", "--dry_run", *files, sampler)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("gin_file", [f for f in EXPERIMENTS if f.endswith("_small.gin")])
 def test_an_experiment_takes_two_steps(gin_file, tmp_path):

@@ -118,7 +118,7 @@ class Given:
       templates: a single one.
     """
 
-    def __init__(self, network: str, image_shape, classes, weight_norm=True, seed=0):
+    def __init__(self, network: str, image_shape, classes, weight_norm=True, seed=0, options: dict | None = None):
         """Loads or makes the network.
 
         Args:
@@ -127,7 +127,8 @@ class Given:
           image_shape: (H, W, C).
           classes: number of classes.
           weight_norm: whether it is taught in weight-normalised coordinates; it starts as the same function.
-          seed: of a named network's weights.
+          seed: of a named network's weights; not the run's: all seeds of a comparison teach the same network.
+          options: of a named network, as in `learners.REGISTRY`.
 
         Raises:
           UserError: there is no such network, or it is one of other images or classes.
@@ -142,7 +143,7 @@ class Given:
                 )
             family = learners.Family(network, (), lambda widths: model)
         else:
-            named, weights = learners.family(network, image_shape, classes), seed
+            named, weights = learners.family(network, image_shape, classes, **(options or {})), seed
             family = learners.Family(network, (), lambda _: named.build(tuple(high for _, high in named.ranges)))
         self.templates = [_GivenTemplate(family, weight_norm, weights)]
 

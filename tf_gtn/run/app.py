@@ -50,8 +50,10 @@ class Run:
     joined: bool = False
     built: bool = False
 
-    def ready(self):
+    def ready(self, allowed=()):
         """Everything is built and the first step comes next: nothing configured may be without effect.
+
+        `allowed` parameters may differ from those that the run was started with.
 
         Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; returns False
         in a dry run, which ends here.
@@ -61,7 +63,7 @@ class Run:
         if self.dry_run:
             print("dry run: the configuration is complete; nothing was written")
             return False
-        base_dirs.check_same_config(self.base_dir, self.identity + gin_config.config_str(), write=not self.joined)
+        base_dirs.check_same_config(self.base_dir, self.identity + gin_config.config_str(), allowed, not self.joined)
         if self.joined:
             return True
         base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())

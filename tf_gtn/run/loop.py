@@ -44,7 +44,7 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
-      UserError: the loss or its gradient was not finite for 20 steps in a row.
+      UserError: the loss or its gradient was not finite for 20 steps in a row, in all trainings that were left.
       Stopped: SIGINT or SIGTERM came; the run is saved.
     """
     saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()})
@@ -52,11 +52,12 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
     if start:
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
     durations = {name: [] for name in trainings}
+    going = _still_going(trainings, start, saver) if start % log_every == 0 else trainings
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
     with contextlib.closing(writer), signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
         for index in range(start, outer_steps):
             results = {}
-            for name, t in trainings.items():
+            for name, t in going.items():
                 started = time.perf_counter()
                 results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
                 durations[name].append(time.perf_counter() - started)
@@ -71,7 +72,7 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
                 writer.write(step, **results)
                 bar.update(step, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
-                _give_up_if_stuck(trainings, step, saver)
+                going = _still_going(going, step, saver)
             else:
                 bar.update(step)
             stop = list(received)  # read once: a signal may come between a save and the end
@@ -82,15 +83,24 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
     return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
 
 
-def _give_up_if_stuck(trainings, step, saver):
-    for name, t in trainings.items():
-        if int(t.consecutively_skipped.numpy()) >= MAX_SKIPPED:
+def stuck(training):
+    """Whether it gave up: its loss or gradient was not finite for 20 steps in a row."""
+    return int(training.consecutively_skipped.numpy()) >= MAX_SKIPPED
+
+
+def _still_going(trainings, step, saver):
+    """Those that are not stuck; the others keep their last good parameters. `UserError` if none is left."""
+    left = {name: t for name, t in trainings.items() if not stuck(t)}
+    for name in trainings.keys() - left.keys():
+        what = (
+            f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step {step}; "
+            "its parameters are those before them. A lower Training.learning_rate, or weight normalisation, may help"
+        )
+        if not left:
             saver.save(step)
-            raise errors.UserError(
-                f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step "
-                f"{step}; its parameters are those before them. A lower Training.learning_rate, or weight "
-                "normalisation, may help"
-            )
+            raise errors.UserError(what)
+        print(f"{what}; the others go on", flush=True)
+    return left
 
 
 @contextlib.contextmanager

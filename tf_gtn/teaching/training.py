@@ -10,8 +10,6 @@ from tf_gtn.core import estimators, hyperparameters, outer_update, supervised
 from tf_gtn.data import reader
 from tf_gtn.teaching import inner_loop
 
-LOSSES = ("every", "last")
-
 
 class Training:
     """Trains one treatment; all its state is in variables, all its randomness a function of the seed and the step.
@@ -19,7 +17,7 @@ class Training:
     A step draws an architecture and an initialisation, unrolls the inner loop, takes the cross-entropy on fresh real training
     batches as the outer loss, has an estimator take its gradient, and applies Adam with cosine decay to the treatment's
     parameters and the inner optimiser's hyperparameters. A step whose loss or gradient is not finite changes nothing but the
-    count `skipped`.
+    count `skipped` and what an estimator remembers.
     """
 
     def __init__(
@@ -67,8 +65,8 @@ class Training:
         Raises:
           UserError: `loss` is neither "every" nor "last", or a number is out of range.
         """
-        if loss not in LOSSES:
-            raise errors.unknown("loss", loss, LOSSES)
+        if loss not in estimators.LOSSES:
+            raise errors.unknown("loss", loss, estimators.LOSSES)
         for name, value, lowest in (
             ("outer_steps", outer_steps, 1),
             ("outer_batch", outer_batch, 1),
@@ -178,8 +176,10 @@ class Problem:
         training, reader = self._training, self._training._reader
         _, lesson, real = _split(seed)
 
+        whole = isinstance(steps, int) and steps == self.length
+
         def part(x):
-            return x if (start, steps) == (0, self.length) else x[start : start + steps]
+            return x if whole else x[start : start + steps]
 
         def measure(state, params, sample):
             images, labels = reader.batch(params, sample)

@@ -81,7 +81,7 @@ class GTN:
         BatchNorm uses the statistics of the whole curriculum here, so that an image does not depend on its neighbours in
         the batch; within the curriculum itself each batch uses its own, as in training.
         """
-        params = self.params()
+        params = GTN.params(self)  # a closed loop's has the teacher's besides
         x = {"noise": noise, "label": label}
         return self.synthesise(self.generator.weights(params), self.population_state(params), x, batch_statistics=False)[0]
 

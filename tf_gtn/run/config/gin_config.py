@@ -29,6 +29,7 @@ ARMS = (("teaching.Comparison", "arms"), ("teaching.Tuning", "arms"))  # the par
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself
 _command_line = set()  # those bound last on the command line
+_arms = set()  # the scopes that an experiment's arms enter
 
 
 def parse(files=(), bindings=(), known_scopes=()):
@@ -47,13 +48,14 @@ def parse(files=(), bindings=(), known_scopes=()):
     gin.clear_config()
     _places.clear()
     _command_line.clear()
+    _arms.clear()
     for name in files:
         _parse_file(name)
     for text in bindings:
         _parse_text(text)
     table = gin_table.bindings()
     _check_macros(table)
-    _check_scopes(table, {*known_scopes, *_arms(table)})
+    _check_scopes(table, {*known_scopes, *_arms})
     _check_values(table)
 
 
@@ -156,6 +158,7 @@ def _parse_text(text, file=None, including=()):
             with _at(place):
                 key = _bind(statement)
             _places[key] = place
+            _note_arms(key, statement.value)
             (_command_line.add if file is None else _command_line.discard)(key)
 
 
@@ -254,10 +257,10 @@ def _check_macros(table):
             raise _unknown("macro", name, referred)
 
 
-def _arms(table):
-    """The scopes that an experiment enters: its arms."""
-    found = [gin_table.resolve(table, table.get(("", *parameter), ())) for parameter in ARMS]
-    return [name for arms in found if isinstance(arms, list | tuple) for name in arms if isinstance(name, str)]
+def _note_arms(key, value):
+    """Scopes that an experiment enters: arms, also those of a file where a later binding takes others."""
+    if key[1:] in ARMS and isinstance(value, list | tuple):
+        _arms.update(name for name in value if isinstance(name, str))
 
 
 def _check_scopes(table, known_scopes):

@@ -40,7 +40,7 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
     return path
 
 
-def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=None):
+def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=None, xlabel="outer step"):
     """Few-step accuracy as the outer loop goes on (GTN paper, figures 1c and 2a).
 
     Args:
@@ -49,8 +49,9 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
         `{treatment: (steps, means, (low [k], high [k]))}`.
       ylabel: label of the axis.
       caption: text instead of the default.
+      xlabel: label of the other axis, where `steps` are something else.
     """
-    caption = caption or (f"The {ylabel} of learners after the whole inner loop, by outer step: mean and 95% interval.")
+    caption = caption or f"The {ylabel} of learners after the whole inner loop, by {xlabel}: mean and 95% interval."
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, (steps, values, *interval) in curves.items():
@@ -58,9 +59,9 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
             if values.ndim == 2:
                 interval, values = [statistics.interval(values.T)], values.mean(1)
             drawing.line(axes, name, curves, np.asarray(steps), values, interval[0] if interval else None)
-        axes.set_xlabel("outer step")
+        axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
-        drawing.finish(figure, axes)
+        drawing.finish(figure, axes, integer=xlabel == "outer step")
     return path
 
 

@@ -47,8 +47,8 @@ def student(values):
 
 
 def interval(values):
-    """95% interval of the mean over the first axis: bootstrapped from 10 values on, by Student's t below."""
-    return bootstrap(values) if len(values) >= 10 else student(values)
+    """95% interval of the mean over the first axis: bootstrapped from 20 values on, by Student's t below."""
+    return bootstrap(values) if len(values) >= 20 else student(values)
 
 
 def mean_and_interval(values):

@@ -41,10 +41,12 @@ def inner_loop(steps=32, batch_size=128):
 @gin.configurable(module="teaching")
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How many fresh learners judge, and which architectures no learner distribution may hold."""
+    """How many fresh learners judge, on how many test images after each inner step (on all after the last), and which
+    architectures no learner distribution may hold."""
 
     validation_learners: int = 10
     test_learners: int = 20
+    curve_images: int = 1000
     held_out: tuple = ("depthwise", "conv_plain", "conv_batchnorm", "mlp_plain")
 
     def __post_init__(self):

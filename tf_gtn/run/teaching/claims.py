@@ -13,6 +13,8 @@ def check(specs):
             raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
         if spec[1] not in RELATIONS:
             raise errors.unknown("relation", spec[1], RELATIONS)
+        if not isinstance(spec[0], str) or not isinstance(spec[2], str | int | float):
+            raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
 
 
 def check_names(specs, arms, analyses):
@@ -49,20 +51,32 @@ def _claim(quantities, name, relation, other, seed_value=None):
     words = "is above" if relation == "above" else "is at least"
     statement = f"{_label(name)} {words} {_label(other) if isinstance(other, str) else other}"
     identity = f"{name}_{relation}_{other}".replace("/", "_").replace(".", "_")
+    if isinstance(other, str):
+        others, other_over = statistics.units(quantities[other])
+        if (other_over, len(others)) != (over, len(values)):
+            raise errors.UserError(
+                f"a claim compares like with like: {name} has {len(values)} {over}, {other} has {len(others)} {other_over}"
+            )
     if over == "seeds":
-        difference = values - (statistics.units(quantities[other])[0] if isinstance(other, str) else float(other))
-        mean, interval = statistics.mean_and_interval(difference)
+        difference = values - (others if isinstance(other, str) else float(other))
+        mean, interval = _mean_and_interval(difference)
         rule = "measured >= 0" if relation == "at_least" else "ci95[0] > 0"
         statement += f" (mean difference over {len(difference)} seeds)"
         return results.claim(identity, statement, seed_value, mean, interval, rule)
-    mean, interval = statistics.mean_and_interval(values)
+    mean, interval = _mean_and_interval(values)
     statement += f" ({len(values)} fresh learners of one outer run{' each' if isinstance(other, str) else ''})"
     if isinstance(other, str):
-        second, second_interval = statistics.mean_and_interval(quantities[other][0])
+        second, second_interval = _mean_and_interval(others)
     else:
         second, second_interval = float(other), [float(other)] * 2
     rule = "measured >= other" if relation == "at_least" else "ci95[0] > other_ci95[1]"
     return results.claim(identity, statement, seed_value, mean, interval, rule, other=second, other_ci95=second_interval)
+
+
+def _mean_and_interval(values):
+    """Without an interval if there is but one value: then no claim of `above` holds."""
+    mean, interval = statistics.mean_and_interval(values)
+    return mean, interval if len(values) > 1 else None
 
 
 def _label(name):

@@ -5,7 +5,7 @@ unscoped bindings for all. The first seed's run lies in `base_dir`, that of the 
 each with checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
-                     "analyses": {analysis: {quantity: number, list or list of lists}}}
+                     "diverged": [arms], "analyses": {analysis: {quantity: number, list or list of lists}}}
 
 A seed whose outcome is there is not run again.
 """
@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import loop
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import report, results, statistics
 from tf_gtn.run.teaching import analyses, build, claims, figures
@@ -49,8 +50,8 @@ class Comparison:
     def __post_init__(self):
         registrations.at_least(1, "teaching.Comparison", self)
         for name in self.arms:
-            if not name.isidentifier():
-                raise errors.UserError(f"an arm's name is a gin scope, letters, digits and underscores; got {name!r}")
+            if not name.isidentifier() or name in {*analyses.REGISTRY, "seconds_per_step", "diverged"}:
+                raise errors.UserError(f"an arm's name is a gin scope (letters, digits, _) and no analysis'; got {name!r}")
         for name in self.analyses:
             if name not in analyses.REGISTRY:
                 raise errors.unknown("analysis", name, analyses.REGISTRY)
@@ -83,7 +84,7 @@ def run(run, program, comparison, scoped=True):
         )
     analyses.check(comparison.analyses, trainings)
     claims.check_names(comparison.claims, comparison.arms, comparison.analyses)
-    if not run.ready():
+    if not run.ready(allowed=("teaching.Comparison.claims", "teaching.Comparison.seeds")):
         return None
     outcomes, evaluators = [], None
     for k in range(comparison.seeds):
@@ -107,12 +108,15 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
     """Trains, tests and analyses one seed; its outcome, and the evaluators with their traces."""
     tf.io.gfile.makedirs(folder)
     evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators)
-    curves = {
-        name: evaluator.accuracies(dataset.test, settings.test_learners, build.TEST_SEED + seed, curve=True)
-        for name, evaluator in evaluators.items()
-    }
+    shown = dataset.test.take(np.arange(min(len(dataset.test), settings.curve_images)))
+    curves, accuracies = {}, {}
+    for name, evaluator in evaluators.items():
+        sample = settings.test_learners, build.TEST_SEED + seed
+        curves[name] = evaluator.accuracies(shown, *sample, curve=True)
+        whole = len(shown) == len(dataset.test)
+        accuracies[name] = curves[name][:, -1] if whole else evaluator.accuracies(dataset.test, *sample)
     exports = {
-        name: build.export_gtn(training, folder, curves[name][:, -1])
+        name: build.export_gtn(training, folder, accuracies[name])
         for name, training in trainings.items()
         if export.exportable(training) and name == _exported(trainings)
     }
@@ -120,9 +124,10 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
     context = analyses.Context(dataset, trainings, evaluators, exports, settings, seed, folder)
     found = {name: analyses.REGISTRY[name].measure(context) for name in comparison.analyses}
     return {
-        "accuracy": {name: curve[:, -1] for name, curve in curves.items()},
+        "accuracy": accuracies,
         "curve": curves,
         "seconds_per_step": seconds,
+        "diverged": [name for name, training in trainings.items() if loop.stuck(training)],
         "analyses": found,
     }, evaluators
 
@@ -142,20 +147,25 @@ def _conclude(run, program, comparison, outcomes):
         quantities |= {f"{name}/{key}": values for key, values in tables[name].items() if np.ndim(values[0]) < 2}
     metrics = {name: summary(quantities[name]) for name in comparison.arms}
     metrics = {name: {"test_accuracy": found.pop("mean"), **found} for name, found in metrics.items()}
-    metrics["seconds_per_step"] = {
-        name: float(np.median([o["seconds_per_step"][name] or np.nan for o in outcomes])) for name in comparison.arms
-    }
+    metrics["seconds_per_step"] = {name: _median([o["seconds_per_step"][name] for o in outcomes]) for name in comparison.arms}
     for name in comparison.analyses:
         metrics[name] = {key: summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}
+    metrics["diverged"] = {name: sum(name in o["diverged"] for o in outcomes) for name in comparison.arms}
     made = claims.compare(comparison.claims, quantities)
     for name in comparison.analyses:
         made += analyses.REGISTRY[name].claims(tables[name])
-    figures.draw_comparison(run.base_dir, comparison.arms, outcomes)
+    figures.draw_comparison(run.base_dir, comparison.arms, outcomes, metrics["seconds_per_step"])
     for name in comparison.analyses:
         analyses.REGISTRY[name].draw(run.base_dir, tables[name])
     results.write(run.base_dir, "teaching", program, run.seed, metrics, made, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
     return metrics
+
+
+def _median(values):
+    """Of those that are there; None if none is."""
+    there = [value for value in values if value is not None]
+    return float(np.median(there)) if there else None
 
 
 def summary(per_seed):

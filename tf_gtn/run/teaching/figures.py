@@ -28,8 +28,11 @@ def draw_arms(folder, trainings):
     _grid(folder, shown)
 
 
-def draw_comparison(base_dir, arms, outcomes):
-    """Test accuracy by inner step, validation accuracy by outer step, and final test accuracy of each arm, over all seeds."""
+def draw_comparison(base_dir, arms, outcomes, seconds):
+    """Test accuracy by inner step, validation accuracy by outer step and by time, and final test accuracy of each arm.
+
+    `seconds` are those of an outer step, `{arm: number or None}`.
+    """
     curves = {name: [np.asarray(o["curve"][name]) for o in outcomes] for name in arms}
     draw_inner_steps(base_dir, curves)
     validation = {}
@@ -42,8 +45,12 @@ def draw_comparison(base_dir, arms, outcomes):
         else:
             validation[name] = (steps, np.stack([_column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1))
     figures.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
+    if len(arms) > 1 and all(seconds.values()):
+        by_seconds = {name: (steps * seconds[name], *rest) for name, (steps, *rest) in validation.items()}
+        path = figures.path(base_dir, "accuracy_by_seconds")
+        figures.accuracy_by_outer_step(path, by_seconds, xlabel="seconds of outer steps")
     if len(arms) > 1:
-        final = {name: {"test accuracy": statistics.units([c[:, -1] for c in curves[name]])[0]} for name in arms}
+        final = {name: {"test accuracy": statistics.units([o["accuracy"][name] for o in outcomes])[0]} for name in arms}
         figures.bars(figures.path(base_dir, "test_accuracy"), final, "test accuracy")
 
 

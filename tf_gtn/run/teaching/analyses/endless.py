@@ -84,6 +84,9 @@ class Endless(registry.Analysis):
         if "real" in most:
             others = [key for arm, key in most.items() if arm != "real"]
             specs += [(most["real"], "above", other, "p < 0.05 with many steps (figure 5b)") for other in others]
+            least = {arm: f"{arm}/steps_{min(sizes['steps'])}" for arm, sizes in _by_arm(table).items()}
+            paper = "p < 0.05 with little data (appendix G)"
+            specs += [(key, "above", least["real"], paper) for arm, key in least.items() if arm != "real"]
         return self.compare(specs, table)
 
     def draw(self, base_dir, table):

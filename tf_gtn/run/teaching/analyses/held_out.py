@@ -21,11 +21,15 @@ class HeldOut(registry.Analysis):
         ((_, path),) = context.exports.items()
         gtn, count = loading.load(path), context.settings.test_learners
         found = {name: held_out.compare(gtn, context.dataset, name, count, context.seed) for name in context.settings.held_out}
-        return {f"{name}/{kind}": one[kind] for name, one in found.items() for kind in ("gtn", "real", "limits")} | {
-            f"{name}/real_setting_{what}": one["real_setting"][i]
-            for name, one in found.items()
-            for i, what in enumerate(("learning_rate", "momentum"))
-        }
+        return (
+            {f"{name}/{kind}": one[kind] for name, one in found.items() for kind in ("gtn", "real", "limits")}
+            | {
+                f"{name}/real_setting_{what}": one["real_setting"][i]
+                for name, one in found.items()
+                for i, what in enumerate(("learning_rate", "momentum"))
+            }
+            | {f"{name}/real_setting_linear_decay": float(one["real_setting"][2] == "linear") for name, one in found.items()}
+        )
 
     def claims(self, table):
         return [claims_lib.held_out(name, table[f"{name}/gtn"], table[f"{name}/real"]) for name in registry.first_parts(table)]
