@@ -47,7 +47,7 @@ class Program:
     def send(self, number):
         os.kill(self.process.pid, number)
 
-    def done(self, seconds=300):
+    def done(self, seconds=500):
         """A `subprocess.CompletedProcess`; its return code is negative if a signal ended the process."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, "the program did not end"
