@@ -27,16 +27,17 @@ def prepare(folder):
 def _builder(data_set, form):
     version, shape, classes = form
 
-    class Mock(tfds.core.GeneratorBasedBuilder):
+    class Mock(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Random images."""
 
-        SKIP_REGISTRATION = True
         VERSION = tfds.core.Version(version)
         code_path = None
         name = data_set
 
         def _info(self):
             features = {"image": tfds.features.Image(shape=shape), "label": tfds.features.ClassLabel(names=classes)}
+            if data_set == "cifar10":  # as the real one
+                features["id"] = tfds.features.Text()
             return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
         def _split_generators(self, dl_manager):
@@ -45,6 +46,7 @@ def _builder(data_set, form):
         def _generate_examples(self, count):
             rng = np.random.default_rng(count)
             for index in range(count):
-                yield index, {"image": rng.integers(0, 256, shape, dtype=np.uint8), "label": index % 10}
+                example = {"image": rng.integers(0, 256, shape, dtype=np.uint8), "label": index % 10}
+                yield index, example | ({"id": str(index)} if data_set == "cifar10" else {})
 
     return Mock

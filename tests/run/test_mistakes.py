@@ -124,6 +124,7 @@ def test_another_configuration_in_the_same_folder_is_refused(finished, tmp_path)
 
 def test_a_truncated_checkpoint_is_passed_over(finished, tmp_path):
     base_dir = copy(finished, tmp_path)
+    os.remove(f"{base_dir}/outcome.json")  # as if killed before the end
     reference = programs.checkpoint(base_dir)
     for file in glob.glob(f"{base_dir}/checkpoints/ckpt-4.data*"):
         os.truncate(file, os.path.getsize(file) // 2)
@@ -131,6 +132,7 @@ def test_a_truncated_checkpoint_is_passed_over(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "ckpt-4 can't be read and is passed over" in done.stderr and "resumed after outer step 2" in done.stdout
     programs.assert_equal(programs.checkpoint(base_dir), reference)
+    os.remove(f"{base_dir}/outcome.json")
     for file in glob.glob(f"{base_dir}/checkpoints/ckpt-*.index"):
         os.truncate(file, 3)
     assert_one_line_last(run(*command(base_dir)), "none of the checkpoints")

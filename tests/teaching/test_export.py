@@ -171,7 +171,7 @@ def test_the_export_teaches_as_the_training_did(trained, gtn, tiny_dataset):
     loaded = evaluation.Evaluator(
         tiny_dataset,
         trained.population,
-        treatments.Exported(lesson),
+        treatments.Fixed("gtn", lesson["image"], lesson["label"]),
         optimizers.SGD(),
         lambda: {k: lesson[k] for k in ("learning_rate", "momentum")},
     )

@@ -55,7 +55,7 @@ def tables(found):
 
 EXPECTED = {
     "presentations": ({f"full/{order}" for order in ("full", "reversed", "shuffled_batch", "all_shuffled")}, 3),
-    "endless": ({f"{a}/{q}" for a in ("none", "real") for q in ("batch_6", "batch_12", "steps_3", "steps_6")}, 5),
+    "endless": ({f"{a}/{q}" for a in ("none", "real") for q in ("batch_6", "batch_12", "steps_3", "steps_6")}, 6),
     "ensembles": ({f"{a}/{q}" for a in ("full", "none") for q in ("ensemble", "individual", "disagreement", "by_size")}, 2),
     "realism": (
         {"full/recognised_first_quarter", "full/recognised_last_quarter", "full/flips_recognised", "full/flips_others"}

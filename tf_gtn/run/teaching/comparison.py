@@ -99,6 +99,11 @@ def run(run, program, comparison, scoped=True):
             outcome, evaluators = _outcome(folder, run.seed + k, dataset, trainings, evaluators, schedule, settings, comparison)
             base_dirs.write_text(path, json.dumps(results.plain(outcome, "outcome")))
             gc.collect()
+        else:
+            steps = next(iter(trainings.values())).outer_steps
+            print(
+                f"all {steps} outer steps were taken already" + (f" with seed {run.seed + k}" if comparison.seeds > 1 else "")
+            )
         with tf.io.gfile.GFile(path) as file:
             outcomes.append(json.load(file))
     return _conclude(run, program, comparison, outcomes)
