@@ -165,8 +165,8 @@ def test_killed_five_times_it_ends_with_the_same_numbers(uninterrupted, tmp_path
     for _ in range(5):
         logged = programs.last_step(tmp_path)  # the killed run's, beyond its last save
         program = Program("train_gtn", f"--base_dir={tmp_path}", *LONG)
-        programs.wait_for_step(tmp_path, logged + moments.randrange(5, 60))  # some 400 of the 600 at most
-        time.sleep(moments.uniform(0, 0.1))
+        programs.wait_for_step(tmp_path, logged + moments.randrange(5, 40))  # some 300 of the 600 at most
+        time.sleep(moments.uniform(0, 0.05))
         program.send(signal.SIGKILL)
         assert program.done().returncode == -signal.SIGKILL
     done = run("train_gtn", f"--base_dir={tmp_path}", *LONG)
