@@ -1,5 +1,7 @@
 """Curricula: which latent codes and labels the generator sees at each inner step (GTN paper, section 3.2 and figure 1c)."""
 
+import copy
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -104,8 +106,7 @@ class Curriculum:
         Raises:
           UserError: other numbers of fixed codes.
         """
-        other = object.__new__(Curriculum)
-        other.__dict__.update(self.__dict__)
+        other = copy.copy(self)  # the same variables
         if order is not None and order not in ORDERS:
             raise errors.unknown("curriculum order", order, ORDERS)
         if self.noise is not None and (

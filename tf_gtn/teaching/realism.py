@@ -28,9 +28,8 @@ def images(treatment, seed=0):
 
     `seed` decides what is random in them.
     """
-    params, xs = treatment.params(), treatment.xs(tf.constant([seed, 0]))
-    batches = [treatment.batch(params, tf.nest.map_structure(lambda x: x[t], xs)) for t in range(treatment.inner_steps)]  # noqa: B023
-    return np.stack([image for image, _ in batches]), np.argmax(np.stack([label for _, label in batches]), -1)
+    pictures, labels = zip(*treatments.batches(treatment, seed))
+    return np.stack(pictures), np.argmax(np.stack(labels), -1)
 
 
 def class_means(images, labels, classes):

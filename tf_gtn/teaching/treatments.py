@@ -8,6 +8,8 @@ A treatment that watches the learner (`closed_loop.ClosedLoop`) has a memory bes
 `observe` take it. `inner_loop.InnerLoop` asks `hasattr(treatment, "observe")`.
 """
 
+import copy
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -55,8 +57,8 @@ class GTN:
 
     def presented(self, **use):
         """The same generator and codes for another use: see `Curriculum.presented`."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, curriculum=self.curriculum.presented(**use))
+        other = copy.copy(self)  # the same variables
+        other.curriculum = self.curriculum.presented(**use)
         return other
 
     def params(self):
@@ -139,9 +141,9 @@ class Real:
 
     def presented(self, inner_steps=None, batch_size=None):
         """The same data in other numbers of steps and examples."""
-        other = object.__new__(Real)
-        steps, examples = inner_steps or self._shape[0], batch_size or self._shape[1]
-        other.__dict__.update(self.__dict__, _shape=(steps, examples), inner_steps=steps)
+        other = copy.copy(self)
+        other.inner_steps = inner_steps or self.inner_steps
+        other._shape = other.inner_steps, batch_size or self._shape[1]
         return other
 
     def params(self):
@@ -224,3 +226,14 @@ def k_means(dataset, inner_steps, batch_size, seed):
         centres = rng.permutation(found)[np.arange(wanted) % count]
         images[labels == c] = centres.reshape(-1, *dataset.image_shape)
     return Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))
+
+
+def batches(treatment, seed=0):
+    """Yields `(images, labels)` of a lesson, step by step; of one that watches the learner, as before its first look.
+
+    `seed` decides what is random in them.
+    """
+    params, xs = treatment.params(), treatment.xs(tf.constant([seed, 0]))
+    memory = (treatment.initial_memory(),) if hasattr(treatment, "observe") else ()
+    for x in zip(*map(tf.unstack, tf.nest.flatten(xs))):
+        yield treatment.batch(params, tf.nest.pack_sequence_as(xs, x), *memory)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_gtn.run.findings import drawing, figures, statistics
+from tf_gtn.run.findings import drawing, figures, pictures, statistics
 
 RNG = np.random.default_rng(0)
 CURVES = {name: np.clip(RNG.normal(0.5, 0.1, (6, 9)), 0, 1) for name in ("gtn", "distilled", "real")}
@@ -26,7 +26,7 @@ DRAWN = {
     "schedule": lambda path: figures.schedule(path, CURVES["gtn"][0], CURVES["gtn"][1]),
     "schedules": lambda path: figures.schedule(path, {name: (c[0], c[1]) for name, c in CURVES.items()}),
     "bars": lambda path: figures.bars(path, {"mlp": {"gtn": CURVES["gtn"][:, 0], "real": (0.8, np.array([0.7, 0.9]))}}),
-    "sample_grid": lambda path: figures.sample_grid(path, IMAGES, ["a", "b", "c"]),
+    "sample_grid": lambda path: pictures.sample_grid(path, IMAGES, ["a", "b", "c"]),
 }
 
 
@@ -90,20 +90,20 @@ def test_sample_grid_shows_the_images(tmp_path):
     images[30, 0] = (2, -2, -2)
     images[0, 1] = np.nan
     path = str(tmp_path / "grid.png")
-    figures.sample_grid(path, images, ["0", "1"], rows=3)
+    pictures.sample_grid(path, images, ["0", "1"], rows=3)
     image = pixels(path)
     red, black = (image == (255, 0, 0)).all(-1), (image == 0).all(-1)
     grey = (np.abs(image - 240) < 2).all(-1)
     ys = [np.median(np.nonzero(mask)[0]) for mask in (grey, red)]
     assert min(red.sum(), grey.sum()) > 500 and black.sum() > 1.8 * red.sum() and ys[0] < ys[1]
-    figures.sample_grid(path, np.full((1, 2, 8, 8, 1), 0.5), ["0", "1"], low=0, high=1)
+    pictures.sample_grid(path, np.full((1, 2, 8, 8, 1), 0.5), ["0", "1"], low=0, high=1)
     assert ((np.abs(pixels(path) - 127.5) < 1).all(-1)).sum() > 1000
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (2, 3, 8, 8, 2), (0, 3, 8, 8, 1)])
 def test_sample_grid_refuses_other_shapes(tmp_path, shape):
     with pytest.raises(ValueError, match=r"\[steps, classes, H, W, 1 or 3\]; got \["):
-        figures.sample_grid(str(tmp_path / "x.png"), np.zeros(shape), ["a"])
+        pictures.sample_grid(str(tmp_path / "x.png"), np.zeros(shape), ["a"])
     assert not os.listdir(tmp_path)
 
 

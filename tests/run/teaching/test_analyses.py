@@ -9,7 +9,7 @@ import pytest
 from tests.teaching import arms
 from tf_gtn import errors
 from tf_gtn.run.config import gin_config
-from tf_gtn.run.findings import drawing, figures, results
+from tf_gtn.run.findings import drawing, figures, pictures, results
 from tf_gtn.run.teaching import analyses, build
 from tf_gtn.teaching import evaluation
 
@@ -178,6 +178,6 @@ def test_an_experiment_without_fitting_arms(trainings):
 
 def test_sheet_and_matrix_refuse_other_shapes(tmp_path):
     with pytest.raises(ValueError, match=r"\[n, H, W, 1 or 3\]; got \[2, 3\]"):
-        figures.sheet(str(tmp_path / "x.png"), np.zeros((2, 3)))
+        pictures.sheet(str(tmp_path / "x.png"), np.zeros((2, 3)))
     path = figures.matrix(str(tmp_path / "y.png"), [[0.5, np.nan]], ["a"], ["b", "c"])
     assert drawing.caption(path).endswith(".")

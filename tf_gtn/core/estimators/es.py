@@ -9,7 +9,7 @@ from tf_gtn.core.estimators import problem as problems
 
 
 @dataclasses.dataclass(frozen=True)
-class ES:
+class ES(problems.Memoryless):
     """Antithetic evolution strategies: the gradient of the objective smoothed by N(0, sigma^2), without a backward pass.
 
     g = 1/N sum_i (L(v + n_i) - L(v - n_i)) n_i / (2 sigma^2), n_i ~ N(0, sigma^2) (Salimans et al. 2017, "Evolution Strategies
@@ -33,11 +33,6 @@ class ES:
     def __post_init__(self):
         settings.count(self, "pairs")
         settings.positive(self, "sigma")
-
-    def init(self, problem, values, seed):
-        """`()`: it has no memory."""
-        del problem, values, seed
-        return ()
 
     def estimate(self, problem, values, seed, loss, state):
         values = [tf.convert_to_tensor(v) for v in values]

@@ -9,7 +9,7 @@ from tf_gtn.core.estimators import problem as problems
 
 
 @dataclasses.dataclass(frozen=True)
-class ESBackprop:
+class ESBackprop(problems.Memoryless):
     """Two estimates of the smoothed objective's gradient at the same perturbed points, weighted by their inverse variances.
 
     g = (g_es / var_es + g_bp / var_bp) / (1 / var_es + 1 / var_bp), element by element, with the variances over the pairs of
@@ -36,11 +36,6 @@ class ESBackprop:
     def __post_init__(self):
         settings.count(self, "pairs", 2)
         settings.positive(self, "sigma")
-
-    def init(self, problem, values, seed):
-        """`()`: it has no memory."""
-        del problem, values, seed
-        return ()
 
     def estimate(self, problem, values, seed, loss, state):
         values = [tf.convert_to_tensor(v) for v in values]

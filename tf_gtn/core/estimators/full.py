@@ -8,15 +8,10 @@ from tf_gtn.core.estimators import problem as problems
 
 
 @dataclasses.dataclass(frozen=True)
-class Full:
+class Full(problems.Memoryless):
     """The exact meta-gradient, as GTN takes it (GTN paper, section 2)."""
 
     name = "full"
-
-    def init(self, problem, values, seed):
-        """`()`: it has no memory."""
-        del problem, values, seed
-        return ()
 
     def estimate(self, problem, values, seed, loss, state):
         values = [tf.convert_to_tensor(v) for v in values]

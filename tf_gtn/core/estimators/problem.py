@@ -55,6 +55,15 @@ class Estimate(NamedTuple):
     state: Any
 
 
+class Memoryless:
+    """An estimator that keeps nothing between outer steps."""
+
+    def init(self, problem, values, seed):
+        """`()`."""
+        del problem, values, seed
+        return ()
+
+
 def judge(loss):
     """Where a stretch of steps is judged: "every" step, or at the "end" for the loss "last".
 

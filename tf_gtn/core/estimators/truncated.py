@@ -12,7 +12,7 @@ PLACES = ("end", "random")
 
 
 @dataclasses.dataclass(frozen=True)
-class Truncated:
+class Truncated(problems.Memoryless):
     """Unrolls to the window's end e and backpropagates through the last `window` steps only; the state before is a constant.
 
     With `place` "end" e = T: truncated backpropagation. With "random" e is uniform in {window, ..., T} at every outer step:
@@ -41,11 +41,6 @@ class Truncated:
         settings.count(self, "window")
         if self.place not in PLACES:
             raise errors.unknown("Truncated.place", self.place, PLACES)
-
-    def init(self, problem, values, seed):
-        """`()`: it has no memory."""
-        del problem, values, seed
-        return ()
 
     def estimate(self, problem, values, seed, loss, state):
         if self.window >= problem.length:

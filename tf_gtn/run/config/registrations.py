@@ -39,3 +39,12 @@ def at_least(lowest, where, values):
     for name, value in dataclasses.asdict(values).items():
         if isinstance(value, int) and value < lowest:
             raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
+
+
+def check_arms(where, arms, taken=()):
+    """Raises `UserError` unless an experiment's arms are different names that can be gin scopes, and not among `taken`."""
+    if not arms or len(set(arms)) < len(arms):
+        raise errors.UserError(f"{where}.arms are different names, at least one; got {arms!r}")
+    for name in arms:
+        if not name.isidentifier() or name in taken:
+            raise errors.UserError(f"an arm's name is a gin scope (letters, digits, _) that nothing else has; got {name!r}")

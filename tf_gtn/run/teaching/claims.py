@@ -9,12 +9,11 @@ RELATIONS = ("above", "at_least")
 def check(specs):
     """Raises `UserError` unless claims have the form that `compare` takes."""
     for spec in specs:
-        if not isinstance(spec, list | tuple) or len(spec) not in (3, 4):
+        whole = isinstance(spec, list | tuple) and len(spec) in (3, 4)
+        if not whole or not isinstance(spec[0], str) or not isinstance(spec[2], str | int | float):
             raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
         if spec[1] not in RELATIONS:
             raise errors.unknown("relation", spec[1], RELATIONS)
-        if not isinstance(spec[0], str) or not isinstance(spec[2], str | int | float):
-            raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
 
 
 def check_names(specs, arms, analyses):

@@ -49,9 +49,7 @@ class Comparison:
 
     def __post_init__(self):
         registrations.at_least(1, "teaching.Comparison", self)
-        for name in self.arms:
-            if not name.isidentifier() or name in {*analyses.REGISTRY, "seconds_per_step", "diverged"}:
-                raise errors.UserError(f"an arm's name is a gin scope (letters, digits, _) and no analysis'; got {name!r}")
+        registrations.check_arms("teaching.Comparison", self.arms, taken={*analyses.REGISTRY, "seconds_per_step", "diverged"})
         for name in self.analyses:
             if name not in analyses.REGISTRY:
                 raise errors.unknown("analysis", name, analyses.REGISTRY)
@@ -101,9 +99,8 @@ def run(run, program, comparison, scoped=True):
             gc.collect()
         else:
             steps = next(iter(trainings.values())).outer_steps
-            print(
-                f"all {steps} outer steps were taken already" + (f" with seed {run.seed + k}" if comparison.seeds > 1 else "")
-            )
+            which = f" with seed {run.seed + k}" if comparison.seeds > 1 else ""
+            print(f"all {steps} outer steps were taken already{which}")
         with tf.io.gfile.GFile(path) as file:
             outcomes.append(json.load(file))
     return _conclude(run, program, comparison, outcomes)
@@ -120,11 +117,8 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         curves[name] = evaluator.accuracies(shown, *sample, curve=True)
         whole = len(shown) == len(dataset.test)
         accuracies[name] = curves[name][:, -1] if whole else evaluator.accuracies(dataset.test, *sample)
-    exports = {
-        name: build.export_gtn(training, folder, accuracies[name])
-        for name, training in trainings.items()
-        if export.exportable(training) and name == _exported(trainings)
-    }
+    exported = next((name for name, training in trainings.items() if export.exportable(training)), None)
+    exports = {exported: build.export_gtn(trainings[exported], folder, accuracies[exported])} if exported else {}
     figures.draw_arms(folder, trainings)
     context = analyses.Context(dataset, trainings, evaluators, exports, settings, seed, folder)
     found = {name: analyses.REGISTRY[name].measure(context) for name in comparison.analyses}
@@ -135,11 +129,6 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         "diverged": [name for name, training in trainings.items() if loop.stuck(training)],
         "analyses": found,
     }, evaluators
-
-
-def _exported(trainings):
-    """The first arm that can be exported, which is the one that is."""
-    return next((name for name, training in trainings.items() if export.exportable(training)), None)
 
 
 def _conclude(run, program, comparison, outcomes):

@@ -3,11 +3,10 @@
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from tf_gtn.run import metrics as metrics_lib
-from tf_gtn.run.findings import figures, statistics
-from tf_gtn.teaching import export
+from tf_gtn.run.findings import figures, pictures, statistics
+from tf_gtn.teaching import export, realism
 
 GRID_ROWS = 16
 
@@ -62,19 +61,14 @@ def draw_inner_steps(base_dir, curves):
 
 def _grid(folder, training):
     """A column a class, a row an inner step (GTN paper, figure 2c)."""
-    treatment = training.treatment
     steps = np.unique(np.linspace(0, training.inner_steps - 1, min(GRID_ROWS, training.inner_steps)).round().astype(int))
-    params, xs = treatment.params(), treatment.xs(tf.zeros([2], tf.int32))
-    memory = (treatment.initial_memory(),) if hasattr(treatment, "observe") else ()
+    images, labels = realism.images(training.treatment)
     classes = training.dataset.num_classes
     grid = np.full((len(steps), classes, *training.dataset.image_shape), np.nan, np.float32)
     for row, t in enumerate(steps):
-        images, labels = treatment.batch(params, tf.nest.map_structure(lambda x: x[t], xs), *memory)  # noqa: B023
-        labels = np.argmax(labels, -1)
-        for c in range(classes):
-            if (labels == c).any():
-                grid[row, c] = images[int(np.argmax(labels == c))]
-    figures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
+        for c in np.unique(labels[t]):
+            grid[row, c] = images[t][np.argmax(labels[t] == c)]
+    pictures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
 
 
 def _repeats(base_dir, seeds):

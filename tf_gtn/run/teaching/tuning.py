@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import gc
 import math
+import signal
 import time
 
 import gin
@@ -56,11 +57,7 @@ class Tuning:
 
     def __post_init__(self):
         registrations.at_least(1, "teaching.Tuning", self)
-        if not self.arms or len(set(self.arms)) < len(self.arms):
-            raise errors.UserError(f"teaching.Tuning.arms are different names, at least one; got {self.arms!r}")
-        for name in self.arms:
-            if not name.isidentifier():
-                raise errors.UserError(f"an arm's name is a gin scope, letters, digits and underscores; got {name!r}")
+        registrations.check_arms("teaching.Tuning", self.arms)
         if not self.space:
             raise errors.UserError("teaching.Tuning.space is empty: it names the gin parameters to tune and their ranges")
         for name, entry in self.space.items():
@@ -97,7 +94,7 @@ class Stopped(loop.Stopped):
 
     def __init__(self, number, finished, total):
         super().__init__(number, 0)
-        name = str(self).split()[2]
+        name = signal.Signals(number).name
         self.args = (f"stopped by {name}; {finished} of {total} trials are finished: the same command goes on from there",)
 
 

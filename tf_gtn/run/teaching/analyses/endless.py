@@ -7,7 +7,7 @@ import gin
 import numpy as np
 
 from tf_gtn import errors
-from tf_gtn.run.findings import figures
+from tf_gtn.run.findings import figures, pictures
 from tf_gtn.run.teaching import build
 from tf_gtn.run.teaching.analyses import registry
 from tf_gtn.teaching import presentations, realism
@@ -65,7 +65,7 @@ class Endless(registry.Analysis):
                     )
             if _generates(training) and not hasattr(training.treatment, "observe"):
                 images, _ = realism.images(training.treatment)
-                figures.sheet(
+                pictures.sheet(
                     figures.path(context.folder, f"endless_samples_{arm}"),
                     images.reshape(-1, *images.shape[2:])[:SHOWN],
                     caption="A sample of images generated without curriculum (GTN paper, figures 6 and 13).",

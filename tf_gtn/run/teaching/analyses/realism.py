@@ -6,7 +6,7 @@ import functools
 import gin
 import numpy as np
 
-from tf_gtn.run.findings import drawing, figures
+from tf_gtn.run.findings import drawing, figures, pictures
 from tf_gtn.run.teaching.analyses import registry
 from tf_gtn.teaching import presentations, realism
 
@@ -142,18 +142,18 @@ def _draw_images(context, arm, images, labels, flips, known):
     low, high = np.nanmin(means), np.nanmax(means)
     ends = {"low": low, "high": high if high > low else low + 1}
     caption = "Pixel-wise mean of the generated images of each class, lowest value black, highest white (GTN paper, figure 11)."
-    figures.sheet(path("means"), means, len(names), names, caption=caption, **ends)
+    pictures.sheet(path("means"), means, len(names), names, caption=caption, **ends)
     caption = (
         "All generated images in the order of the curriculum, row by row; batches wrap. Framed: those that networks trained on "
         "real data give their label (GTN paper, figure 12)."
     )
-    figures.sheet(path("images"), images, marked=known, caption=caption)
+    pictures.sheet(path("images"), images, marked=known, caption=caption)
     order = realism.ranked(flips)
     caption = (
         "All generated images by how often their label flips while a network is trained on real data, fewest first, row by "
         "row. Framed: those that networks trained on real data give their label (GTN paper, figure 15)."
     )
-    figures.sheet(path("ranked"), images[order], marked=known[order], caption=caption)
+    pictures.sheet(path("ranked"), images[order], marked=known[order], caption=caption)
     caption = (
         "Label flips of each generated image while a network is trained on real data, by rank; the line is the mean of the "
         "recognised images (GTN paper, figure 14)."
