@@ -24,18 +24,17 @@ class Stopped(Exception):
         self.signal = number
 
 
-def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpoint_every=100, validate_every=100):
-    """Trains until `outer_steps`, from wherever an earlier run in `base_dir` got to.
+def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100, validate_every=100):
+    """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
-    Several trainings run in lockstep: at every outer step each takes one, so that one checkpoint and one line of metrics hold
-    them all. A killed and resumed run gives the same numbers as an uninterrupted one.
+    Several trainings run in lockstep: at every outer step each takes one until it has taken its own `outer_steps`, so that one
+    checkpoint and one line of metrics hold them all. A killed and resumed run gives the same numbers as an uninterrupted one.
 
     Args:
-      trainings: `{name: training}`; a training has `variables`, `step(index) -> {name: scalar}`, `skipped` and
+      trainings: `{name: training}`; a training has `variables`, `outer_steps`, `step(index) -> {name: scalar}`, `skipped` and
         `consecutively_skipped`.
       base_dir: the run's folder.
-      outer_steps: how many.
-      validate: optional `(name, training) -> {name: number}`, called every `validate_every` steps and at the end.
+      validate: optional `(name, training) -> {name: number}`, called every `validate_every` steps and at a training's end.
       log_every: outer steps between lines of metrics.jsonl; a line has `<training>/<quantity>` of that very step.
       checkpoint_every: outer steps between checkpoints; there is one at the end and at a signal, too.
       validate_every: outer steps between validations.
@@ -47,6 +46,7 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
       UserError: the loss or its gradient was not finite for 20 steps in a row, in all trainings that were left.
       Stopped: SIGINT or SIGTERM came; the run is saved.
     """
+    outer_steps = max(t.outer_steps for t in trainings.values())
     saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()})
     start = saver.restore()
     if start:
@@ -56,19 +56,20 @@ def train(trainings, base_dir, outer_steps, validate=None, log_every=10, checkpo
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
     with contextlib.closing(writer), signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
         for index in range(start, outer_steps):
-            results = {}
-            for name, t in going.items():
-                started = time.perf_counter()
-                results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
-                durations[name].append(time.perf_counter() - started)
-            step = index + 1
+            step, results = index + 1, {}
+            unfinished = {name: t for name, t in trainings.items() if index < t.outer_steps}
+            for name, t in unfinished.items():
+                if name in going:
+                    started = time.perf_counter()
+                    results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
+                    durations[name].append(time.perf_counter() - started)
             last = step == outer_steps
-            validates = validate is not None and (step % validate_every == 0 or last)
-            if step % log_every == 0 or validates or last:
+            validated = {name: t for name, t in unfinished.items() if step % validate_every == 0 or step == t.outer_steps}
+            if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
-                results |= {f"{name}/skipped": int(t.skipped.numpy()) for name, t in trainings.items()}
-                if validates:
-                    for name, t in trainings.items():
+                results |= {f"{name}/skipped": int(t.skipped.numpy()) for name, t in unfinished.items()}
+                if validate is not None:
+                    for name, t in validated.items():
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
                 writer.write(step, **results)
                 bar.update(step, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})

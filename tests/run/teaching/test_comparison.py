@@ -1,12 +1,14 @@
 """An experiment with several arms and seeds: what a seed gives does not depend on the ones before it."""
 
 import json
+import shutil
 
 import pytest
 
 from tests.run import programs
 from tests.run.programs import run
 from tf_gtn import errors
+from tf_gtn.run import metrics
 from tf_gtn.run.findings import results
 from tf_gtn.run.teaching import claims, comparison
 
@@ -18,10 +20,11 @@ ARMS = (
     "--gin_bindings=gtn/teaching.curriculum.order = 'all_shuffled'",
     "--gin_bindings=k_means/teaching.treatment.name = 'k_means'",
     "--gin_bindings=pes/teaching.treatment.name = 'distilled'",
+    "--gin_bindings=pes/teaching.Training.outer_steps = 3",
     "--gin_bindings=pes/teaching.Training.estimator = @estimators.PES()",
     "--gin_bindings=estimators.PES.window = 1",
     "--gin_bindings=estimators.PES.pairs = 2",
-    "--gin_bindings=teaching.Comparison.analyses = ()",
+    "--gin_bindings=teaching.Comparison.analyses = ('ensembles',)",
     "--gin_bindings=teaching.Comparison.claims = (('gtn', 'above', 'k_means', 'nothing'), ('gtn', 'at_least', 0.05))",
 )
 
@@ -56,7 +59,30 @@ def test_numbers_are_over_seeds(two_seeds):
         means = [sum(o[arm]) / len(o[arm]) for o in per_seed]
         assert found["metrics"][arm]["values"] == pytest.approx(means)
         assert found["metrics"][arm]["over"] == "seeds"
-    assert [claim["id"] for claim in found["claims"]] == ["gtn_above_k_means", "gtn_at_least_0_05"]
+    made = [claim["id"] for claim in found["claims"]]
+    assert made == ["gtn_above_k_means", "gtn_at_least_0_05", "ensembles_gtn_above_individual"]
+
+
+def test_an_arm_rests_after_its_own_last_step(two_seeds):
+    rows = {row["step"]: row for row in metrics.read(str(two_seeds))}
+    assert sorted(rows) == [3, 4]
+    assert "pes/validation_accuracy" in rows[3] and "gtn/validation_accuracy" not in rows[3]
+    assert not [key for key in rows[4] if key.startswith("pes/")] and "gtn/validation_accuracy" in rows[4]
+
+
+def test_an_analysis_that_ended_is_not_made_again(two_seeds, tmp_path):
+    """A kill between an analysis and the seed's outcome."""
+    folder = tmp_path / "copy"
+    shutil.copytree(two_seeds, folder)
+    (folder / "outcome.json").unlink()
+    path = folder / "analyses" / "ensembles.json"
+    found = json.loads(path.read_text())
+    assert found == json.loads((two_seeds / "outcome.json").read_text())["analyses"]["ensembles"]
+    path.write_text(json.dumps({name: 0.125 if isinstance(value, float) else value for name, value in found.items()}))
+    done = run("compare_treatments", f"--base_dir={folder}", *ARMS, "--gin_bindings=teaching.Comparison.seeds = 2")
+    assert done.returncode == 0, done.stderr
+    assert 0.125 in json.loads((folder / "outcome.json").read_text())["analyses"]["ensembles"].values()
+    assert outcome(folder) == outcome(two_seeds)
 
 
 def test_a_finished_seed_is_not_run_again(two_seeds):
@@ -77,7 +103,6 @@ def test_a_finished_seed_is_not_run_again(two_seeds):
         (["teaching.Comparison.claims = (('gnt', 'above', 'real'),)"], ["unknown quantity of a claim 'gnt'", "gtn"]),
         (["distiled/teaching.treatment.name = 'distilled'"], ["unknown scope 'distiled'", "distilled"]),
         (["teaching.treatment.name = 'distiled'"], ["unknown treatment 'distiled'", "distilled"]),
-        (["real/teaching.Training.outer_steps = 5"], ["outer_steps is one number"]),
         (["teaching.learners.distribution = @models.Given", "models.Given.network = 'mlpp'"], ["unknown learner 'mlpp'"]),
         (["teaching.Training.estimator = @estimators.PES()", "models.Population.splits = 2"], ["pes", "one template"]),
     ],

@@ -39,6 +39,19 @@ def inner_loop(steps=32, batch_size=128):
 
 
 @gin.configurable(module="teaching")
+def outer_steps(total: int, share=1.0):
+    """How many outer steps a training takes: `total`, or an arm's own share of it, such as that which takes equal time.
+
+    At least 1.
+    """
+    if total < 1:
+        raise errors.UserError(f"outer_steps must be at least 1; got {total}")
+    if not share > 0:
+        raise errors.UserError(f"teaching.outer_steps.share must be above 0; got {share}")
+    return max(1, round(total * share))
+
+
+@gin.configurable(module="teaching")
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """How many fresh learners judge, on how many test images after each inner step (on all after the last), and which
@@ -138,7 +151,7 @@ def train(trainings, base_dir, schedule, settings, evaluators=None):
         mean, (low, high) = statistics.mean_and_interval(accuracies)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
-    seconds = loop.train(trainings, base_dir, first.outer_steps, validate, **dataclasses.asdict(schedule))
+    seconds = loop.train(trainings, base_dir, validate, **dataclasses.asdict(schedule))
     return evaluators, seconds
 
 

@@ -6,8 +6,9 @@ each with checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
                      "diverged": [arms], "analyses": {analysis: {quantity: number, list or list of lists}}}
+    analyses/<analysis>.json    what one found, as it ended
 
-A seed whose outcome is there is not run again.
+A seed whose outcome is there is not run again, nor an analysis that has its file.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ from tf_gtn.run.teaching import analyses, build, claims, figures
 from tf_gtn.teaching import export
 
 OUTCOME = "outcome.json"
+ANALYSES = "analyses"
 
 
 @gin.configurable(module="teaching")
@@ -76,10 +78,6 @@ def run(run, program, comparison, scoped=True):
         return made
 
     trainings = make(run.seed)
-    if len({t.outer_steps for t in trainings.values()}) > 1:
-        raise errors.UserError(
-            "the arms of a comparison take their outer steps side by side: outer_steps is one number for all"
-        )
     analyses.check(comparison.analyses, trainings)
     claims.check_names(comparison.claims, comparison.arms, comparison.analyses)
     if not run.ready(allowed=("teaching.Comparison.claims", "teaching.Comparison.seeds")):
@@ -98,7 +96,7 @@ def run(run, program, comparison, scoped=True):
             base_dirs.write_text(path, json.dumps(results.plain(outcome, "outcome")))
             gc.collect()
         else:
-            steps = next(iter(trainings.values())).outer_steps
+            steps = max(t.outer_steps for t in trainings.values())
             which = f" with seed {run.seed + k}" if comparison.seeds > 1 else ""
             print(f"all {steps} outer steps were taken already{which}")
         with tf.io.gfile.GFile(path) as file:
@@ -121,7 +119,7 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
     exports = {exported: build.export_gtn(trainings[exported], folder, accuracies[exported])} if exported else {}
     figures.draw_arms(folder, trainings)
     context = analyses.Context(dataset, trainings, evaluators, exports, settings, seed, folder)
-    found = {name: analyses.REGISTRY[name].measure(context) for name in comparison.analyses}
+    found = {name: _analysed(name, context) for name in comparison.analyses}
     return {
         "accuracy": accuracies,
         "curve": curves,
@@ -129,6 +127,16 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         "diverged": [name for name, training in trainings.items() if loop.stuck(training)],
         "analyses": found,
     }, evaluators
+
+
+def _analysed(name, context):
+    """What an analysis found, from its file if it was done already."""
+    path = os.path.join(context.folder, ANALYSES, f"{name}.json")
+    if not tf.io.gfile.exists(path):
+        tf.io.gfile.makedirs(os.path.dirname(path))
+        base_dirs.write_text(path, json.dumps(results.plain(analyses.REGISTRY[name].measure(context), name)))
+    with tf.io.gfile.GFile(path) as file:
+        return json.load(file)
 
 
 def _conclude(run, program, comparison, outcomes):
