@@ -12,25 +12,36 @@ from tf_gtn.teaching import curricula, training, treatments
 SIZES = {8: ((32, 64), 64, 64), 28: ((64, 128), 128, 128)}
 
 
-def images(size, count=2048):
+def images(shape, count=2048):
     """Noise with labels: what it shows does not matter for cost."""
     rng = np.random.default_rng(0)
 
     def split(n):
-        return data.Split(rng.integers(0, 256, (n, size, size, 1), dtype=np.uint8), rng.integers(0, 10, n).astype(np.int32))
+        return data.Split(rng.integers(0, 256, (n, *shape), dtype=np.uint8), rng.integers(0, 10, n).astype(np.int32))
 
     return data.Dataset("noise", split(count), split(16), split(16), tuple("0123456789"))
 
 
-def gtn(size=8, steps=16, recompute_every=1, widths=None, splits=2):
-    """A `Training` of the paper's generator and a `conv2` population; of fixed widths unless `widths` gives ranges."""
-    filters, units, batch = SIZES[size]
-    ranges = widths or {"filters": tuple((f, f) for f in filters), "units": (units, units)}
-    dataset = images(size)
-    seed = tf.constant([0, 1])
-    people = population.Population({"conv2": ranges}, dataset.image_shape, 10, splits=splits)
-    curriculum = curricula.Curriculum(steps, batch, 128, 10, seed)
-    treatment = treatments.GTN(generators.conditional(dataset.image_shape, 10), curriculum, seed)
+def training_of(image, families, steps, batch, recompute_every=1, splits=2):
+    """A `Training` of the paper's generator (GTN paper, A.1) and a population."""
+    dataset, seed = images(tuple(image)), tf.constant([0, 1])
+    people = population.Population(families, dataset.image_shape, 10, splits=splits)
+    treatment = treatments.GTN(
+        generators.conditional(dataset.image_shape, 10), curricula.Curriculum(steps, batch, 128, 10, seed), seed
+    )
     return training.Training(
         dataset, people, treatment, optimizers.SGD(), outer_steps=1000, outer_batch=batch, recompute_every=recompute_every
     )
+
+
+def fixed(image, learner, filters, units, steps, batch, recompute_every=1):
+    """One with a single architecture; `units` is None for a learner without a fully connected layer."""
+    options = {"filters": tuple((f, f) for f in filters)} | ({"units": (units, units)} if units else {})
+    return training_of(image, {learner: options}, steps, batch, recompute_every)
+
+
+def gtn(size=8, steps=16, recompute_every=1, widths=None, splits=2):
+    """A `conv2` population of fixed widths, unless `widths` gives ranges."""
+    filters, units, batch = SIZES[size]
+    ranges = widths or {"filters": tuple((f, f) for f in filters), "units": (units, units)}
+    return training_of((size, size, 1), {"conv2": ranges}, steps, batch, recompute_every, splits)

@@ -1,0 +1,132 @@
+"""One meta-gradient in tf_gtn, PyTorch and JAX: the same work from the same weights, interleaved, on two threads.
+
+    python -m benchmarks.meta_gradient                  # all sizes
+    python -m benchmarks.meta_gradient --size=8x8 --rounds=9
+
+Every contender is a process of its own that waits for its turn. Checkpointing is on in all of them: each inner step is recomputed on
+the way back. Their losses and gradients are compared first. Prints a line of JSON a size: median seconds and their quartiles, peak
+resident set size, seconds of the first call (trace and compilation), and the ratios of tf_gtn's median to the best of each
+peer. PyTorch and JAX live in `.bench/`, which `make bench` sets up; one that is not there is left out.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PEERS = ROOT / "benchmarks" / "peers"
+THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "KMP_BLOCKTIME": "0"}
+CONV2 = {"learner": "conv2", "steps": 8, "batch": 128}
+SIZES = {
+    "8x8": {**CONV2, "image": [8, 8, 1], "filters": [32, 64], "units": 64, "steps": 16, "batch": 64},
+    "28x28": {**CONV2, "image": [28, 28, 1], "filters": [64, 128], "units": 128},
+    "28x28_32": {**CONV2, "image": [28, 28, 1], "filters": [64, 128], "units": 128, "steps": 32},
+    "32x32": {**CONV2, "image": [32, 32, 3], "learner": "conv5", "filters": [64, 128, 128, 128, 128], "units": None},
+}
+ROUNDS = {"8x8": 15, "28x28": 5, "28x28_32": 2, "32x32": 3}
+TOLERANCE = 1e-4
+
+
+class Worker:
+    """A contender's process; `ask` sends a line and returns its answer."""
+
+    def __init__(self, command):
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
+        )
+
+    def ask(self, line):
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        while answer := self._process.stdout.readline():
+            if answer.startswith("{"):
+                return json.loads(answer)
+        raise RuntimeError(f"a worker ended: {self._process.stderr.read()[-2000:]}")
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _environment():
+    import os
+
+    return {**os.environ, **THREADS, "PYTHONPATH": str(ROOT)}
+
+
+def contenders(problem, config):
+    """`{name: command}`; the first makes the problem's file."""
+    made = {"tf_gtn": [sys.executable, "-m", "benchmarks.peers._tf_gtn", problem, json.dumps(config)]}
+    for peer, script, variants in (
+        ("pytorch", "_pytorch.py", ("contiguous", "channels_last")),
+        ("jax", "_jax.py", ("convolution", "patches")),
+    ):
+        python = ROOT / ".bench" / peer / "bin" / "python"
+        if python.exists():
+            made |= {f"{peer}_{v}": [str(python), str(PEERS / script), problem, v] for v in variants}
+    return made
+
+
+def largest_difference(first, second):
+    """Of two gradients: the largest relative error of a part, in the Euclidean norm."""
+    scale = max(np.linalg.norm(value) for value in first.values())
+    return float(max(np.linalg.norm(second[n] - v) / max(np.linalg.norm(v), 1e-3 * scale) for n, v in first.items()))
+
+
+def measure(name, rounds):
+    config, workers, found = SIZES[name], {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        problem = f"{folder}/problem.npz"
+        for contender, command in contenders(problem, config).items():
+            workers[contender] = Worker(command)
+            first = workers[contender].ask(f"save {folder}/{contender}.npz")
+            found[contender] = {"first_call_seconds": first["seconds"], "loss": first["loss"], "seconds": []}
+        gradients = {}
+        for contender in workers:
+            with np.load(f"{folder}/{contender}.npz", allow_pickle=False) as file:
+                gradients[contender] = dict(file)
+        for contender, entry in found.items():
+            entry["loss_difference"] = abs(entry["loss"] - found["tf_gtn"]["loss"])
+            entry["gradient_difference"] = largest_difference(gradients["tf_gtn"], gradients[contender])
+        for _ in range(rounds):
+            for contender, worker in workers.items():
+                found[contender]["seconds"].append(worker.ask("run")["seconds"])
+        for contender, worker in workers.items():
+            found[contender] |= worker.ask("memory")
+            worker.close()
+    return found
+
+
+def summary(name, rounds, found):
+    for entry in found.values():
+        seconds = entry.pop("seconds")
+        entry["median_seconds"] = statistics.median(seconds)
+        entry["quartiles"] = list(np.quantile(seconds, (0.25, 0.75)))
+    ratios = {}
+    for peer in ("pytorch", "jax"):
+        theirs = [entry["median_seconds"] for contender, entry in found.items() if contender.startswith(peer)]
+        if theirs:
+            ratios[f"ratio_to_{peer}"] = found["tf_gtn"]["median_seconds"] / min(theirs)
+    agree = all(max(e["loss_difference"], e["gradient_difference"]) <= TOLERANCE for e in found.values())
+    line = {"benchmark": "meta_gradient", "size": name, "rounds": rounds, **ratios, "agree": agree, "contenders": found}
+    return json.loads(json.dumps(line), parse_float=lambda text: float(f"{float(text):.4g}"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, action="append")
+    parser.add_argument("--rounds", type=int)
+    options = parser.parse_args()
+    for name in options.size or SIZES:
+        rounds = options.rounds or ROUNDS[name]
+        print(json.dumps(summary(name, rounds, measure(name, rounds))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
