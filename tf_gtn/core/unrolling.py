@@ -54,7 +54,7 @@ def unroll(step, params, state, xs, *, checkpoint_every=1):
     length = _length(xs)
     if checkpoint_every == 0 and tf.executing_eagerly() and length > 0:
         return _eager(step, params, state, xs, length)
-    traced = _Traced(step, params, state, _slice_spec(xs))
+    traced = _Traced(step, params, state, _slice_spec(xs), inline=checkpoint_every == 1)
     params = (params, traced.captures)
     if checkpoint_every == 0:
         return _loop(traced, params, state, xs, length)
@@ -121,14 +121,15 @@ class _Traced:
     Called as `traced((params, captures), state, x)`, with `captures` the tensors that `fn` took from around it.
     """
 
-    def __init__(self, fn, params, state, x_spec):
+    def __init__(self, fn, params, state, x_spec, inline=False):
         specs = tf.nest.map_structure(lambda v: tf.TensorSpec(v.shape, v.dtype), (params, state))
 
         def checked(params, state, x):
             new_state, y = fn(params, state, x)
             return _like(state, new_state), tf.nest.map_structure(tf.convert_to_tensor, y)
 
-        function = tf.function(checked, autograph=False, experimental_attributes={"_noinline": True})
+        attributes = {} if inline else {"_noinline": True}
+        function = tf.function(checked, autograph=False, experimental_attributes=attributes)
         self._function = function.get_concrete_function(*specs, x_spec)
         for variable in self._function.variables:
             if _differentiable(variable):
@@ -157,7 +158,10 @@ class _Traced:
 
 
 class _Recomputed:
-    """A traced function whose inside is computed again in the backward pass."""
+    """A traced function whose inside is computed again in the backward pass.
+
+    Recomputation and gradient are one function, not inlined into the loop: TensorFlow optimises them together.
+    """
 
     def __init__(self, traced):
         self._traced = traced
@@ -171,20 +175,23 @@ class _Recomputed:
             return self._traced(*arguments)
         outputs = []
 
-        def run(*values):
-            merged = list(flat)
-            for i, value in zip(floating, values):
-                merged[i] = value
-            result = self._traced(*tf.nest.pack_sequence_as(arguments, merged))
-            if not outputs:  # the forward call; integers have no gradient and go past recompute_grad
-                outputs.append(result)
-            return [v for v in tf.nest.flatten(result) if _differentiable(v)]
+        def recomputed(*flat):
+            def run(*values):
+                merged = list(flat)
+                for i, value in zip(floating, values):
+                    merged[i] = value
+                result = self._traced(*tf.nest.pack_sequence_as(arguments, merged))
+                if not outputs:  # the forward call; integers have no gradient and go past recompute_grad
+                    outputs.append(result)
+                return [v for v in tf.nest.flatten(result) if _differentiable(v)]
 
-        run.__name__ = (
-            "unroll's step: a second derivative needs checkpoint_every=0"  # what recompute_grad calls it in its error
-        )
-        values = iter(tf.recompute_grad(run)(*[flat[i] for i in floating]))
-        return tf.nest.map_structure(lambda v: next(values) if _differentiable(v) else v, outputs[0])
+            run.__name__ = (
+                "unroll's step: a second derivative needs checkpoint_every=0"  # what recompute_grad calls it in its error
+            )
+            values = iter(tf.recompute_grad(run)(*[flat[i] for i in floating]))
+            return tf.nest.map_structure(lambda v: next(values) if _differentiable(v) else v, outputs[0])
+
+        return tf.function(recomputed, autograph=False, experimental_attributes={"_noinline": True})(*flat)
 
 
 def _differentiable(tensor):

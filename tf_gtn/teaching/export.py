@@ -100,9 +100,9 @@ class _Module(tf.Module):
 
     def __init__(self, training, metadata_file):
         gtn = training.treatment
-        params = gtn.params()
-        self._weights = {k: tf.Variable(v, trainable=False) for k, v in gtn.generator.weights(params).items()}
-        self._state = {k: tf.Variable(v, trainable=False) for k, v in gtn.population_state(params).items()}
+        weights = gtn.params()
+        self._weights = {k: tf.Variable(v, trainable=False) for k, v in weights.items()}
+        self._state = {k: tf.Variable(v, trainable=False) for k, v in gtn.population_state(weights).items()}
         self._lesson = {k: tf.Variable(v, trainable=False) for k, v in gtn.xs(tf.zeros([2], tf.int32)).items()}
         self._schedule = {k: tf.Variable(v, trainable=False) for k, v in training.hyperparameters.values().items()}
         self.metadata = tf.saved_model.Asset(metadata_file)

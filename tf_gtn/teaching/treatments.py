@@ -62,13 +62,14 @@ class GTN:
         return other
 
     def params(self):
-        return tf.nest.map_structure(tf.convert_to_tensor, self._params)
+        """The generator's plain weights: joined once for all inner steps."""
+        return self.generator.weights(tf.nest.map_structure(tf.convert_to_tensor, self._params))
 
     def xs(self, seed):
         return self.curriculum.xs(seed)
 
     def batch(self, params, x):
-        return self.synthesise(self.generator.weights(params), self._state, x, batch_statistics=True)
+        return self.synthesise(params, self._state, x, batch_statistics=True)
 
     def synthesise(self, weights, state, x, batch_statistics):
         """`{"noise", "label"}` -> images and labels, from plain weights and BatchNorm statistics or with the batch's own."""
@@ -83,17 +84,17 @@ class GTN:
         BatchNorm uses the statistics of the whole curriculum here, so that an image does not depend on its neighbours in
         the batch; within the curriculum itself each batch uses its own, as in training.
         """
-        params = GTN.params(self)  # a closed loop's has the teacher's besides
+        weights = GTN.params(self)  # a closed loop's has the teacher's besides
         x = {"noise": noise, "label": label}
-        return self.synthesise(self.generator.weights(params), self.population_state(params), x, batch_statistics=False)[0]
+        return self.synthesise(weights, self.population_state(weights), x, batch_statistics=False)[0]
 
-    def population_state(self, params):
+    def population_state(self, weights):
         """BatchNorm statistics of the curriculum: the mean over its batches."""
         xs = self.xs(tf.zeros([2], tf.int32))
         total = tf.nest.map_structure(tf.zeros_like, self._state)
         for t in range(self.inner_steps):
             x = self._inputs(tf.nest.map_structure(lambda x: x[t], xs))  # noqa: B023 - used at once
-            _, state = self.generator(params, self._state, x, training=True)
+            _, state = self.generator.apply_weights(weights, self._state, x, training=True)
             total = tf.nest.map_structure(lambda a, b: a + b / self.inner_steps, total, state)
         return total
 
