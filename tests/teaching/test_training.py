@@ -103,7 +103,8 @@ def test_memory_modes_agree_in_float32(tiny_dataset, treatment, families, widths
         gradients.append(losses(trained, "every", tf.constant(widths))[1]())
     for other in gradients[1:]:
         for a, b in zip(gradients[0], other):
-            np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5 * float(tf.reduce_max(tf.abs(a))))
+            # Sums are taken in another order; those of g under BatchNorm all but cancel.
+            np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4 * float(tf.reduce_max(tf.abs(a))))
 
 
 def test_a_new_architecture_is_no_new_trace(tiny_dataset):

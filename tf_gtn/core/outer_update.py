@@ -4,10 +4,14 @@ import keras
 import tensorflow as tf
 
 
+MAX_SKIPPED = 20  # non-finite outer steps in a row
+
+
 class OuterUpdate:
     """Applies meta-gradients to outer parameters.
 
-    A step whose loss or gradient is not finite changes nothing but the counts.
+    A step whose loss or gradient is not finite changes nothing but the counts; after `MAX_SKIPPED` of them in a row nothing
+    changes any more.
 
     Attributes:
       skipped: how many steps were skipped.
@@ -36,6 +40,11 @@ class OuterUpdate:
         """Adam's state and the counts; the parameters are not among them."""
         return [*self._optimizer.variables, self.skipped, self.consecutively_skipped]
 
+    @property
+    def stuck(self):
+        """Whether it gave up: boolean scalar tensor."""
+        return tf.convert_to_tensor(self.consecutively_skipped) >= MAX_SKIPPED
+
     def apply(self, loss, gradients):
         """Takes the step if it is finite; returns the gradients' global norm. `gradients`: one a parameter."""
         norm = tf.linalg.global_norm(gradients)
@@ -50,5 +59,8 @@ class OuterUpdate:
             self.consecutively_skipped.assign(self.consecutively_skipped + 1)
             return tf.constant(False)
 
-        tf.cond(tf.math.is_finite(loss) & tf.math.is_finite(norm), take, skip)
+        def go_on():
+            return tf.cond(tf.math.is_finite(loss) & tf.math.is_finite(norm), take, skip)
+
+        tf.cond(self.stuck, lambda: tf.constant(False), go_on)
         return norm

@@ -127,7 +127,7 @@ def _build_and_go(main, run):
         main(run)
     except errors.UserError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError, ArithmeticError) as error:
         if run.built:
             raise
         first, *more = str(error).splitlines() or ["?"]

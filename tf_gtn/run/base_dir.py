@@ -70,6 +70,11 @@ def is_remote(path):
     return "://" in path
 
 
+def repeat(base_dir, k):
+    """Where the k-th seed of a run lies: the first in `base_dir` itself, the others in `base_dir/repeats/<k>`."""
+    return base_dir if k == 0 else os.path.join(base_dir, "repeats", str(k))
+
+
 def write_text(path, text):
     """Writes a file whole or, if killed meanwhile, not at all."""
     if is_remote(path):  # an object store shows an object when it is closed

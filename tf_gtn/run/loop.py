@@ -7,11 +7,12 @@ import statistics
 import time
 
 from tf_gtn import errors
+from tf_gtn.core import outer_update
 from tf_gtn.run import checkpoints as ckpt
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run import progress as progress_lib
 
-MAX_SKIPPED = 20  # non-finite outer steps in a row before a run gives up
+MAX_SKIPPED = outer_update.MAX_SKIPPED
 
 
 class Stopped(Exception):
@@ -52,16 +53,17 @@ def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100
     if start:
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
     durations = {name: [] for name in trainings}
-    going = _still_going(trainings, start, saver) if start % log_every == 0 else trainings
+    going = _still_going(trainings, start, saver)
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
     with contextlib.closing(writer), signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
         for index in range(start, outer_steps):
             step, results = index + 1, {}
             unfinished = {name: t for name, t in trainings.items() if index < t.outer_steps}
             for name, t in unfinished.items():
-                if name in going:
+                if not stuck(t):
                     started = time.perf_counter()
                     results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
+                    results[f"{name}/loss"].numpy()  # computed, also on a device that works on its own
                     durations[name].append(time.perf_counter() - started)
             last = step == outer_steps
             validated = {name: t for name, t in unfinished.items() if step % validate_every == 0 or step == t.outer_steps}

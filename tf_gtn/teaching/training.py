@@ -76,6 +76,20 @@ class Training:
                 raise errors.UserError(f"teaching.Training.{name} must be at least {lowest}; got {value}")
         if not learning_rate > 0:
             raise errors.UserError(f"teaching.Training.learning_rate must be above 0; got {learning_rate}")
+        for name, value, fits, wanted in (
+            ("final_learning_rate", final_learning_rate, 0 <= final_learning_rate <= 1, "between 0 and 1"),
+            ("beta_1", beta_1, 0 <= beta_1 < 1, "at least 0 and below 1"),
+            ("beta_2", beta_2, 0 <= beta_2 < 1, "at least 0 and below 1"),
+            ("epsilon", epsilon, epsilon > 0, "above 0"),
+        ):
+            if not fits:
+                raise errors.UserError(f"teaching.Training.{name} must be {wanted}; got {value}")
+        for name, value, example in (
+            ("inner_optimizer", inner_optimizer, "@optimizers.SGD()"),
+            ("estimator", estimator, "@estimators.Full()"),
+        ):
+            if isinstance(value, type) or (callable(value) and not hasattr(value, "name") and not hasattr(value, "update")):
+                raise errors.UserError(f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}")
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed
         self.hyperparameters = hyperparameters.Hyperparameters(

@@ -38,6 +38,8 @@ class GTN:
           seed: integer tensor [2].
           weight_norm: whether the generator's kernels are weight-normalised.
         """
+        if curriculum.logits is not None and isinstance(generator.output, dict):
+            raise errors.UserError("a generator that makes its own labels leaves learned labels (curriculum) without effect")
         self.curriculum = curriculum
         self.generator = functional.Functional(generator, weight_norm)
         params, self._state = self.generator.initial_values(seed)

@@ -85,6 +85,16 @@ def check_parameter(name, values):
             raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(known)}; {got}")
 
 
+def check_arms_differ(arms):
+    """Raises `UserError` if two of an experiment's arms have no binding in their scopes: they would be one and the same."""
+    scopes = {scope.split("/")[0] for scope, selector, _ in gin_table.bindings() if selector != MACRO and scope}
+    plain = [arm for arm in arms if arm not in scopes]
+    if len(plain) > 1:
+        others = sorted(scopes - set(arms))
+        hint = f"; scopes that no arm enters: {', '.join(others)}" if others else ""
+        raise errors.UserError(f"the arms {plain[0]!r} and {plain[1]!r} have no settings of their own, and so are the same{hint}")
+
+
 @contextlib.contextmanager
 def bound(scope, values):
     """Binds `{parameter's name: value}` in a scope until the context ends, which leaves no trace in the config.

@@ -41,6 +41,13 @@ def at_least(lowest, where, values):
             raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
 
 
+def check_different(where, claims):
+    """Raises `UserError` if two claims are the same but for what the paper says."""
+    for claim in claims:
+        if claims.count(claim) > 1:
+            raise errors.UserError(f"{where} has {claim!r} twice")
+
+
 def check_arms(where, arms, taken=()):
     """Raises `UserError` unless an experiment's arms are different names that can be gin scopes, and not among `taken`."""
     if not arms or len(set(arms)) < len(arms):

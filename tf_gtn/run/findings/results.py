@@ -159,8 +159,9 @@ def validate(found):
 
 
 def versions():
-    """Versions of what a number depends on most."""
+    """Versions of what a number depends on most, and how many cores it had: sums are split among them, and so rounded."""
     return {
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "python": platform.python_version(),
         "tf_gtn": version.__version__,
         "tensorflow": tf.__version__,

@@ -46,8 +46,8 @@ def outer_steps(total: int, share=1.0):
     """
     if total < 1:
         raise errors.UserError(f"outer_steps must be at least 1; got {total}")
-    if not share > 0:
-        raise errors.UserError(f"teaching.outer_steps.share must be above 0; got {share}")
+    if not 0 < share < float("inf"):
+        raise errors.UserError(f"teaching.outer_steps.share must be a number above 0; got {share}")
     return max(1, round(total * share))
 
 

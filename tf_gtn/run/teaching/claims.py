@@ -1,6 +1,7 @@
 """What the teaching programs claim, computed from their numbers."""
 
 from tf_gtn import errors
+from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import results, statistics
 
 RELATIONS = ("above", "at_least")
@@ -14,6 +15,7 @@ def check(specs):
             raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
         if spec[1] not in RELATIONS:
             raise errors.unknown("relation", spec[1], RELATIONS)
+    registrations.check_different("teaching.Comparison.claims", [tuple(spec[:3]) for spec in specs])
 
 
 def check_names(specs, arms, analyses):

@@ -5,7 +5,7 @@ unscoped bindings for all. The first seed's run lies in `base_dir`, that of the 
 each with checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
-                     "diverged": [arms], "analyses": {analysis: {quantity: number, list or list of lists}}}
+                     "outer_steps": {arm: n}, "diverged": [arms], "analyses": {analysis: {quantity: number, list or list of lists}}}
     analyses/<analysis>.json    what one found, as it ended
 
 A seed whose outcome is there is not run again, nor an analysis that has its file.
@@ -23,7 +23,7 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import loop
-from tf_gtn.run.config import registrations
+from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import report, results, statistics
 from tf_gtn.run.teaching import analyses, build, claims, figures
 from tf_gtn.teaching import export
@@ -44,17 +44,19 @@ class Comparison:
       claims: see `claims.compare`.
     """
 
-    arms: tuple[str, ...] = ("gtn", "distilled", "real")
+    arms: tuple[str, ...] = ()
     seeds: int = 1
     analyses: tuple[str, ...] = ()
     claims: tuple = ()
 
     def __post_init__(self):
         registrations.at_least(1, "teaching.Comparison", self)
-        registrations.check_arms("teaching.Comparison", self.arms, taken={*analyses.REGISTRY, "seconds_per_step", "diverged"})
+        registrations.check_arms("teaching.Comparison", self.arms, taken={*analyses.REGISTRY, "seconds_per_step", "seconds", "outer_steps", "diverged"})
         for name in self.analyses:
             if name not in analyses.REGISTRY:
                 raise errors.unknown("analysis", name, analyses.REGISTRY)
+        if len(set(self.analyses)) < len(self.analyses):
+            raise errors.UserError(f"teaching.Comparison.analyses names one twice; got {self.analyses!r}")
         claims.check(self.claims)
 
 
@@ -67,6 +69,8 @@ def run(run, program, comparison, scoped=True):
       comparison: a `Comparison`.
       scoped: whether an arm's name is a gin scope.
     """
+    if scoped:
+        gin_config.check_arms_differ(comparison.arms)
     dataset = build.dataset(run)
     schedule, settings = registrations.Schedule(), build.Evaluation()
 
@@ -84,7 +88,7 @@ def run(run, program, comparison, scoped=True):
         return None
     outcomes, evaluators = [], None
     for k in range(comparison.seeds):
-        folder = run.base_dir if k == 0 else os.path.join(run.base_dir, "repeats", str(k))
+        folder = base_dirs.repeat(run.base_dir, k)
         path = os.path.join(folder, OUTCOME)
         if not tf.io.gfile.exists(path):
             if comparison.seeds > 1:
@@ -124,6 +128,7 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         "accuracy": accuracies,
         "curve": curves,
         "seconds_per_step": seconds,
+        "outer_steps": {name: training.outer_steps for name, training in trainings.items()},
         "diverged": [name for name, training in trainings.items() if loop.stuck(training)],
         "analyses": found,
     }, evaluators
@@ -150,6 +155,10 @@ def _conclude(run, program, comparison, outcomes):
     metrics = {name: summary(quantities[name]) for name in comparison.arms}
     metrics = {name: {"test_accuracy": found.pop("mean"), **found} for name, found in metrics.items()}
     metrics["seconds_per_step"] = {name: _median([o["seconds_per_step"][name] for o in outcomes]) for name in comparison.arms}
+    metrics["outer_steps"] = outcomes[0]["outer_steps"]
+    metrics["seconds"] = {
+        name: None if each is None else each * metrics["outer_steps"][name] for name, each in metrics["seconds_per_step"].items()
+    }
     for name in comparison.analyses:
         metrics[name] = {key: summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}
     metrics["diverged"] = {name: sum(name in o["diverged"] for o in outcomes) for name in comparison.arms}
@@ -171,7 +180,8 @@ def _median(values):
 
 
 def summary(per_seed):
-    """`{"mean", "ci95", "over", "values"}` of a quantity: see `statistics.units`."""
+    """`{"mean", "ci95", "over", "values"}` of a quantity: see `statistics.units`; one value has no interval."""
     values, over = statistics.units(per_seed)
     mean, interval = statistics.mean_and_interval(values)
+    interval = interval if len(values) > 1 else None
     return {"mean": mean, "ci95": interval, "over": over, "values": [float(v) for v in values]}

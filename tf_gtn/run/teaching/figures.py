@@ -1,9 +1,8 @@
 """The figures of the teaching programs, from a run's numbers to `<base_dir>/figures/*.png`."""
 
-import os
-
 import numpy as np
 
+from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.findings import figures, pictures, statistics
 from tf_gtn.teaching import export, realism
@@ -35,7 +34,7 @@ def draw_comparison(base_dir, arms, outcomes, seconds):
     curves = {name: [np.asarray(o["curve"][name]) for o in outcomes] for name in arms}
     draw_inner_steps(base_dir, curves)
     validation = {}
-    runs = [metrics_lib.read(f) for f in [base_dir, *_repeats(base_dir, len(outcomes))]]
+    runs = [metrics_lib.read(base_dirs.repeat(base_dir, k)) for k in range(len(outcomes))]
     for name in arms:
         steps, mean = _column(runs[0], f"{name}/validation_accuracy")
         if len(runs) == 1:
@@ -44,8 +43,8 @@ def draw_comparison(base_dir, arms, outcomes, seconds):
         else:
             validation[name] = (steps, np.stack([_column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1))
     figures.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
-    if len(arms) > 1 and all(seconds.values()):
-        by_seconds = {name: (steps * seconds[name], *rest) for name, (steps, *rest) in validation.items()}
+    by_seconds = {name: (steps * seconds[name], *rest) for name, (steps, *rest) in validation.items() if seconds[name]}
+    if len(by_seconds) > 1:
         path = figures.path(base_dir, "accuracy_by_seconds")
         figures.accuracy_by_outer_step(path, by_seconds, xlabel="seconds of outer steps")
     if len(arms) > 1:
@@ -69,10 +68,6 @@ def _grid(folder, training):
         for c in np.unique(labels[t]):
             grid[row, c] = images[t][np.argmax(labels[t] == c)]
     pictures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
-
-
-def _repeats(base_dir, seeds):
-    return [os.path.join(base_dir, "repeats", str(k)) for k in range(1, seeds)]
 
 
 def _column(rows, key):

@@ -2,7 +2,7 @@
 
 An arm is a name and a gin scope, as in `comparison`; a trial binds one point of the search space in that scope, trains, and is
 judged on the validation split by fresh learners. The test split is not even held. Trials lie in `<base_dir>/tuning.db`, see
-`studies`.
+`studies`; those of the k-th further seed, a search of its own, in `<base_dir>/repeats/<k>`.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from tf_gtn import errors
+from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import loop, studies
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run import progress as progress_lib
@@ -41,6 +42,7 @@ class Tuning:
     Attributes:
       arms: names; each is a gin scope.
       trials: of each arm (GTN paper, figure 1b: 20).
+      seeds: searches of each arm, from the run's seed on.
       sampler: gp (Gaussian process), tpe or random.
       space: `{"teaching.Training.learning_rate": (1e-3, 0.3, "log"), ...}`: gin parameters and their ranges, the same for all
         arms; integers where both ends are.
@@ -50,6 +52,7 @@ class Tuning:
 
     arms: tuple[str, ...] = ("weight_norm", "plain")
     trials: int = 20
+    seeds: int = 1
     sampler: str = "gp"
     space: dict = dataclasses.field(default_factory=dict)
     diverged_above: float = 100.0
@@ -69,6 +72,7 @@ class Tuning:
             for name in (spec[0], spec[2]):
                 if name not in self.arms:
                     raise errors.unknown("arm of a claim", name, self.arms)
+        registrations.check_different("teaching.Tuning.claims", [tuple(spec[:3]) for spec in self.claims])
         studies.check_sampler(self.sampler)
 
 
@@ -100,19 +104,25 @@ class Stopped(loop.Stopped):
 
 def run(run, tuning):
     """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run or if it joined another's run."""
+    gin_config.check_arms_differ(tuning.arms)
     dataset = without_test(build.dataset(run))
     learners = build.Evaluation().validation_learners
     check(tuning, dataset, run.seed)
     if not run.ready():
         return None
-    with studies.Studies(run.base_dir, tuning.arms, tuning.trials, tuning.space, tuning.sampler, run.seed) as shared:
-        made = _work(run, tuning, dataset, learners, shared)
-        finished = shared.finished()
+    searches, made = [], 0
+    for k in range(tuning.seeds):
+        folder, seed = base_dirs.repeat(run.base_dir, k), run.seed + k
+        tf.io.gfile.makedirs(folder)
+        with studies.Studies(folder, tuning.arms, tuning.trials, tuning.space, tuning.sampler, seed) as shared:
+            made += _work(run, tuning, dataset, learners, shared, seed)
+            finished = shared.finished()
+        searches.append(finished)
     if run.joined:
-        total = tuning.trials * len(tuning.arms)
-        print(f"made {made} trials; {sum(map(len, finished.values()))} of {total} are finished")
+        total = tuning.trials * len(tuning.arms) * tuning.seeds
+        print(f"made {made} trials; {sum(len(slots) for found in searches for slots in found.values())} of {total} are finished")
         return None
-    return _conclude(run, tuning, finished)
+    return _conclude(run, tuning, searches)
 
 
 def without_test(dataset):
@@ -201,10 +211,11 @@ def traces_forgotten():
 
 
 def summary(trials):
-    """What the trials of an arm found; `trials` is a list of Optuna's, by slot."""
+    """What the trials of an arm found; `trials` is a list of Optuna's, by search and slot."""
     values = [t.value for t in trials]
     low, median, high = statistics.quartiles(values)
-    best = min(trials, key=lambda t: t.value)
+    place = int(np.argmin(values))
+    best = trials[place]
     return {
         "values": values,
         "median": median,
@@ -212,7 +223,7 @@ def summary(trials):
         "diverged": float(np.mean(np.isinf(values))),
         "best": best.value,
         "best_accuracy": best.user_attrs["validation_accuracy"],
-        "best_trial": best.user_attrs["slot"] + 1,
+        "best_trial": place + 1,
         "best_parameters": best.params,
         "seconds_per_trial": float(np.median([t.user_attrs["seconds"] for t in trials])),
     }
@@ -222,24 +233,33 @@ def below(first, second, values, seed_value=None):
     """The claim that an arm's trials end with lower losses than another's.
 
     Measured by the share of pairs of trials in which it does (ties, such as two that diverged, count half), which is U / (n m)
-    of the test by Mann and Whitney (1947). Unlike a difference of medians it needs no finite values.
+    of the test by Mann and Whitney (1947). Unlike a difference of medians it needs no finite values. The trials of a search
+    depend on one another, so with several seeds the interval is of the share's mean over searches, and with one the test only
+    describes that search.
 
     Args:
       first, second: names of arms.
-      values: `{arm: [n]}`, infinite where a trial diverged.
+      values: `{arm: for each search [n]}`, infinite where a trial diverged.
       seed_value: what the paper says.
     """
 
     def share(a, b):
         return float(np.mean((a[:, None] < b) + 0.5 * (a[:, None] == b)))
 
-    a, b = (np.asarray(values[name], np.float64) for name in (first, second))
+    pairs = [[np.asarray(search, np.float64) for search in both] for both in zip(values[first], values[second])]
+    statement = f"{first.replace('_', ' ')} ends with a lower loss than {second.replace('_', ' ')}: share of pairs of trials "
+    if len(pairs) > 1:
+        mean, interval = statistics.mean_and_interval([share(*pair) for pair in pairs])
+        a, b = (np.concatenate(both) for both in zip(*pairs))
+        medians = {"median": statistics.quartiles(a)[1], "other_median": statistics.quartiles(b)[1]}
+        statement += f"(mean over {len(pairs)} searches of {len(pairs[0][0])} and {len(pairs[0][1])})"
+        return results.claim(f"{first}_below_{second}", statement, seed_value, mean, interval, "ci95[0] > 0.5", **medians)
+    ((a, b),) = pairs
     rng = np.random.default_rng(3)
     resampled = [share(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(1000)]
     return results.claim(
         f"{first}_below_{second}",
-        f"{first.replace('_', ' ')} ends with a lower loss than {second.replace('_', ' ')}: share of pairs of trials "
-        f"({len(a)} and {len(b)}, one-sided Mann-Whitney test)",
+        f"{statement}({len(a)} and {len(b)} of one search, one-sided Mann-Whitney test)",
         seed_value,
         share(a, b),
         [float(end) for end in np.quantile(resampled, (0.025, 0.975))],
@@ -272,7 +292,7 @@ def _judge(training, template, seed, widths, images, labels):
     return tf.while_loop(lambda start, _: start < tf.shape(images)[0], body, (0, tf.zeros([2])))[1]
 
 
-def _work(run, tuning, dataset, learners, shared):
+def _work(run, tuning, dataset, learners, shared, seed):
     """Makes trials until none is open, and waits for those of others; returns how many were made here."""
     total, made, done = tuning.trials * len(tuning.arms), 0, sum(map(len, shared.finished().values()))
     if done:
@@ -287,7 +307,7 @@ def _work(run, tuning, dataset, learners, shared):
             claim = shared.claim()
             if claim is not None:
                 made += 1
-                outcome = _made(claim, shared, dataset, run.seed, learners, tuning.diverged_above, stopped)
+                outcome = _made(claim, shared, dataset, seed, learners, tuning.diverged_above, stopped)
                 losses = {claim.name: outcome.loss}
             elif run.joined:
                 break
@@ -315,18 +335,21 @@ def _made(claim, shared, dataset, seed, learners, diverged_above, stopped):
     return outcome
 
 
-def _conclude(run, tuning, finished):
+def _conclude(run, tuning, searches):
     """Numbers, claims, figure and report."""
-    trials = {arm: [finished[arm][slot] for slot in range(tuning.trials)] for arm in tuning.arms}
-    _write_metrics(run.base_dir, trials)
-    metrics = {arm: summary(found) for arm, found in trials.items()}
+    by_search = []
+    for k, finished in enumerate(searches):
+        by_search.append({arm: [finished[arm][slot] for slot in range(tuning.trials)] for arm in tuning.arms})
+        _write_metrics(base_dirs.repeat(run.base_dir, k), by_search[-1])
+    metrics = {arm: summary([trial for trials in by_search for trial in trials[arm]]) for arm in tuning.arms}
     values = {arm: found["values"] for arm, found in metrics.items()}
-    made = [below(first, second, values, *said) for first, _, second, *said in tuning.claims]
+    losses = {arm: [[trial.value for trial in trials[arm]] for trials in by_search] for arm in tuning.arms}
+    made = [below(first, second, losses, *said) for first, _, second, *said in tuning.claims]
     figures.boxes(
         figures.path(run.base_dir, "final_loss"),
         values,
         "final validation loss",
-        f"Final loss of each of {tuning.trials} trials an arm during hyperparameter optimisation (points), their median and "
+        f"Final loss of each of {len(searches)} x {tuning.trials} trials an arm during hyperparameter optimisation (points), their median and "
         f"quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross at the upper edge.",
     )
     results.write(run.base_dir, "teaching", "tune_gtn", run.seed, metrics, made, run.seconds())

@@ -71,9 +71,11 @@ class Settings:
         for name, rates in self.optimizers.items():
             if name not in KINDS:
                 raise errors.unknown("optimizer of analyses.architectures.optimizers", name, KINDS)
+            if not isinstance(rates, list | tuple):
+                raise errors.UserError(f"analyses.architectures.optimizers[{name!r}] takes learning rates, (0.1, 0.01); got {rates!r}")
             registry.positive("architectures", **{f"optimizers[{name!r}]": rates})
         for name in self.columns:
-            if not name.isidentifier() or name in map(_column, self.optimizers):
+            if not isinstance(name, str) or not name.isidentifier() or name in map(_column, self.optimizers):
                 raise errors.UserError(
                     "analyses.architectures.columns are named by letters, digits and underscores, and not as those of its "
                     f"optimizers (constant_...); got {name!r}"

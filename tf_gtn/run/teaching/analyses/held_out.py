@@ -2,6 +2,7 @@
 
 from tf_gtn import errors
 from tf_gtn.run.findings import figures, statistics
+from tf_gtn.run.teaching import build
 from tf_gtn.run.teaching import claims as claims_lib
 from tf_gtn.run.teaching.analyses import registry
 from tf_gtn.teaching import export, held_out, loading
@@ -16,6 +17,9 @@ class HeldOut(registry.Analysis):
             raise errors.UserError(
                 f"analyses.held_out takes a GTN that can be exported; none of the arms has: {', '.join(trainings)}"
             )
+
+        if not build.Evaluation().held_out:
+            raise errors.UserError("analyses.held_out has nothing to test on: teaching.Evaluation.held_out is empty")
 
     def measure(self, context):
         ((_, path),) = context.exports.items()
