@@ -109,6 +109,7 @@ def test_the_settings_table_is_true():
         "teaching.curriculum": inspect.unwrap(rim.curriculum),
         "teaching.learners": inspect.unwrap(rim.learners),
         "teaching.Comparison": comparison.Comparison,
+        "teaching.outer_steps": inspect.unwrap(rim.outer_steps),
         "models.Given": population.Given,
     }
     rows = re.findall(r"^\| (`[a-z_]+\.\w+\..*?) \| .*? \| (.*?) ?\|$", (ROOT / "docs/teaching.md").read_text(), re.MULTILINE)

@@ -143,11 +143,12 @@ def test_the_tuning_is_complete(size, mock_data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gin_file", [f for f in EXPERIMENTS if f.endswith("_small.gin")])
-def test_an_experiment_takes_two_steps(gin_file, tmp_path):
-    short = [s for s in SHORT if "INNER" not in s]  # some arms have a window of the inner steps
-    seeds = "--gin_bindings=teaching.Comparison.seeds = 2"
-    done = run("compare_treatments", f"--base_dir={tmp_path}", f"--gin_file={gin_file}", *short, seeds)
+@pytest.mark.parametrize("gin_file", EXPERIMENTS)
+def test_an_experiment_takes_two_steps(gin_file, mock_data, tmp_path):
+    short = [s for s in SHORT if "INNER_STEPS" not in s]  # some arms have a window of the inner steps
+    seeds = f"--gin_bindings=teaching.Comparison.seeds = {2 if gin_file.endswith('_small.gin') else 1}"
+    files = f"--base_dir={tmp_path}", f"--gin_file={gin_file}", f"--tfds_data_dir={mock_data}"
+    done = run("compare_treatments", *files, *short, seeds)
     assert done.returncode == 0, done.stderr
     assert results.read(str(tmp_path))["metrics"] and (tmp_path / "report.html").exists()
 
