@@ -21,7 +21,7 @@ def main(run):
 
 
 def run():
-    app.run(main)
+    app.run(main, distributed=True)
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ _context.set_forkserver_preload(["binaries.train_gtn"])
 class Program:
     """A program that runs; `done()` waits for it."""
 
-    def __init__(self, name, *arguments):
+    def __init__(self, name, *arguments, environment=None):
         self._folder = tempfile.TemporaryDirectory()
         self._files = [f"{self._folder.name}/{stream}" for stream in ("stdout", "stderr")]
         for file in self._files:  # here: the process may be killed before it does anything
             pathlib.Path(file).touch()
-        self.process = _context.Process(target=_run, args=(name, [str(a) for a in arguments], self._files))
+        self.process = _context.Process(target=_run, args=(name, [str(a) for a in arguments], self._files, environment or {}))
         self.process.start()
 
     def send(self, number):
@@ -59,7 +59,8 @@ def run(name, *arguments):
     return Program(name, *arguments).done()
 
 
-def _run(name, arguments, files):
+def _run(name, arguments, files, environment):
+    os.environ.update(environment)
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(ROOT)

@@ -12,6 +12,7 @@ import pathlib
 import signal
 import sys
 import time
+import zlib
 
 import keras
 import tensorflow as tf
@@ -20,7 +21,7 @@ from absl import flags, logging
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, quiet
+from tf_gtn.run import loop, quiet, replicas
 from tf_gtn.run.config import gin_config
 
 
@@ -36,6 +37,7 @@ class Run:
       flags: absl's flag values, for those that a program adds.
       identity: comment lines with what makes a run beside its configuration: program, seed, the program's own flags.
       started: time.monotonic() at the start.
+      among: the processes and devices that take part.
       joined: whether the folder is another process' run, which this one helps with.
       built: whether everything is built; until then an error of a constructor is the user's.
     """
@@ -47,6 +49,7 @@ class Run:
     flags: flags.FlagValues
     identity: str
     started: float
+    among: replicas.Replicas = replicas.Replicas()
     joined: bool = False
     built: bool = False
 
@@ -63,8 +66,12 @@ class Run:
         if self.dry_run:
             print("dry run: the configuration is complete; nothing was written")
             return False
-        base_dirs.check_same_config(self.base_dir, self.identity + gin_config.config_str(), allowed, not self.joined)
-        if self.joined:
+        config = self.identity + gin_config.config_str()
+        if self.among.chief:
+            base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined)
+        if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
+            raise errors.UserError(f"worker {self.among.index} has another configuration than worker 0: give all the same flags")
+        if self.joined or not self.among.chief:
             return True
         base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
         return True
@@ -74,7 +81,7 @@ class Run:
         return time.monotonic() - self.started
 
 
-def define_flags(joinable=False):
+def define_flags(joinable=False, distributed=False):
     """The flags of every program; called once, by `run`."""
     flags.DEFINE_string("base_dir", None, "The run's folder; the same command on the same folder resumes.")
     flags.DEFINE_multi_string("gin_file", [], "A gin file: a path, or the name of a shipped one. Repeatable.")
@@ -82,17 +89,20 @@ def define_flags(joinable=False):
     flags.DEFINE_integer("seed", 0, "Everything random follows from it.", lower_bound=0)
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
+    if distributed:
+        flags.DEFINE_enum("strategy", "default", replicas.STRATEGIES, "One device, all of this machine, or TF_CONFIG's workers.")
     if joinable:
         flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
 
-def run(main, add_flags=None, needs_gin=True, joinable=False):
+def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False):
     """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code.
 
+    `distributed`: with the flag --strategy it runs on several devices or processes; those beside the chief leave the folder alone.
     `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
     """
     started = time.monotonic()
-    define_flags(joinable)
+    define_flags(joinable, distributed)
     shared = set(flags.FLAGS)
     if add_flags is not None:
         add_flags()
@@ -104,6 +114,7 @@ def run(main, add_flags=None, needs_gin=True, joinable=False):
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
             if needs_gin and not values.gin_file:
                 raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
+            among = replicas.make(values.strategy) if distributed else replicas.Replicas()
             gin_config.parse(values.gin_file, values.gin_bindings)
             if quiet.chosen():
                 logging.set_verbosity(logging.WARNING)
@@ -115,9 +126,12 @@ def run(main, add_flags=None, needs_gin=True, joinable=False):
             identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
             joined = joinable and values.join
             opened = base_dirs.join_base_dir if joined else base_dirs.open_base_dir
-            with contextlib.nullcontext() if values.dry_run else opened(values.base_dir) as folder:
-                given = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, joined
+            if values.dry_run or not among.chief:
+                opened = contextlib.nullcontext
+            with opened(values.base_dir) as folder:
+                given = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, among, joined
                 _build_and_go(main, Run(folder, *given))
+                among.share(0)  # workers wait for the chief, who serves the cluster
 
     absl_app.run(body, flags_parser=_parse_flags)
 
@@ -163,6 +177,10 @@ def _mistakes_in_one_line():
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        reason = next((line for line in str(error).splitlines() if "task" in line), str(error).splitlines()[0])
+        print(f"another worker was lost: the same commands go on from the last checkpoint ({reason.strip()[:200]})", file=sys.stderr)
+        os._exit(1)  # the other threads of a broken cluster would wait for it
     except loop.Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(128 + stopped.signal)

@@ -11,6 +11,7 @@ from tf_gtn.core import outer_update
 from tf_gtn.run import checkpoints as ckpt
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run import progress as progress_lib
+from tf_gtn.run import replicas
 
 MAX_SKIPPED = outer_update.MAX_SKIPPED
 
@@ -25,7 +26,15 @@ class Stopped(Exception):
         self.signal = number
 
 
-def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100, validate_every=100):
+def train(
+    trainings,
+    base_dir,
+    validate=None,
+    log_every=10,
+    checkpoint_every=100,
+    validate_every=100,
+    among=replicas.Replicas(),
+):
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
     Several trainings run in lockstep: at every outer step each takes one until it has taken its own `outer_steps`, so that one
@@ -39,6 +48,8 @@ def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100
       log_every: outer steps between lines of metrics.jsonl; a line has `<training>/<quantity>` of that very step.
       checkpoint_every: outer steps between checkpoints; there is one at the end and at a signal, too.
       validate_every: outer steps between validations.
+      among: the processes that take part. The chief alone reads and writes the folder, and validates; the others begin from its
+        state, and all stop after the same step.
 
     Returns:
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
@@ -48,14 +59,17 @@ def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100
       Stopped: SIGINT or SIGTERM came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
-    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()})
-    start = saver.restore()
-    if start:
+    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
+    start = int(among.share(saver.restore()))
+    for training in trainings.values():
+        among.share_variables(training.variables)
+    if start and among.chief:
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
     durations = {name: [] for name in trainings}
     going = _still_going(trainings, start, saver)
-    writer = metrics_lib.MetricsWriter(base_dir, resume_step=start)
-    with contextlib.closing(writer), signals() as received, progress_lib.Progress(outer_steps, start, "outer steps") as bar:
+    writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
+    shown = progress_lib.Progress(outer_steps, start, "outer steps") if among.chief else contextlib.nullcontext(_Absent())
+    with contextlib.closing(writer), signals() as received, shown as bar:
         for index in range(start, outer_steps):
             step, results = index + 1, {}
             unfinished = {name: t for name, t in trainings.items() if index < t.outer_steps}
@@ -70,7 +84,7 @@ def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100
             if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
                 results |= {f"{name}/skipped": int(t.skipped.numpy()) for name, t in unfinished.items()}
-                if validate is not None:
+                if validate is not None and among.chief:
                     for name, t in validated.items():
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
                 writer.write(step, **results)
@@ -78,12 +92,30 @@ def train(trainings, base_dir, validate=None, log_every=10, checkpoint_every=100
                 going = _still_going(going, step, saver)
             else:
                 bar.update(step)
-            stop = list(received)  # read once: a signal may come between a save and the end
+            stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
             if step % checkpoint_every == 0 or last or stop:
                 saver.save(step)
             if stop:
-                raise Stopped(stop[0], step)
+                raise Stopped(stop, step)
     return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
+
+
+class _Absent:
+    """What writes for the chief, elsewhere."""
+
+    def restore(self):
+        return 0
+
+    def save(self, step):
+        pass
+
+    def write(self, step, **values):
+        pass
+
+    update = write
+
+    def close(self):
+        pass
 
 
 def stuck(training):

@@ -1,12 +1,13 @@
 """The outer loop's step: a fresh learner is taught, judged on real data, and the treatment improved by the meta-gradient."""
 
 import functools
+import itertools
 
 import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import estimators, hyperparameters, outer_update, supervised
+from tf_gtn.core import averaging, estimators, hyperparameters, outer_update, supervised
 from tf_gtn.data import reader
 from tf_gtn.teaching import inner_loop
 
@@ -14,7 +15,7 @@ from tf_gtn.teaching import inner_loop
 class Training:
     """Trains one treatment; all its state is in variables, all its randomness a function of the seed and the step.
 
-    A step draws an architecture and an initialisation, unrolls the inner loop, takes the cross-entropy on fresh real training
+    A step draws an architecture and an initialisation (of several learners, if asked), unrolls the inner loop, takes the cross-entropy on fresh real training
     batches as the outer loss, has an estimator take its gradient, and applies Adam with cosine decay to the treatment's
     parameters and the inner optimiser's hyperparameters. A step whose loss or gradient is not finite changes nothing but the
     count `skipped` and what an estimator remembers.
@@ -39,8 +40,10 @@ class Training:
         learn_hyperparameters=True,
         per_step=True,
         recompute_every=1,
+        learners: int | None = None,
         seed=0,
         dtype="float32",
+        strategy=None,
     ):
         """Makes the variables; nothing is traced yet.
 
@@ -59,18 +62,28 @@ class Training:
           learn_hyperparameters: whether the inner optimiser's hyperparameters are learned.
           per_step: whether each inner step has its own.
           recompute_every: inner steps between states kept for the backward pass; 0 keeps everything.
+          learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
+            meta-gradients are averaged. None: one a replica.
           seed: of the learners and batches.
           dtype: of the hyperparameters.
+          strategy: a `tf.distribute.Strategy` whose replicas share the learners; the parameters are plain variables of each
+            process.
 
         Raises:
           UserError: `loss` is neither "every" nor "last", or a number is out of range.
         """
         if loss not in estimators.LOSSES:
             raise errors.unknown("loss", loss, estimators.LOSSES)
+        replicas = 1 if strategy is None else strategy.num_replicas_in_sync
+        if learners is not None and learners % replicas:
+            raise errors.UserError(
+                f"teaching.Training.learners must be a multiple of the {replicas} replicas that share them; got {learners}"
+            )
         for name, value, lowest in (
             ("outer_steps", outer_steps, 1),
             ("outer_batch", outer_batch, 1),
             ("recompute_every", recompute_every, 0),
+            ("learners", replicas if learners is None else learners, 1),
         ):
             if value < lowest:
                 raise errors.UserError(f"teaching.Training.{name} must be at least {lowest}; got {value}")
@@ -96,6 +109,7 @@ class Training:
             inner_optimizer, self.inner_steps, per_step, learn_hyperparameters, dtype
         )
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
+        self._learners, self._strategy = learners or replicas, strategy
         self._outer_batch, self._loss, self._recompute_every = outer_batch, loss, recompute_every
         self._reader = reader.Reader(dataset, dataset.train)
         self._estimator = estimator or estimators.Full()
@@ -130,8 +144,13 @@ class Training:
         draw = self.population.draw([self.seed, index])
         if draw.template not in self._steps:
             self._steps[draw.template] = tf.function(functools.partial(self._step, draw.template), autograph=False)
-        run = tf.constant([self.seed, 0])
-        return self._steps[draw.template](run, tf.constant(index), tf.constant(draw.widths, tf.int32))
+        widths = [draw.widths, *(self._alike(draw, [self.seed, index, j]).widths for j in range(1, self._learners))]
+        return self._steps[draw.template](tf.constant([self.seed, 0]), tf.constant(index), tf.constant(widths, tf.int32))
+
+    def _alike(self, draw, seed):
+        """Another draw that the same template runs."""
+        others = (self.population.draw([*seed, attempt]) for attempt in itertools.count())
+        return next(other for other in others if other.template == draw.template)
 
     def problem(self, template, widths):
         """One architecture's inner problem, as `core.estimators` sees it; `widths` integer, one a free width."""
@@ -157,13 +176,22 @@ class Training:
                 f"the estimator {self._estimator.name} keeps learners between outer steps, and so takes a population with one "
                 f"template (models.Population.splits = 1 and one family); this one has {len(self.population.templates)}"
             )
+        if tf.nest.flatten(state) and (self._learners > 1 or self._strategy is not None):
+            raise errors.UserError(
+                f"the estimator {self._estimator.name} keeps learners between outer steps, in one process, one an outer step; "
+                "got more (teaching.Training.learners, --strategy)"
+            )
         return tf.nest.map_structure(lambda v: keras.Variable(v, dtype=v.dtype, trainable=False, name="estimator"), state)
 
     def _step(self, template, run, index, widths):
         seed = tf.random.experimental.stateless_fold_in(run, index)
-        problem = self.problem(template, widths)
-        memory = tf.nest.map_structure(tf.convert_to_tensor, self._memory)
-        found = self._estimator.estimate(problem, self.values(), seed, self._loss, memory)
+        memory, values = tf.nest.map_structure(tf.convert_to_tensor, self._memory), self.values()
+
+        def learner(j):
+            problem, own = self.problem(template, widths[j]), tf.random.experimental.stateless_fold_in(seed, j)
+            return self._estimator.estimate(problem, values, own if self._learners > 1 else seed, self._loss, memory)
+
+        found = averaging.mean(learner, self._learners, self._strategy)
         tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, found.state)
         norm = self._update.apply(found.loss, found.gradients)
         return {"loss": found.loss, "inner_loss": found.inner_loss, "gradient_norm": norm}

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners as learners_lib
-from tf_gtn.run import loop
+from tf_gtn.run import loop, replicas
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import statistics
 from tf_gtn.teaching import closed_loop, curricula, evaluation, export, training, treatments
@@ -132,13 +132,16 @@ def population(for_dataset, held_out=()):
     return members
 
 
-def make(for_dataset, seed, held_out=()):
+def make(for_dataset, seed, held_out=(), strategy=None):
     """A `Training`, as configured in the gin scope of the moment."""
-    return Training(for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed), seed=seed)
+    return Training(for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed), seed=seed, strategy=strategy)
 
 
-def train(trainings, base_dir, schedule, settings, evaluators=None):
+def train(trainings, base_dir, schedule, settings, evaluators=None, among=replicas.Replicas()):
     """Runs `loop.train` with validation over fresh learners; `evaluators` are those of an earlier call, with their traces.
+
+    Args:
+      among: the processes that take part.
 
     Returns:
       `({name: Evaluator}, {name: seconds})`, with the median seconds of an outer step in this process.
@@ -151,7 +154,7 @@ def train(trainings, base_dir, schedule, settings, evaluators=None):
         mean, (low, high) = statistics.mean_and_interval(accuracies)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
-    seconds = loop.train(trainings, base_dir, validate, **dataclasses.asdict(schedule))
+    seconds = loop.train(trainings, base_dir, validate, **dataclasses.asdict(schedule), among=among)
     return evaluators, seconds
 
 

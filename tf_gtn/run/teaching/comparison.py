@@ -61,7 +61,7 @@ class Comparison:
 
 
 def run(run, program, comparison, scoped=True):
-    """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run.
+    """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run and in workers beside the chief.
 
     Args:
       run: the `app.Run`.
@@ -78,7 +78,7 @@ def run(run, program, comparison, scoped=True):
         made = {}
         for name in comparison.arms:
             with gin.config_scope(name if scoped else None):
-                made[name] = build.make(dataset, seed, settings.held_out)
+                made[name] = build.make(dataset, seed, settings.held_out, run.among.strategy)
         return made
 
     trainings = make(run.seed)
@@ -90,28 +90,33 @@ def run(run, program, comparison, scoped=True):
     for k in range(comparison.seeds):
         folder = base_dirs.repeat(run.base_dir, k)
         path = os.path.join(folder, OUTCOME)
-        if not tf.io.gfile.exists(path):
+        if not run.among.share(run.among.chief and tf.io.gfile.exists(path)):
             if comparison.seeds > 1:
                 print(f"seed {run.seed + k} ({k + 1} of {comparison.seeds})", flush=True)
             if k:
                 for name, fresh in make(run.seed + k).items():
                     trainings[name].restart(fresh)
-            outcome, evaluators = _outcome(folder, run.seed + k, dataset, trainings, evaluators, schedule, settings, comparison)
+            if not run.among.chief:
+                build.train(trainings, folder, schedule, settings, among=run.among)
+                continue
+            parts = trainings, evaluators, schedule, settings, comparison, run.among
+            outcome, evaluators = _outcome(folder, run.seed + k, dataset, *parts)
             base_dirs.write_text(path, json.dumps(results.plain(outcome, "outcome")))
             gc.collect()
-        else:
+        elif run.among.chief:
             steps = max(t.outer_steps for t in trainings.values())
             which = f" with seed {run.seed + k}" if comparison.seeds > 1 else ""
             print(f"all {steps} outer steps were taken already{which}")
-        with tf.io.gfile.GFile(path) as file:
-            outcomes.append(json.load(file))
-    return _conclude(run, program, comparison, outcomes)
+        if run.among.chief:
+            with tf.io.gfile.GFile(path) as file:
+                outcomes.append(json.load(file))
+    return _conclude(run, program, comparison, outcomes) if run.among.chief else None
 
 
-def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, comparison):
+def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, comparison, among):
     """Trains, tests and analyses one seed; its outcome, and the evaluators with their traces."""
     tf.io.gfile.makedirs(folder)
-    evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators)
+    evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators, among)
     shown = dataset.test.take(np.arange(min(len(dataset.test), settings.curve_images)))
     curves, accuracies = {}, {}
     for name, evaluator in evaluators.items():
