@@ -37,10 +37,17 @@ test: setup ## run the tests
 digits: setup ## teach the 8x8 digits and compare the treatments; the report is runs/digits/report.html
 	$(VENV_PYTHON) -m binaries.compare_treatments --base_dir=runs/digits --gin_file=gin/teaching/digits.gin
 
+# Peers of benchmarks.meta_gradient, each in an environment of its own.
+.bench/pytorch/ready: PACKAGES = torch==2.13.0 numpy
+.bench/jax/ready: PACKAGES = jax==0.10.2 jaxlib==0.10.2 numpy
+.bench/%/ready:
+	rm -rf .bench/$* && "$(python)" -m venv .bench/$*
+	.bench/$*/bin/python -m pip install -qq --disable-pip-version-check $(PACKAGES) && touch $@
+
 lint: setup ## check the code with ruff
 	$(VENV_PYTHON) -m ruff check && $(VENV_PYTHON) -m ruff format --check --quiet
 
-bench: setup ## run the benchmarks; each prints one line of JSON
+bench: setup .bench/pytorch/ready .bench/jax/ready ## run the benchmarks, PyTorch and JAX beside; each prints JSON lines; 20 minutes
 	for name in $(BENCHMARKS); do $(VENV_PYTHON) -m benchmarks.$$name || exit; done
 
 lock: ## write requirements.lock anew from setup.py; LOCK=--upgrade also renews what is pinned
@@ -50,8 +57,8 @@ lock: ## write requirements.lock anew from setup.py; LOCK=--upgrade also renews 
 	  --fork-strategy requires-python --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
 	  $(LOCK) --extra dev --output-file requirements.lock setup.py
 
-clean: ## remove .venv, caches and build outputs; runs/ stays
-	rm -rf .venv dist tf_gtn.egg-info .pytest_cache .ruff_cache
+clean: ## remove .venv, .bench, caches and build outputs; runs/ stays
+	rm -rf .venv .bench dist tf_gtn.egg-info .pytest_cache .ruff_cache
 	find . \( -path ./.git -o -path ./runs \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment of the user's own is only completed; one that can't serve or was broken off is made anew.

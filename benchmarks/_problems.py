@@ -35,8 +35,10 @@ def training_of(image, families, steps, batch, recompute_every=1, splits=2):
 
 
 def fixed(image, learner, filters, units, steps, batch, recompute_every=1):
-    """One with a single architecture; `units` is None for a learner without a fully connected layer."""
-    options = {"filters": tuple((f, f) for f in filters)} | ({"units": (units, units)} if units else {})
+    """One with a single architecture: `units` is None for one without a fully connected layer, `filters` for an `mlp`."""
+    options = {"filters": tuple((f, f) for f in filters)} if filters else {}
+    if units:
+        options["units"] = (units, units) if filters else ((units, units), (units, units))
     return training_of(image, {learner: options}, steps, batch, recompute_every)
 
 

@@ -3,11 +3,11 @@
     python -m benchmarks.first_order
     python -m benchmarks.first_order --size=28
 
-First-order training is the inner loop alone, compiled in the same way: "learner" takes the learner's gradient and SGD step on the
-generator's batch, "both" takes the generator's gradient of the same loss too, so that everything that the meta-gradient is taken
-by, or goes through, gets its first-order one. Prints one JSON line: median seconds of all, with the real loss after the last step
-("last", the paper's) and after every one ("every"), recomputed and stored, and the ratios to either (GTN paper, appendix D: 4
-in theory, 2.5 measured on a GPU; it does not say what was compared).
+First-order training is the inner loop alone, compiled in the same way: "learner" takes the learner's gradient and SGD step on
+the generator's batch, "both" takes the generator's gradient of the same loss too, so that everything that the meta-gradient is
+taken by, or goes through, gets its first-order one. Prints one JSON line: median seconds of all, with the real loss after the
+last step ("last", the paper's) and after every one ("every"), recomputed and stored, and the ratios to either (GTN paper,
+appendix D: 4 in theory, 2.5 measured on a GPU; it does not say what was compared).
 """
 
 import argparse
@@ -39,7 +39,8 @@ def functions(size, steps):
     inner, hyper, start = training.inner_loops[0], training.hyperparameters, tf.constant([7, 1])
     for what in FIRST_ORDER:
         made[what] = tf.function(
-            lambda what=what: _first_order(inner, hyper.values(), inner.initial_state(start, widths), what == "both"), autograph=False
+            lambda what=what: _first_order(inner, hyper.values(), inner.initial_state(start, widths), what == "both"),
+            autograph=False,
         )
     return made
 

@@ -1,6 +1,6 @@
 """One meta-gradient in plain PyTorch: functional_call, create_graph, and `torch.utils.checkpoint` around each inner step.
 
-    python _pytorch.py PROBLEM.npz {contiguous,channels_last} {plain,compiled}
+python _pytorch.py PROBLEM.npz {contiguous,channels_last} {plain,compiled}
 """
 
 import sys
@@ -92,7 +92,9 @@ def tensors(arrays):
     made = {}
     for name, value in arrays.items():
         value = torch.from_numpy(value)
-        made[name.replace("/", ".")] = value.permute(3, 2, 0, 1).contiguous() if name.endswith(("/v", "/g")) and value.dim() == 4 else value
+        made[name.replace("/", ".")] = (
+            value.permute(3, 2, 0, 1).contiguous() if name.endswith(("/v", "/g")) and value.dim() == 4 else value
+        )
     return made
 
 

@@ -1,6 +1,6 @@
 """One meta-gradient in tf_gtn; makes the problem that the peers get.
 
-    python -m benchmarks.peers._tf_gtn PROBLEM.npz CONFIG
+python -m benchmarks.peers._tf_gtn PROBLEM.npz CONFIG
 """
 
 import json

@@ -12,7 +12,9 @@ def value(j):
     x = tf.constant([1.0, 2.0], tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = tf.while_loop(lambda t, _: t < 3, lambda t, y: (t + 1, y * x), (0, x * tf.cast(j + 1, x.dtype)), maximum_iterations=3)[1]
+        y = tf.while_loop(
+            lambda t, _: t < 3, lambda t, y: (t + 1, y * x), (0, x * tf.cast(j + 1, x.dtype)), maximum_iterations=3
+        )[1]
     return {"gradient": tape.gradient(y, x), "loss": tf.reduce_sum(y)}
 
 

@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-
 MAX_SKIPPED = 20  # non-finite outer steps in a row
 
 

@@ -7,19 +7,21 @@ import tensorflow as tf
 def channel_means(inputs):
     """`[..., channels]` -> the mean of each channel `[channels]`.
 
-    As a matrix product: TensorFlow's sum over all but the last axis takes twice as long on a CPU, and its gradients, sums and tiles
-    again, four times.
+    As a matrix product: TensorFlow's sum over all but the last axis takes twice as long on a CPU, and its gradients, sums and
+    tiles again, longer still.
     """
     flat = tf.reshape(inputs, [-1, inputs.shape[-1]])
     count = tf.shape(flat)[0]
+    if flat.dtype.size < 4:  # a half's 1 / count may be too small for it
+        return tf.reduce_mean(flat, 0)
     return tf.reshape(tf.matmul(tf.fill([1, count], 1 / tf.cast(count, flat.dtype)), flat), [-1])
 
 
 def add_to_channels(inputs, offset):
     """`[..., channels]` + `[channels]`, by `bias_add`: its gradients cost nothing and one quick sum.
 
-    Reshaped, because Grappler's remapper takes a convolution or product with a bias and LeakyReLU for something to fuse, and fails
-    where the sum before the LeakyReLU is needed too ("fanout ... exist for missing node").
+    Reshaped, because Grappler's remapper takes a convolution or product with a bias and LeakyReLU for something to fuse, and
+    fails where the sum before the LeakyReLU is needed too ("fanout ... exist for missing node").
     """
     flat = tf.reshape(inputs, [-1, 1, inputs.shape[-1]])
     return tf.reshape(tf.nn.bias_add(flat, offset), tf.shape(inputs))

@@ -49,7 +49,7 @@ class Run:
     flags: flags.FlagValues
     identity: str
     started: float
-    among: replicas.Replicas = replicas.Replicas()
+    among: replicas.Replicas = replicas.ALONE
     joined: bool = False
     built: bool = False
 
@@ -70,7 +70,9 @@ class Run:
         if self.among.chief:
             base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined)
         if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
-            raise errors.UserError(f"worker {self.among.index} has another configuration than worker 0: give all the same flags")
+            raise errors.UserError(
+                f"worker {self.among.index} has another configuration than worker 0: give all the same flags"
+            )
         if self.joined or not self.among.chief:
             return True
         base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
@@ -90,7 +92,9 @@ def define_flags(joinable=False, distributed=False):
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
     if distributed:
-        flags.DEFINE_enum("strategy", "default", replicas.STRATEGIES, "One device, all of this machine, or TF_CONFIG's workers.")
+        flags.DEFINE_enum(
+            "strategy", "default", replicas.STRATEGIES, "One device, all of this machine, or TF_CONFIG's workers."
+        )
     if joinable:
         flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
@@ -98,7 +102,8 @@ def define_flags(joinable=False, distributed=False):
 def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False):
     """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code.
 
-    `distributed`: with the flag --strategy it runs on several devices or processes; those beside the chief leave the folder alone.
+    `distributed`: with the flag --strategy it runs on several devices or processes; those beside the chief leave the folder
+    alone.
     `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
     """
     started = time.monotonic()
@@ -114,7 +119,7 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False)
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
             if needs_gin and not values.gin_file:
                 raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
-            among = replicas.make(values.strategy) if distributed else replicas.Replicas()
+            among = replicas.make(values.strategy) if distributed else replicas.ALONE
             gin_config.parse(values.gin_file, values.gin_bindings)
             if quiet.chosen():
                 logging.set_verbosity(logging.WARNING)
@@ -179,7 +184,10 @@ def _mistakes_in_one_line():
         sys.exit(128 + signal.SIGINT)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         reason = next((line for line in str(error).splitlines() if "task" in line), str(error).splitlines()[0])
-        print(f"another worker was lost: the same commands go on from the last checkpoint ({reason.strip()[:200]})", file=sys.stderr)
+        print(
+            f"another worker was lost: the same commands go on from the last checkpoint ({reason.strip()[:200]})",
+            file=sys.stderr,
+        )
         os._exit(1)  # the other threads of a broken cluster would wait for it
     except loop.Stopped as stopped:
         print(stopped, file=sys.stderr)

@@ -33,7 +33,7 @@ def train(
     log_every=10,
     checkpoint_every=100,
     validate_every=100,
-    among=replicas.Replicas(),
+    among=replicas.ALONE,
 ):
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 

@@ -1,8 +1,8 @@
 """Who takes part in a run: one process, its devices, or the processes of a cluster (`--strategy`).
 
 A run's parameters are plain variables of each process, equal everywhere: a step averages gradients over all replicas
-(`core.averaging`), and every process applies the same mean. So checkpoints and exports do not depend on the strategy. The chief, the
-first worker, is the only one that reads and writes the run's folder; the others get the state from it.
+(`core.averaging`), and every process applies the same mean. So checkpoints and exports do not depend on the strategy. The
+chief, the first worker, is the only one that reads and writes the run's folder; the others get the state from it.
 """
 
 import dataclasses
@@ -51,7 +51,9 @@ class Replicas:
         if self.processes > 1:
             values = [variable.numpy() for variable in variables]
             shared = self.share(np.concatenate([np.ravel(value).astype(np.float64) for value in values]))
-            for variable, value, own in zip(variables, values, np.split(shared, np.cumsum([value.size for value in values])[:-1])):
+            for variable, value, own in zip(
+                variables, values, np.split(shared, np.cumsum([value.size for value in values])[:-1])
+            ):
                 variable.assign(own.reshape(value.shape).astype(value.dtype))
 
     def any_number(self, number):
@@ -73,6 +75,9 @@ class Replicas:
         return tf.function(summed, autograph=False, input_signature=[tf.TensorSpec([None], tf.float64)])
 
 
+ALONE = Replicas()
+
+
 def make(name):
     """The `Replicas` of a strategy by name; before anything else uses TensorFlow's devices.
 
@@ -86,7 +91,7 @@ def make(name):
     if name not in STRATEGIES:
         raise errors.unknown("--strategy", name, STRATEGIES)
     if name == "default":
-        return Replicas()
+        return ALONE
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Replicas(tf.distribute.MirroredStrategy([device.name for device in devices]))
@@ -101,7 +106,9 @@ def _cluster(text):
         workers, task = config["cluster"]["worker"], config["task"]
         index, fits = task["index"], set(config["cluster"]) == {"worker"} and task["type"] == "worker"
     except (ValueError, KeyError, TypeError):
-        raise errors.UserError(f"--strategy=multi_worker takes its cluster from TF_CONFIG, {example}; got {text[:200]!r}") from None
+        raise errors.UserError(
+            f"--strategy=multi_worker takes its cluster from TF_CONFIG, {example}; got {text[:200]!r}"
+        ) from None
     if not fits or not isinstance(index, int) or not 0 <= index < len(workers):
         raise errors.UserError(f"TF_CONFIG names workers alone, and the index of one of them, {example}; got {text[:200]!r}")
     return len(workers), index

@@ -15,10 +15,10 @@ from tf_gtn.teaching import inner_loop
 class Training:
     """Trains one treatment; all its state is in variables, all its randomness a function of the seed and the step.
 
-    A step draws an architecture and an initialisation (of several learners, if asked), unrolls the inner loop, takes the cross-entropy on fresh real training
-    batches as the outer loss, has an estimator take its gradient, and applies Adam with cosine decay to the treatment's
-    parameters and the inner optimiser's hyperparameters. A step whose loss or gradient is not finite changes nothing but the
-    count `skipped` and what an estimator remembers.
+    A step draws an architecture and an initialisation (of several learners, if asked), unrolls the inner loop, takes the
+    cross-entropy on fresh real training batches as the outer loss, has an estimator take its gradient, and applies Adam with
+    cosine decay to the treatment's parameters and the inner optimiser's hyperparameters. A step whose loss or gradient is not
+    finite changes nothing but the count `skipped` and what an estimator remembers.
     """
 
     def __init__(
@@ -102,7 +102,9 @@ class Training:
             ("estimator", estimator, "@estimators.Full()"),
         ):
             if isinstance(value, type) or (callable(value) and not hasattr(value, "name") and not hasattr(value, "update")):
-                raise errors.UserError(f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}")
+                raise errors.UserError(
+                    f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}"
+                )
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed
         self.hyperparameters = hyperparameters.Hyperparameters(

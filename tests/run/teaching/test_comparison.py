@@ -101,7 +101,10 @@ def test_a_finished_seed_is_not_run_again(two_seeds):
         (["teaching.Comparison.claims = (('gtn', 'above'),)"], ["a claim is"]),
         (["teaching.Comparison.claims = (('gtn', 'abov', 'real'),)"], ["unknown relation 'abov'", "above"]),
         (["teaching.Comparison.claims = (('gnt', 'above', 'real'),)"], ["unknown quantity of a claim 'gnt'", "gtn"]),
-        (["teaching.Comparison.arms = ('gtn', 'distiled')", "teaching.Comparison.claims = ()"], ["'gtn'", "'distiled'", "distilled"]),
+        (
+            ["teaching.Comparison.arms = ('gtn', 'distiled')", "teaching.Comparison.claims = ()"],
+            ["'gtn'", "'distiled'", "distilled"],
+        ),
         (["teaching.Comparison.arms = ()"], ["arms", "at least one"]),
         (["teaching.Comparison.claims = (('gtn', 'above', 'real'), ('gtn', 'above', 'real', 'x'))"], ["twice"]),
         (["teaching.Comparison.analyses = ('held_out', 'held_out')"], ["twice"]),

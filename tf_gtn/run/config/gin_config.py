@@ -92,7 +92,9 @@ def check_arms_differ(arms):
     if len(plain) > 1:
         others = sorted(scopes - set(arms))
         hint = f"; scopes that no arm enters: {', '.join(others)}" if others else ""
-        raise errors.UserError(f"the arms {plain[0]!r} and {plain[1]!r} have no settings of their own, and so are the same{hint}")
+        raise errors.UserError(
+            f"the arms {plain[0]!r} and {plain[1]!r} have no settings of their own, and so are the same{hint}"
+        )
 
 
 @contextlib.contextmanager

@@ -137,7 +137,7 @@ def make(for_dataset, seed, held_out=(), strategy=None):
     return Training(for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed), seed=seed, strategy=strategy)
 
 
-def train(trainings, base_dir, schedule, settings, evaluators=None, among=replicas.Replicas()):
+def train(trainings, base_dir, schedule, settings, evaluators=None, among=replicas.ALONE):
     """Runs `loop.train` with validation over fresh learners; `evaluators` are those of an earlier call, with their traces.
 
     Args:

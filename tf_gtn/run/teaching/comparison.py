@@ -5,7 +5,8 @@ unscoped bindings for all. The first seed's run lies in `base_dir`, that of the 
 each with checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
-                     "outer_steps": {arm: n}, "diverged": [arms], "analyses": {analysis: {quantity: number, list or list of lists}}}
+                     "outer_steps": {arm: n}, "diverged": [arms],
+                     "analyses": {analysis: {quantity: number, list or list of lists}}}
     analyses/<analysis>.json    what one found, as it ended
 
 A seed whose outcome is there is not run again, nor an analysis that has its file.
@@ -51,7 +52,11 @@ class Comparison:
 
     def __post_init__(self):
         registrations.at_least(1, "teaching.Comparison", self)
-        registrations.check_arms("teaching.Comparison", self.arms, taken={*analyses.REGISTRY, "seconds_per_step", "seconds", "outer_steps", "diverged"})
+        registrations.check_arms(
+            "teaching.Comparison",
+            self.arms,
+            taken={*analyses.REGISTRY, "seconds_per_step", "seconds", "outer_steps", "diverged"},
+        )
         for name in self.analyses:
             if name not in analyses.REGISTRY:
                 raise errors.unknown("analysis", name, analyses.REGISTRY)
@@ -162,7 +167,8 @@ def _conclude(run, program, comparison, outcomes):
     metrics["seconds_per_step"] = {name: _median([o["seconds_per_step"][name] for o in outcomes]) for name in comparison.arms}
     metrics["outer_steps"] = outcomes[0]["outer_steps"]
     metrics["seconds"] = {
-        name: None if each is None else each * metrics["outer_steps"][name] for name, each in metrics["seconds_per_step"].items()
+        name: None if each is None else each * metrics["outer_steps"][name]
+        for name, each in metrics["seconds_per_step"].items()
     }
     for name in comparison.analyses:
         metrics[name] = {key: summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}

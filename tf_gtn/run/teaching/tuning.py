@@ -120,7 +120,9 @@ def run(run, tuning):
         searches.append(finished)
     if run.joined:
         total = tuning.trials * len(tuning.arms) * tuning.seeds
-        print(f"made {made} trials; {sum(len(slots) for found in searches for slots in found.values())} of {total} are finished")
+        print(
+            f"made {made} trials; {sum(len(slots) for found in searches for slots in found.values())} of {total} are finished"
+        )
         return None
     return _conclude(run, tuning, searches)
 
@@ -349,8 +351,8 @@ def _conclude(run, tuning, searches):
         figures.path(run.base_dir, "final_loss"),
         values,
         "final validation loss",
-        f"Final loss of each of {len(searches)} x {tuning.trials} trials an arm during hyperparameter optimisation (points), their median and "
-        f"quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross at the upper edge.",
+        f"Final loss of each of {len(searches)} x {tuning.trials} trials an arm during hyperparameter optimisation (points), "
+        f"their median and quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross at the upper edge.",
     )
     results.write(run.base_dir, "teaching", "tune_gtn", run.seed, metrics, made, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])

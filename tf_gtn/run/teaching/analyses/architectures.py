@@ -72,7 +72,9 @@ class Settings:
             if name not in KINDS:
                 raise errors.unknown("optimizer of analyses.architectures.optimizers", name, KINDS)
             if not isinstance(rates, list | tuple):
-                raise errors.UserError(f"analyses.architectures.optimizers[{name!r}] takes learning rates, (0.1, 0.01); got {rates!r}")
+                raise errors.UserError(
+                    f"analyses.architectures.optimizers[{name!r}] takes learning rates, (0.1, 0.01); got {rates!r}"
+                )
             registry.positive("architectures", **{f"optimizers[{name!r}]": rates})
         for name in self.columns:
             if not isinstance(name, str) or not name.isidentifier() or name in map(_column, self.optimizers):
