@@ -4,9 +4,10 @@
     python -m benchmarks.meta_gradient --size=8x8 --rounds=9
 
 Every contender is a process of its own that waits for its turn. Checkpointing is on in all of them: each inner step is
-recomputed on the way back. Their losses and gradients are compared first. Prints a line of JSON a size: median seconds and their
-quartiles, peak resident set size, seconds of the first call (trace and compilation), and the ratios of tf_gtn's median to the
-best of each peer. PyTorch and JAX live in `.bench/`, which `make bench` sets up; one that is not there is left out.
+recomputed on the way back. Their losses and gradients are compared first. Prints a line of JSON a size: median seconds and
+their quartiles, peak resident set size, seconds of the first call (trace and compilation), and the ratios of tf_gtn's
+median to the best of each peer. PyTorch and JAX live in `.bench/`, which `make bench` sets up; one that is not there is
+left out.
 """
 
 import argparse

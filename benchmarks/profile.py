@@ -11,8 +11,8 @@ of the learner's forward pass on a batch, F1 of its first layer, and G of the ge
     4 F - F1      the real batch: forward twice, backward
     4 G           forward twice, backward
 
-Prints one JSON line: seconds, operations a second, the ceiling measured in the same run (a product of 2048 x 2048 matrices), the
-share of it reached, and the share of all operations' time that each kind took.
+Prints one JSON line: seconds, operations a second, the ceiling measured in the same run (a product of 2048 x 2048 matrices),
+the share of it reached, and the share of all operations' time that each kind took.
 """
 
 import argparse

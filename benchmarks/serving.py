@@ -3,8 +3,8 @@
     python -m benchmarks.serving
     python -m benchmarks.serving --export_dir=runs/glyphs/export
 
-By `tf.saved_model.load` alone. Prints one JSON line: median milliseconds a call and images a second by batch size; and the ratio
-of `model.fit` on `as_dataset()` to the same batches from memory, interleaved.
+By `tf.saved_model.load` alone. Prints one JSON line: median milliseconds a call and images a second by batch size; and the
+ratio of `model.fit` on `as_dataset()` to the same batches from memory, interleaved.
 """
 
 import argparse

@@ -352,7 +352,8 @@ def _conclude(run, tuning, searches):
         values,
         "final validation loss",
         f"Final loss of each of {len(searches)} x {tuning.trials} trials an arm during hyperparameter optimisation (points), "
-        f"their median and quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross at the upper edge.",
+        f"their median and quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross "
+        "at the upper edge.",
     )
     results.write(run.base_dir, "teaching", "tune_gtn", run.seed, metrics, made, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
