@@ -119,11 +119,11 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False)
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
             if needs_gin and not values.gin_file:
                 raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
-            among = replicas.make(values.strategy) if distributed else replicas.ALONE
-            gin_config.parse(values.gin_file, values.gin_bindings)
             if quiet.chosen():
                 logging.set_verbosity(logging.WARNING)
                 tf.get_logger().setLevel("WARNING")
+            among = replicas.make(values.strategy) if distributed else replicas.ALONE
+            gin_config.parse(values.gin_file, values.gin_bindings)
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
             own = {name: values[name].value for name in sorted(set(values) - shared)}
