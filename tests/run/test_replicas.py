@@ -17,7 +17,6 @@ from tf_gtn.run import replicas
 
 TWO = (
     *programs.SMALL,
-    "--gin_bindings=models.Population.splits = 2",
     "--gin_bindings=OUTER_STEPS = 120",
     "--gin_bindings=CHECKPOINT_EVERY = 20",
     "--gin_bindings=run.Schedule.log_every = 5",

@@ -172,7 +172,7 @@ def test_write_and_read(tmp_path):
         "7": None,
     }
     assert (found["system"], found["name"], found["seed"], found["wall_seconds"]) == ("teaching", "compare_treatments", 3, 1.5)
-    assert set(found["versions"]) == {"python", "tf_gtn", "tensorflow", "keras", "numpy"}
+    assert set(found["versions"]) == {"cores", "python", "tf_gtn", "tensorflow", "keras", "numpy"}
     claim = found["claims"][0]
     assert claim == {
         "id": "above_real",
