@@ -183,11 +183,11 @@ def _mistakes_in_one_line():
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        reason = next((line for line in str(error).splitlines() if "task" in line), str(error).splitlines()[0])
-        print(
-            f"another worker was lost: the same commands go on from the last checkpoint ({reason.strip()[:200]})",
-            file=sys.stderr,
-        )
+        if "strategy" not in flags.FLAGS or flags.FLAGS.strategy != "multi_worker":
+            raise
+        lines = str(error).splitlines()
+        reason = next((line for line in lines if "task" in line), lines[0]).strip()[:200]
+        print(f"another worker was lost: the same commands go on from the last checkpoint ({reason})", file=sys.stderr)
         os._exit(1)  # the other threads of a broken cluster would wait for it
     except loop.Stopped as stopped:
         print(stopped, file=sys.stderr)
