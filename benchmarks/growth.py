@@ -1,14 +1,14 @@
 """How one meta-gradient's time and memory grow: with inner steps T, with the learner's parameters, with the batch.
 
     python -m benchmarks.growth
-    python -m benchmarks.growth --figure=docs/figures/growth.png
 
-Each point is a process of its own, `checkpoint_every=1`. Prints one JSON line: for each series its points, seconds and peak GB,
+Each point is a process of its own, `checkpoint_every=1`. Draws .bench/growth.png and prints one JSON line: for each series its points, seconds and peak GB,
 the exponent b of seconds ~ x^b over the upper half of the points, and GB for each doubling of x.
 """
 
 import argparse
 import json
+import pathlib
 import resource
 import statistics
 import subprocess
@@ -64,7 +64,7 @@ def draw(path, found):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figure")
+    parser.add_argument("--figure", default=".bench/growth.png")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -79,8 +79,8 @@ def main():
             seconds, peak = json.loads(out.splitlines()[-1])
             points[n] = {"seconds": round(seconds, 4), "peak_gb": round(peak, 3)}
         found[name] = fit(points)
-    if options.figure:
-        draw(options.figure, found)
+    pathlib.Path(options.figure).parent.mkdir(exist_ok=True)
+    draw(options.figure, found)
     print(json.dumps({"benchmark": "growth", **found}))
 
 

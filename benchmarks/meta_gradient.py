@@ -5,8 +5,8 @@
 
 Every contender is a process of its own that waits for its turn. Checkpointing is on in all of them: each inner step is
 recomputed on the way back. Their losses and gradients are compared first. Prints a line of JSON a size: median seconds and
-their quartiles, peak resident set size, seconds of the first call (trace and compilation), and the ratios of tf_gtn's
-median to the best of each peer. PyTorch and JAX live in `.bench/`, which `make bench` sets up; one that is not there is
+their quartiles, peak resident set size, seconds of the first call (trace and compilation), and the ratio of tf_gtn's
+best median to the best of each peer. PyTorch and JAX live in `.bench/`, which `make bench` sets up; one that is not there is
 left out.
 """
 
@@ -70,10 +70,12 @@ def _environment():
 def contenders(problem, config):
     """`{name: command}`; the first makes the problem's file.
 
-    Beyond 8x8 JAX has its convolutions by patches alone: with XLA's own a call takes minutes there.
+    At 8x8 tf_gtn also runs with one thread an operation and two operations at a time. Beyond, JAX has its convolutions by
+    patches alone: with XLA's own a call takes minutes there.
     """
-    made = {"tf_gtn": [sys.executable, "-m", "benchmarks.peers._tf_gtn", problem, json.dumps(config)]}
     small = config["image"][0] == 8
+    ours = [sys.executable, "-m", "benchmarks.peers._tf_gtn", problem, json.dumps(config)]
+    made = {"tf_gtn": [*ours, "2"]} | ({"tf_gtn_one_thread": [*ours, "1"]} if small else {})
     for peer, script, variants in (
         ("pytorch", "_pytorch.py", ("contiguous", "channels_last")),
         ("jax", "_jax.py", ("convolution", "patches") if small else ("patches",)),
@@ -133,11 +135,15 @@ def summary(name, rounds, found):
         seconds = entry.pop("seconds")
         entry["median_seconds"] = statistics.median(seconds)
         entry["quartiles"] = list(np.quantile(seconds, (0.25, 0.75)))
-    ratios = {}
-    for peer in ("pytorch", "jax"):
-        theirs = [entry["median_seconds"] for contender, entry in found.items() if contender.startswith(peer)]
-        if theirs:
-            ratios[f"ratio_to_{peer}"] = found["tf_gtn"]["median_seconds"] / min(theirs)
+    best = {}
+    for contender, entry in found.items():
+        library = next(name for name in ("tf_gtn", "pytorch", "jax") if contender.startswith(name))
+        best[library] = min(entry["median_seconds"], best.get(library, np.inf))
+    ours = best.pop("tf_gtn")
+    ratios = {f"ratio_to_{peer}": ours / seconds for peer, seconds in best.items()}
+    if "tf_gtn_one_thread" in found:
+        ours = found["tf_gtn"]["median_seconds"]
+        ratios |= {f"ratio_to_{peer}_with_default_threads": ours / seconds for peer, seconds in best.items()}
     agree = all(max(e["loss_difference"], e["gradient_difference"]) <= TOLERANCE for e in found.values())
     line = {"benchmark": "meta_gradient", "size": name, "rounds": rounds, **ratios, "agree": agree, "contenders": found}
     return json.loads(json.dumps(line), parse_float=lambda text: float(f"{float(text):.4g}"))

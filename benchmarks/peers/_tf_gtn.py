@@ -1,6 +1,6 @@
 """One meta-gradient in tf_gtn; makes the problem that the peers get.
 
-python -m benchmarks.peers._tf_gtn PROBLEM.npz CONFIG
+python -m benchmarks.peers._tf_gtn PROBLEM.npz CONFIG THREADS, of one operation
 """
 
 import json
@@ -64,7 +64,8 @@ def save(training, path, config):
 
 def main():
     path, config = sys.argv[1], json.loads(sys.argv[2])
-    tf.config.threading.set_intra_op_parallelism_threads(2)
+    tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[3]))
+    tf.config.threading.set_inter_op_parallelism_threads(2)
     training = problems.fixed(**config)
     save(training, path, config)
     names, widths = outer_names(training), training.population.draw([0]).widths
