@@ -2,8 +2,9 @@
 
     python -m benchmarks.growth
 
-Each point is a process of its own, `checkpoint_every=1`. Draws .bench/growth.png and prints one JSON line: for each series its points, seconds and peak GB,
-the exponent b of seconds ~ x^b over the upper half of the points, and GB for each doubling of x.
+Each point is a process of its own, `checkpoint_every=1`. Draws .bench/growth.png and prints one JSON line: for each series
+its points, seconds and peak GB, the exponent b of seconds ~ x^b over the upper half of the points, and GB for each doubling
+of x.
 """
 
 import argparse

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "gan": SHARED | {"teaching"},
     "nas": SHARED | {"teaching"},
     "transfer": SHARED | {"teaching"},
-    "rl": SHARED,
+    "rl": SHARED | {"teaching"},
     "dynamics": SHARED,
     "tf_gtn": SHARED | {"teaching"},
     "run": SHARED | SYSTEMS,

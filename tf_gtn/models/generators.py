@@ -58,6 +58,38 @@ def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, t
     return keras.Model({"noise": noise}, {"image": image, "label": label}, name="generator")
 
 
+@register
+def pairs(image_shape, classes, latent=64, units=(256, 256), output_scale=2.0, dtype="float32"):
+    """A generator of vectors with real-valued targets from the code alone: states and what a policy's outputs should be there.
+
+    Fully connected layers with LeakyReLU (GTN paper, appendix H does not describe the CartPole generator).
+
+    Args:
+      image_shape: (n,), the length of a vector.
+      classes: how many outputs.
+      latent: length of the latent code.
+      units: widths of the hidden layers.
+      output_scale: vectors and targets lie within plus or minus this.
+      dtype: of the weights and the computation.
+
+    Returns:
+      A model of `{"noise": [n, latent]}` -> `{"image": [n, *image_shape], "label": [n, classes]}`.
+    """
+    (length,) = image_shape
+    noise = x = keras.Input((latent,), name="noise", dtype=dtype)
+    for i, width in enumerate(units):
+        x = keras.layers.Dense(width, kernel_initializer="he_normal", name=f"dense_{i + 1}", dtype=dtype)(x)
+        x = keras.layers.LeakyReLU(negative_slope=0.1, name=f"dense_{i + 1}_relu", dtype=dtype)(x)
+
+    def output(name, width):
+        values = keras.layers.Dense(width, activation="tanh", name=f"{name}_tanh", dtype=dtype)(x)
+        return keras.layers.Rescaling(output_scale, name=name, dtype=dtype)(values)
+
+    return keras.Model(
+        {"noise": noise}, {"image": output("image", length), "label": output("label", classes)}, name="generator"
+    )
+
+
 def _images(x, image_shape, units, channels, filters, dtype):
     """Codes [n, k] -> images [n, H, W, C], and the activations of the first layer [n, units]."""
     height, width, depth = image_shape

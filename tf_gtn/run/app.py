@@ -6,6 +6,7 @@ in a saved run and exit code 128 + signal.
 
 import contextlib
 import dataclasses
+import importlib
 import inspect
 import os
 import pathlib
@@ -102,11 +103,12 @@ def define_flags(joinable=False, distributed=False):
         flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
 
-def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False):
+def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False, system=None):
     """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code.
 
     `distributed`: with the flag --strategy it runs on several devices or processes; those beside the chief leave the folder
     alone.
+    `system`: a module whose gin names the program needs, imported before gin is read; one that is not installed is a user's mistake.
     `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
     """
     started = time.monotonic()
@@ -128,6 +130,8 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False)
             if values.threads_per_operation:
                 tf.config.threading.set_intra_op_parallelism_threads(values.threads_per_operation)
             among = replicas.make(values.strategy) if distributed else replicas.ALONE
+            if system is not None:
+                importlib.import_module(system)
             gin_config.parse(values.gin_file, values.gin_bindings)
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()

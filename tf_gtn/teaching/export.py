@@ -21,13 +21,14 @@ SCHEMA_VERSION = 1
 METADATA = "metadata.json"
 
 
-def metadata(training, config="", accuracy=None):
+def metadata(training, config="", accuracy=None, score=None):
     """What an export says of itself: the contents of `assets/metadata.json`.
 
     Args:
-      training: the finished `training.Training`, of a `treatments.GTN`.
+      training: the finished `training.Training`, of a `treatments.GTN`, or what is like it: see `save`.
       config: the configuration of the run, as text.
       accuracy: `{"mean", "ci95", "learners"}` of fresh learners on the test split, if measured.
+      score: the same of fresh policies' returns, for a GTN that teaches policies.
     """
     curriculum = training.treatment.curriculum
     return {
@@ -40,9 +41,11 @@ def metadata(training, config="", accuracy=None):
         "batch_size": curriculum.batch_size,
         "curriculum": curriculum.name,
         "normalization": training.dataset.normalization,
-        "weight_norm": training.inner_loops[0].learner.weight_norm,
+        "weight_norm": training.weight_norm,
+        "loss": training.inner_loss,
         "training": {"outer_steps": training.outer_steps, "seed": training.seed, "config": config},
         "accuracy": accuracy,
+        **({} if score is None else {"return": score}),
     }
 
 
@@ -68,7 +71,11 @@ def _obstacle(training):
 
 
 def save(training, directory, version, meta):
-    """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path."""
+    """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path.
+
+    `training` has `treatment`, a GTN, `hyperparameters`, and for `metadata` also `dataset` (`name`, `classes`, `image_shape`,
+    `normalization`), `weight_norm` (of learners), `inner_loss`, `outer_steps` and `seed`.
+    """
     check_exportable(training)
     path = os.path.join(directory, str(int(version)))
     tf.io.gfile.makedirs(directory)

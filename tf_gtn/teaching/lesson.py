@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_gtn.core import functional, optimizers, supervised, unrolling
 
+LOSSES = ("cross_entropy", "squared_error")
 LIMITS = (1.0, 0.3, 0.1, 0.03, 0.01)
 
 
@@ -18,10 +19,10 @@ class Lesson:
       learner: the model as a `core.Functional`.
     """
 
-    def __init__(self, model, weight_norm=False):
-        """`model`: images -> logits, or probabilities if its last activation is a softmax."""
+    def __init__(self, model, weight_norm=False, loss="cross_entropy"):
+        """`model`: images -> logits, or probabilities if its last activation is a softmax; `loss`: a name of `LOSSES`."""
         self.learner = functional.Functional(model, weight_norm)
-        self._from_logits = not _ends_in_softmax(model)
+        self._from_logits, self._loss_name = not _ends_in_softmax(model), loss
         self._optimizer = optimizers.SGD()
         self._teach = tf.function(self._run, autograph=False)
         self._accuracy = tf.function(self._hits, autograph=False)
@@ -74,6 +75,8 @@ class Lesson:
 
     def _loss(self, labels, outputs):
         outputs = tf.cast(outputs, tf.float32)  # also of models in another precision
+        if self._loss_name == "squared_error":
+            return tf.reduce_mean(tf.math.squared_difference(labels, outputs))
         return tf.reduce_mean(keras.losses.categorical_crossentropy(labels, outputs, from_logits=self._from_logits))
 
     def _hits(self, trained, images, labels):

@@ -80,13 +80,11 @@ class LoadedGTN:
         return dataset.repeat().take(self._steps(steps))
 
     def normalize(self, images):
-        """Real images `[n, H, W]` or `[n, H, W, C]`, as their data set has them, in the scale that learners expect."""
-        height, width, channels = self.metadata["image_shape"]
-        shape = tf.convert_to_tensor(images).shape
-        if not shape.is_compatible_with([None, height, width, channels]) and not (
-            channels == 1 and shape.is_compatible_with([None, height, width])
-        ):
-            raise errors.UserError(f"images are [n, {height}, {width}, {channels}]; got {shape}")
+        """Real images `[n, H, W]` or `[n, H, W, C]`, or observations, as their source has them, in the scale that learners expect."""
+        wanted, shape = self.metadata["image_shape"], tf.convert_to_tensor(images).shape
+        grey = len(wanted) == 3 and wanted[-1] == 1 and shape.is_compatible_with([None, *wanted[:2]])
+        if not shape.is_compatible_with([None, *wanted]) and not grey:
+            raise errors.UserError(f"images are [n, {', '.join(map(str, wanted))}]; got {shape}")
         return normalization.normalize(images, **self.metadata["normalization"])
 
     def train(self, keras_model, steps=None, learning_rate_scale="auto", weight_norm=False):
@@ -98,7 +96,8 @@ class LoadedGTN:
         end with the statistics of the last batch.
 
         Args:
-          keras_model: a Keras model of images -> logits, or probabilities if its last activation is a softmax.
+          keras_model: a Keras model of images -> logits, or probabilities if its last activation is a softmax; of
+            observations -> logits of actions for a GTN that teaches policies.
           steps: number of SGD steps; by default as many as the GTN was trained with. Beyond those the curriculum starts over.
           learning_rate_scale: factor on the learned learning rates, or "auto".
           weight_norm: whether to train g and V of W = g V / ||V|| instead of W.
@@ -114,7 +113,7 @@ class LoadedGTN:
         """
         xs = self.lesson(steps)
         self._check(keras_model)
-        teacher = lesson.Lesson(keras_model, weight_norm)
+        teacher = lesson.Lesson(keras_model, weight_norm, self.metadata.get("loss", "cross_entropy"))
         start = teacher.learner.values()
         if isinstance(learning_rate_scale, str) and learning_rate_scale == "auto":
             trained, losses, scale, after = teacher.best(start, xs)

@@ -21,6 +21,8 @@ class Training:
     finite changes nothing but the count `skipped` and what an estimator remembers.
     """
 
+    inner_loss = "cross_entropy"
+
     def __init__(
         self,
         dataset,
@@ -120,6 +122,11 @@ class Training:
         )
         self._memory = self._fresh_memory()
         self._steps = {}
+
+    @property
+    def weight_norm(self):
+        """Whether learners' kernels are weight-normalised."""
+        return self.inner_loops[0].learner.weight_norm
 
     @property
     def trainable_variables(self):

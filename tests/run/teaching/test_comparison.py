@@ -9,8 +9,8 @@ from tests.run import programs
 from tests.run.programs import run
 from tf_gtn import errors
 from tf_gtn.run import metrics
-from tf_gtn.run.findings import results
-from tf_gtn.run.teaching import claims, comparison
+from tf_gtn.run.findings import claims, results
+from tf_gtn.run.teaching import comparison
 
 ARMS = (
     *programs.SMALL,

@@ -77,3 +77,16 @@ def units(per_seed):
     if len(per_seed) == 1 and np.ndim(per_seed[0]) == 1:
         return np.asarray(per_seed[0], np.float64), "learners"
     return np.array([np.mean(np.asarray(values, np.float64)) for values in per_seed]), "seeds"  # None: NaN
+
+
+def summary(per_seed):
+    """`{"mean", "ci95", "over", "values"}` of a quantity: see `units`; one value has no interval."""
+    values, over = units(per_seed)
+    mean, found = mean_and_interval(values)
+    return {"mean": mean, "ci95": found if len(values) > 1 else None, "over": over, "values": [float(v) for v in values]}
+
+
+def median(values):
+    """Of those that are there; None if none is."""
+    there = [value for value in values if value is not None]
+    return float(np.median(there)) if there else None

@@ -1,8 +1,7 @@
 """An experiment: several arms, trained side by side from the same seeds, tested, analysed, and what is claimed of them.
 
 An arm is a name and a gin scope: `distilled/teaching.treatment.name = 'distilled'` holds for the arm `distilled` alone,
-unscoped bindings for all. The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`,
-each with checkpoints, metrics.jsonl, export and
+unscoped bindings for all. Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, export and
 
     outcome.json    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "seconds_per_step": {arm: s},
                      "outer_steps": {arm: n}, "diverged": [arms],
@@ -13,7 +12,6 @@ A seed whose outcome is there is not run again, nor an analysis that has its fil
 """
 
 import dataclasses
-import gc
 import json
 import os
 
@@ -23,13 +21,12 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop
+from tf_gtn.run import loop, repeats
 from tf_gtn.run.config import gin_config, registrations
-from tf_gtn.run.findings import report, results, statistics
-from tf_gtn.run.teaching import analyses, build, claims, figures
+from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.teaching import analyses, build, figures
 from tf_gtn.teaching import export
 
-OUTCOME = "outcome.json"
 ANALYSES = "analyses"
 
 
@@ -62,7 +59,7 @@ class Comparison:
                 raise errors.unknown("analysis", name, analyses.REGISTRY)
         if len(set(self.analyses)) < len(self.analyses):
             raise errors.UserError(f"teaching.Comparison.analyses names one twice; got {self.analyses!r}")
-        claims.check(self.claims)
+        claims.check("teaching.Comparison.claims", self.claims)
 
 
 def run(run, program, comparison, scoped=True):
@@ -91,30 +88,17 @@ def run(run, program, comparison, scoped=True):
     claims.check_names(comparison.claims, comparison.arms, comparison.analyses)
     if not run.ready(allowed=("teaching.Comparison.claims", "teaching.Comparison.seeds")):
         return None
-    outcomes, evaluators = [], None
-    for k in range(comparison.seeds):
-        folder = base_dirs.repeat(run.base_dir, k)
-        path = os.path.join(folder, OUTCOME)
-        if not run.among.share(run.among.chief and tf.io.gfile.exists(path)):
-            if comparison.seeds > 1:
-                print(f"seed {run.seed + k} ({k + 1} of {comparison.seeds})", flush=True)
-            if k:
-                for name, fresh in make(run.seed + k).items():
-                    trainings[name].restart(fresh)
-            if not run.among.chief:
-                build.train(trainings, folder, schedule, settings, among=run.among)
-                continue
-            parts = trainings, evaluators, schedule, settings, comparison, run.among
-            outcome, evaluators = _outcome(folder, run.seed + k, dataset, *parts)
-            base_dirs.write_text(path, json.dumps(results.plain(outcome, "outcome")))
-            gc.collect()
-        elif run.among.chief:
-            steps = max(t.outer_steps for t in trainings.values())
-            which = f" with seed {run.seed + k}" if comparison.seeds > 1 else ""
-            print(f"all {steps} outer steps were taken already{which}")
-        if run.among.chief:
-            with tf.io.gfile.GFile(path) as file:
-                outcomes.append(json.load(file))
+    evaluators = None  # of the first seed, with their traces
+
+    def one(folder, seed, trainings):
+        nonlocal evaluators
+        if not run.among.chief:
+            return build.train(trainings, folder, schedule, settings, among=run.among)
+        parts = trainings, evaluators, schedule, settings, comparison, run.among
+        outcome, evaluators = _outcome(folder, seed, dataset, *parts)
+        return outcome
+
+    outcomes = repeats.outcomes(run, comparison.seeds, trainings, make, one)
     return _conclude(run, program, comparison, outcomes) if run.among.chief else None
 
 
@@ -162,16 +146,17 @@ def _conclude(run, program, comparison, outcomes):
         keys = outcomes[0]["analyses"][name]
         tables[name] = {key: [o["analyses"][name][key] for o in outcomes] for key in keys}
         quantities |= {f"{name}/{key}": values for key, values in tables[name].items() if np.ndim(values[0]) < 2}
-    metrics = {name: summary(quantities[name]) for name in comparison.arms}
+    metrics = {name: statistics.summary(quantities[name]) for name in comparison.arms}
     metrics = {name: {"test_accuracy": found.pop("mean"), **found} for name, found in metrics.items()}
-    metrics["seconds_per_step"] = {name: _median([o["seconds_per_step"][name] for o in outcomes]) for name in comparison.arms}
+    seconds = {name: [o["seconds_per_step"][name] for o in outcomes] for name in comparison.arms}
+    metrics["seconds_per_step"] = {name: statistics.median(values) for name, values in seconds.items()}
     metrics["outer_steps"] = outcomes[0]["outer_steps"]
     metrics["seconds"] = {
         name: None if each is None else each * metrics["outer_steps"][name]
         for name, each in metrics["seconds_per_step"].items()
     }
     for name in comparison.analyses:
-        metrics[name] = {key: summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}
+        metrics[name] = {key: statistics.summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}
     metrics["diverged"] = {name: sum(name in o["diverged"] for o in outcomes) for name in comparison.arms}
     made = claims.compare(comparison.claims, quantities)
     for name in comparison.analyses:
@@ -182,17 +167,3 @@ def _conclude(run, program, comparison, outcomes):
     results.write(run.base_dir, "teaching", program, run.seed, metrics, made, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
     return metrics
-
-
-def _median(values):
-    """Of those that are there; None if none is."""
-    there = [value for value in values if value is not None]
-    return float(np.median(there)) if there else None
-
-
-def summary(per_seed):
-    """`{"mean", "ci95", "over", "values"}` of a quantity: see `statistics.units`; one value has no interval."""
-    values, over = statistics.units(per_seed)
-    mean, interval = statistics.mean_and_interval(values)
-    interval = interval if len(values) > 1 else None
-    return {"mean": mean, "ci95": interval, "over": over, "values": [float(v) for v in values]}

@@ -1,9 +1,9 @@
 """The exported GTN against real data on architectures that it never saw."""
 
 from tf_gtn import errors
+from tf_gtn.run.findings import claims as claims_lib
 from tf_gtn.run.findings import figures, statistics
 from tf_gtn.run.teaching import build
-from tf_gtn.run.teaching import claims as claims_lib
 from tf_gtn.run.teaching.analyses import registry
 from tf_gtn.teaching import export, held_out, loading
 
@@ -36,7 +36,7 @@ class HeldOut(registry.Analysis):
         )
 
     def claims(self, table):
-        return [claims_lib.held_out(name, table[f"{name}/gtn"], table[f"{name}/real"]) for name in registry.first_parts(table)]
+        return [_claim(name, table[f"{name}/gtn"], table[f"{name}/real"]) for name in registry.first_parts(table)]
 
     def draw(self, base_dir, table):
         groups = {
@@ -44,3 +44,14 @@ class HeldOut(registry.Analysis):
             for name in registry.first_parts(table)
         }
         figures.bars(figures.path(base_dir, "held_out"), groups, "test accuracy")
+
+
+def _claim(name, gtn, real):
+    """The GTN's lesson against real data on an architecture it was not trained for ("agnostic", GTN paper, section 1)."""
+    quantities = {f"held_out_{name}": gtn, "real": real}
+    statement = (
+        f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 settings of "
+        "plain SGD by validation accuracy"
+    )
+    found = claims_lib.claim(quantities, f"held_out_{name}", "above", "real")
+    return {**found, "id": f"held_out_{name}", "statement": statement}

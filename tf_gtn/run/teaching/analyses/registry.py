@@ -15,7 +15,7 @@ import dataclasses
 import weakref
 
 from tf_gtn import errors
-from tf_gtn.run.teaching import claims as claims_lib
+from tf_gtn.run.findings import claims as claims_lib
 
 REGISTRY = {}
 

@@ -1,4 +1,4 @@
-"""What the teaching programs claim, computed from their numbers."""
+"""What a run file claims of an experiment's quantities, computed from their numbers."""
 
 from tf_gtn import errors
 from tf_gtn.run.config import registrations
@@ -7,15 +7,15 @@ from tf_gtn.run.findings import results, statistics
 RELATIONS = ("above", "at_least")
 
 
-def check(specs):
-    """Raises `UserError` unless claims have the form that `compare` takes."""
+def check(where, specs):
+    """Raises `UserError` unless claims have the form that `compare` takes; `where` is their gin name."""
     for spec in specs:
         whole = isinstance(spec, list | tuple) and len(spec) in (3, 4)
         if not whole or not isinstance(spec[0], str) or not isinstance(spec[2], str | int | float):
             raise errors.UserError(f"a claim is (quantity, relation, quantity or number, the paper's value); got {spec!r}")
         if spec[1] not in RELATIONS:
             raise errors.unknown("relation", spec[1], RELATIONS)
-    registrations.check_different("teaching.Comparison.claims", [tuple(spec[:3]) for spec in specs])
+    registrations.check_different(where, [tuple(spec[:3]) for spec in specs])
 
 
 def check_names(specs, arms, analyses):
@@ -26,7 +26,7 @@ def check_names(specs, arms, analyses):
                 raise errors.unknown("quantity of a claim", name, arms)
 
 
-def compare(specs, quantities):
+def compare(specs, quantities, units="fresh learners of one outer run"):
     """Claims from a table such as `(("gtn", "above", "real", "p < 0.01 (figure 2)"), ("gtn", "at_least", 0.93))`.
 
     Relations:
@@ -37,14 +37,16 @@ def compare(specs, quantities):
     Args:
       specs: (quantity, relation, other quantity or number, and what the paper says or nothing).
       quantities: `{name: for each seed a number, or one for each learner}`.
+      units: what those of a single seed are, in words.
 
     Raises:
       UserError: an unknown quantity.
     """
-    return [_claim(quantities, *spec) for spec in specs]
+    return [claim(quantities, *spec, units=units) for spec in specs]
 
 
-def _claim(quantities, name, relation, other, seed_value=None):
+def claim(quantities, name, relation, other, seed_value=None, units="fresh learners of one outer run"):
+    """One of the claims of `compare`."""
     for wanted in (name, other):
         if isinstance(wanted, str) and wanted not in quantities:
             raise errors.unknown("quantity of a claim", wanted, quantities)
@@ -65,7 +67,7 @@ def _claim(quantities, name, relation, other, seed_value=None):
         statement += f" (mean difference over {len(difference)} seeds)"
         return results.claim(identity, statement, seed_value, mean, interval, rule)
     mean, interval = _mean_and_interval(values)
-    statement += f" ({len(values)} fresh learners of one outer run{' each' if isinstance(other, str) else ''})"
+    statement += f" ({len(values)} {units}{' each' if isinstance(other, str) else ''})"
     if isinstance(other, str):
         second, second_interval = _mean_and_interval(others)
     else:
@@ -82,13 +84,3 @@ def _mean_and_interval(values):
 
 def _label(name):
     return name.replace("/", ": ").replace("_", " ")
-
-
-def held_out(name, gtn, real):
-    """The GTN's lesson against real data on an architecture it was not trained for ("agnostic", GTN paper, section 1)."""
-    quantities = {f"held_out_{name}": gtn, "real": real}
-    statement = (
-        f"The GTN teaches {name}, which it never saw, better than real data in the same steps, with the best of 36 settings of "
-        "plain SGD by validation accuracy"
-    )
-    return {**_claim(quantities, f"held_out_{name}", "above", "real"), "id": f"held_out_{name}", "statement": statement}

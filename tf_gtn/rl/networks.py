@@ -1,0 +1,82 @@
+"""Actor and value networks for tf-agents' agents."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tf_agents.networks import sequential
+from tf_agents.specs import tensor_spec
+
+from tf_gtn import errors
+
+ENCODERS = {}
+
+
+def register(fn):
+    """Adds a builder of an encoder, `fn(...) -> list of legacy Keras layers`, under its own name."""
+    ENCODERS[fn.__name__] = fn
+    return fn
+
+
+@register
+def fully_connected(units=(64,), activation="tanh"):
+    """Fully connected layers (GTN paper, appendix H: one of 64 units with tanh)."""
+    return [tf.keras.layers.Dense(width, activation=activation) for width in units]
+
+
+@register
+def convolutional(filters=(16, 32), kernels=(8, 4), strides=(4, 2), units=256):
+    """Images of bytes -> features: the network of Mnih et al. (2016), which Leap's appendix H takes over."""
+    layers = [tf.keras.layers.Rescaling(1 / 255)]
+    for width, kernel, stride in zip(filters, kernels, strides, strict=True):
+        layers.append(tf.keras.layers.Conv2D(width, kernel, strides=stride, activation="relu"))
+    return [*layers, tf.keras.layers.Flatten(), tf.keras.layers.Dense(units, activation="relu")]
+
+
+def actor_and_value(environment, encoder, seed, shared=True):
+    """Networks for the observations and actions of a `VectorEnvironment`.
+
+    Args:
+      environment: gives their specs.
+      encoder: function without arguments -> list of layers, one of `ENCODERS`.
+      seed: the weights follow from it.
+      shared: whether both stand on one encoder, as in Mnih et al. (2016), or on one each.
+
+    Returns:
+      `(encoder, actor, value)`, tf-agents networks: observations -> features, a categorical distribution, an estimate [n].
+    """
+    spec = tensor_spec.from_spec(environment.observation_spec())
+    if spec.dtype == tf.uint8:  # tf-agents draws an example, and with NumPy 2 its 255 + 1 is 0
+        spec = tensor_spec.BoundedTensorSpec(spec.shape, spec.dtype, 0, 254)
+    first = sequential.Sequential(encoder(), input_spec=spec, name="encoder")
+    second = first if shared else sequential.Sequential(encoder(), input_spec=spec, name="value_encoder")
+    distribution = tf.keras.layers.Lambda(lambda logits: tfp.distributions.Categorical(logits=logits, dtype=tf.int64))
+    actor = sequential.Sequential([first, tf.keras.layers.Dense(environment.actions), distribution], spec, "actor")
+    squeeze = tf.keras.layers.Lambda(lambda x: tf.squeeze(x, -1))
+    value = sequential.Sequential([second, tf.keras.layers.Dense(1), squeeze], spec, "value")
+    for network in (actor, value):
+        network.create_variables()
+    draw(unique(actor.variables, value.variables), seed)
+    return first, actor, value
+
+
+def unique(*lists):
+    """The variables of all lists, each once."""
+    return list({id(v): v for variables in lists for v in variables}.values())
+
+
+def draw(variables, seed):
+    """Draws weights anew: kernels Glorot uniform, as Keras does, biases zero; from `seed` alone."""
+    seeds = np.random.SeedSequence(seed).generate_state(len(variables))
+    for variable, own in zip(variables, seeds):
+        if len(variable.shape) > 1:
+            variable.assign(keras.initializers.GlorotUniform(int(own % 2**31))(variable.shape))
+        else:
+            variable.assign(tf.zeros_like(variable))
+
+
+def encoder(name):
+    """The builder of that name; `UserError` with the nearest name if there is none."""
+    if name not in ENCODERS:
+        raise errors.unknown("encoder", name, ENCODERS)
+    return ENCODERS[name]

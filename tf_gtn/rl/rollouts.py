@@ -1,0 +1,102 @@
+"""Experience as arrays: whole episodes, and n steps of environments that go on."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class Episodes(NamedTuple):
+    """One episode of each of B environments, padded to the longest of them, L steps.
+
+    Attributes:
+      observations: `[L + 1, B, ...]`; the last of an episode is where it ended.
+      actions, rewards: `[L, B]`.
+      taken: `[L, B]`, 1 where the episode was still going, else 0.
+      discounts: `[L, B]`, 0 where it ended by its rules, else 1.
+      returns: `[B]`, undiscounted and unclipped.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    taken: np.ndarray
+    discounts: np.ndarray
+    returns: np.ndarray
+
+    @property
+    def steps(self):
+        return int(self.taken.sum())
+
+    def returns_to_go(self, discount, values):
+        """`[L, B]`: R_t = r_t + discount R_{t+1}; where an episode was cut off, its last observation's value follows.
+
+        `values` [L + 1, B]: of the observations.
+        """
+        found, following = np.zeros_like(self.rewards), np.zeros_like(self.rewards[0])
+        for t in reversed(range(len(self.rewards))):
+            goes_on = self.taken[t + 1] if t + 1 < len(self.rewards) else np.zeros_like(following)
+            following = np.where(goes_on > 0, following, values[t + 1])
+            following = self.rewards[t] + discount * self.discounts[t] * following
+            found[t] = following * self.taken[t]
+        return found
+
+
+def episodes_of(environment, act, seed):
+    """Runs every environment for one episode from a reset with `seed`; `act(t, observations [B, ...]) -> actions [B]`."""
+    environment.seed(seed)
+    now = environment.reset()
+    going = np.ones(environment.batch_size, bool)
+    observations, rows, returns = [now.observation], [], np.zeros(environment.batch_size, np.float32)
+    while going.any():
+        action = np.asarray(act(len(rows), now.observation))
+        now = environment.step(action)
+        rows.append((action, now.reward, going.astype(np.float32), now.discount))
+        observations.append(now.observation)
+        ended = now.is_last()
+        returns = np.where(going & ended, environment.scores, returns)
+        going = going & ~ended
+    return Episodes(np.stack(observations), *(np.stack(column) for column in zip(*rows)), returns)
+
+
+class Arena:
+    """Where populations of taught policies play: as many environments as they need, made when first needed."""
+
+    def __init__(self, make_environment):
+        """`make_environment`: `count, seed -> VectorEnvironment`."""
+        self._make, self._environments, self._acts = make_environment, {}, {}
+        probe = make_environment(1, 0)
+        self.observation_shape, self.actions = tuple(probe.observation_spec().shape), probe.actions
+        self.name, self.scale = probe.name, probe.scale
+        probe.close()
+
+    def play(self, learner, taught, episodes, seed, greedy=False):
+        """`Episodes` of N policies with `episodes` environments each, the first policy's first.
+
+        Args:
+          learner: a `core.stacking.Stacked` of observations -> logits.
+          taught: `(params, state)` of it.
+          episodes: of each policy.
+          seed: integers; environments and actions follow from it.
+          greedy: whether the likeliest action is taken instead of a sampled one.
+        """
+        count, rng = learner.count * episodes, np.random.default_rng(seed)
+        if count not in self._environments:
+            self._environments[count] = self._make(count, 0)
+        if (learner, episodes) not in self._acts:
+            self._acts[learner, episodes] = self._acting(learner, episodes)
+        act = self._acts[learner, episodes]
+
+        def choose(t, observations):
+            shape = (learner.count, episodes, self.actions)
+            noise = np.zeros(shape) if greedy else rng.gumbel(size=shape)  # a sample is the argmax with such noise
+            return act(*taught, observations, noise.astype(np.float32)).numpy()
+
+        return episodes_of(self._environments[count], choose, int(rng.integers(2**31)))
+
+    def _acting(self, learner, episodes):
+        def act(params, state, observations, noise):
+            observations = tf.reshape(observations, [learner.count, episodes, *self.observation_shape])
+            return tf.reshape(tf.argmax(learner(params, state, observations)[0] + noise, -1), [-1])
+
+        return tf.function(act, autograph=False)

@@ -1,0 +1,212 @@
+"""Agents in their environments, as runs that can be killed: A2C on n steps at a time, REINFORCE on whole episodes."""
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.policies import policy_saver
+from tf_agents.trajectories import policy_step, trajectory
+from tf_agents.trajectories import time_step as ts
+
+from tf_gtn import errors
+from tf_gtn.rl import networks, rollouts
+
+RECENT = 100  # episodes in the running mean of scores
+TESTED_AT_ONCE = 100  # environments, at most
+
+
+class _Scores:
+    """The mean of the newest scores of episodes, and how many steps were taken; both in variables."""
+
+    def __init__(self):
+        self._recent = tf.Variable(tf.zeros([RECENT]), trainable=False, name="recent_scores")
+        self._count = tf.Variable(0, dtype=tf.int64, trainable=False, name="episodes")
+        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="environment_steps")
+
+    @property
+    def variables(self):
+        return [self._recent, self._count, self.steps]
+
+    def add(self, scores, steps):
+        self.steps.assign_add(steps)
+        if len(scores):
+            count = int(self._count.numpy())
+            recent = self._recent.numpy()
+            for i, score in enumerate(scores):
+                recent[(count + i) % RECENT] = score
+            self._recent.assign(recent)
+            self._count.assign(count + len(scores))
+
+    def metrics(self):
+        """The mean of those that there are, NaN if there is none."""
+        count = min(int(self._count.numpy()), RECENT)
+        mean = self._recent.numpy()[:count].mean() if count else np.nan
+        return {"return": mean, "environment_steps": int(self.steps.numpy())}
+
+
+class _Agent:
+    """What runs of agents share.
+
+    Attributes:
+      agent, outer_steps, variables: what the run is about, its length, and all that a checkpoint needs.
+      skipped, consecutively_skipped: see `outer_update.OuterUpdate`.
+    """
+
+    def __init__(self, agent, make_environment, seed, outer_steps):
+        self.agent, self.outer_steps, self.seed = agent, outer_steps, seed
+        self._make_environment, self._tests, self._scores = make_environment, {}, _Scores()
+        self._sample = tf.function(self._sampled, autograph=False)
+        self._likeliest = tf.function(lambda now: agent.policy.action(now).action, autograph=False)
+
+    @property
+    def environment_steps(self):
+        return self._scores.steps
+
+    def returns(self, count, episodes, seed):
+        """Undiscounted returns `[count, episodes]` of the greedy policy."""
+        number = count * episodes
+        at_once = min(number, TESTED_AT_ONCE)
+        if at_once not in self._tests:
+            self._tests[at_once] = self._make_environment(at_once, 0)
+        found = []
+        for k in range(-(-number // at_once)):
+            played = rollouts.episodes_of(self._tests[at_once], self._greedy, _environment_seed(seed, k))
+            found.extend(played.returns)
+        return np.array(found[:number]).reshape(count, episodes)
+
+    def frames(self, seed, count=8):
+        """Pictures `[count, H, W(, 3)]` from a greedy episode, evenly spaced; None where the environment can't be drawn."""
+        environment, pictures = self._make_environment(1, 0, draw=True), []
+
+        def act(t, observations):
+            pictures.append(environment.render())
+            return self._greedy(t, observations)
+
+        rollouts.episodes_of(environment, act, _environment_seed(seed, 0))
+        environment.close()
+        if pictures[0] is None:
+            return None
+        return np.stack([pictures[i] for i in np.linspace(0, len(pictures) - 1, count).round().astype(int)])
+
+    def save_policy(self, path):
+        """Writes the greedy policy as a SavedModel that tf-agents loads, for any batch size."""
+        policy_saver.PolicySaver(self.agent.policy, batch_size=None).save(path)
+
+    def _greedy(self, t, observations):
+        return self._likeliest(ts.restart(tf.convert_to_tensor(observations), len(observations))).numpy()
+
+    def _sampled(self, now, seed):
+        return self.agent.collect_policy.distribution(now, ()).action.sample(seed=seed)
+
+
+class A2C(_Agent):
+    """One outer step is one update of an `A2CAgent` on n steps of B environments.
+
+    The environments begin anew every `restart_every` updates, from seeds of their own; the actions taken since then are kept, and a
+    resumed run takes them again, so that it goes on from the very same states.
+    """
+
+    def __init__(self, agent, make_environment, seed, outer_steps, environments=16, unroll_length=5, restart_every=1000):
+        """`make_environment`: `count, seed -> VectorEnvironment`; the agent is made for it."""
+        super().__init__(agent, make_environment, seed, outer_steps)
+        self._environment = make_environment(environments, 0)
+        self._length, self._restart_every, self._now = unroll_length, restart_every, None
+        kept = (restart_every, unroll_length, environments)
+        self._kept = tf.Variable(tf.zeros(kept, tf.int32), trainable=False, name="actions_since_restart")
+        self._update = tf.function(agent.train, autograph=False)
+
+    @property
+    def variables(self):
+        return [*self.agent.variables, *self._scores.variables, self._kept]
+
+    @property
+    def skipped(self):
+        return self.agent.skipped
+
+    @property
+    def consecutively_skipped(self):
+        return self.agent.consecutively_skipped
+
+    def step(self, index):
+        """Update number `index`; returns scalars, `return` the mean score of the newest 100 episodes among them."""
+        place = index % self._restart_every
+        if place == 0 or self._now is None:
+            self._restart(index - place, place)
+        frames, actions, scores = [], [], []
+        for t in range(self._length):
+            action = self._sample(self._now, tf.constant([self.seed, index * self._length + t])).numpy()
+            following = self._environment.step(action)
+            frames.append(trajectory.from_transition(self._now, policy_step.PolicyStep(action), following))
+            actions.append(action)
+            scores.extend(self._environment.scores[following.is_last()])
+            self._now = following
+        frames.append(
+            trajectory.from_transition(self._now, policy_step.PolicyStep(actions[-1]), self._now)
+        )  # to bootstrap from
+        self._kept[place].assign(np.stack(actions).astype(np.int32))
+        experience = tf.nest.map_structure(lambda *x: tf.convert_to_tensor(np.stack(x, 1)), *frames)
+        found = self._update(experience)
+        self._scores.add(scores, self._length * self._environment.batch_size)
+        return {"loss": found.loss, **found.extra._asdict(), **self._scores.metrics()}
+
+    def _restart(self, index, updates):
+        """Resets the environments as before update `index` and takes the kept actions of so many `updates`."""
+        self._environment.seed(_environment_seed(self.seed, index))
+        self._now = self._environment.reset()
+        for actions in self._kept.numpy()[:updates].reshape(-1, self._environment.batch_size):
+            self._now = self._environment.step(actions.astype(np.int64))
+
+
+class Reinforce(_Agent):
+    """One outer step is one update of tf-agents' `ReinforceAgent` on an episode of each environment."""
+
+    def __init__(self, agent, make_environment, seed, outer_steps, environments=4, optimizer=None):
+        """`optimizer`: the agent's, whose state is saved with it; see `A2C` for the others."""
+        super().__init__(agent, make_environment, seed, outer_steps)
+        self._environment, self._optimizer = make_environment(environments, 0), optimizer
+        self._update = tf.function(agent.train, autograph=False, reduce_retracing=True)
+        self.skipped, self.consecutively_skipped = (tf.Variable(0, trainable=False, name=n) for n in ("skipped", "in_a_row"))
+
+    @property
+    def variables(self):
+        own = networks.unique(self.agent.variables, self._optimizer.variables, [self.agent.train_step_counter])
+        return [*own, *self._scores.variables]
+
+    def step(self, index):
+        """Update number `index`; see `A2C.step`."""
+
+        own, count = _environment_seed(self.seed, index), self._environment.batch_size
+
+        def act(t, observations):
+            return self._sample(ts.restart(observations, count), tf.constant([own, t])).numpy()
+
+        played = rollouts.episodes_of(self._environment, act, own)
+        try:
+            found = self._update(_whole_episodes(played))
+        except tf.errors.InvalidArgumentError:
+            raise errors.UserError(
+                f"the loss was not finite at update {index + 1}: a lower learning rate, or a clipped gradient, may help"
+            ) from None
+        self._scores.add(played.returns, played.steps)
+        return {"loss": found.loss, **self._scores.metrics()}
+
+
+def _environment_seed(seed, index):
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0] % 2**31)
+
+
+def _whole_episodes(played):
+    """`rollouts.Episodes` as a `Trajectory` [B, L]; after an episode's end come frames that no loss counts."""
+    length = len(played.rewards)
+    last = played.taken * (1 - np.concatenate([played.taken[1:], np.zeros_like(played.taken[:1])]))
+    step_type = np.full(played.taken.shape, ts.StepType.MID, np.int32)
+    step_type[0] = ts.StepType.FIRST
+    following = np.where(last > 0, ts.StepType.LAST, ts.StepType.MID).astype(np.int32)
+    frames = trajectory.Trajectory(
+        step_type=step_type,
+        observation=played.observations[:length],
+        action=played.actions,
+        policy_info=(),
+        next_step_type=following,
+        reward=played.rewards * played.taken,
+        discount=played.discounts,
+    )
+    return tf.nest.map_structure(lambda x: tf.convert_to_tensor(np.moveaxis(x, 0, 1)), frames)

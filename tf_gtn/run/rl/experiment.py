@@ -1,0 +1,156 @@
+"""An experiment of agents: several arms, each a gin scope, trained from the same seeds, tested in the real environment.
+
+Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
+
+    outcome.json    {"return": {arm: [returns]}, "seconds_per_step": {arm: s}, "outer_steps": {arm: n}, "environment_steps": {arm: n},
+                     "architectures": {name: [returns]}, "steps": {number: [returns]}}
+    export/<version>/    the first GTN, as a SavedModel
+    policies/<arm>/      each agent's greedy policy, as tf-agents' PolicySaver writes it
+"""
+
+import contextlib
+import dataclasses
+import os
+import warnings
+
+import gin
+import tensorflow as tf
+from absl import logging
+
+from tf_gtn.models import perceptrons
+from tf_gtn.rl import policy_gtn
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import loop, repeats
+from tf_gtn.run import metrics as metrics_lib
+from tf_gtn.run.config import gin_config, registrations
+from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.rl import build, figures
+from tf_gtn.teaching import export
+
+_TEST, _VALIDATION = 2_000_003, 1_000_001  # seeds that no training draws from
+_UNITS = "policies or episodes of one outer run"
+
+
+@gin.configurable(module="rl")
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is trained and claimed.
+
+    Attributes:
+      arms: names; each is a gin scope.
+      seeds: runs of each arm, from the run's seed on.
+      claims: see `findings.claims.compare`; quantities are arms, `architectures/<name>` and `steps/<number>`.
+    """
+
+    arms: tuple[str, ...] = ("gtn",)
+    seeds: int = 1
+    claims: tuple = ()
+
+    def __post_init__(self):
+        registrations.at_least(1, "rl.Experiment", self)
+        registrations.check_arms("rl.Experiment", self.arms, taken={*_TABLES, *_NUMBERS})
+        claims.check("rl.Experiment.claims", self.claims)
+
+
+_TABLES, _NUMBERS = ("architectures", "steps"), ("seconds_per_step", "seconds", "outer_steps", "environment_steps")
+
+
+def run(run, program):
+    """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run."""
+    experiment = Experiment()
+    gin_config.check_arms_differ(experiment.arms)
+    schedule, settings = registrations.Schedule(), build.Evaluation()
+
+    def make(seed):
+        made = {}
+        for name in experiment.arms:
+            with gin.config_scope(name):
+                made[name] = build.arm(seed)
+        return made
+
+    trainings = make(run.seed)
+    claims.check_names(experiment.claims, experiment.arms, _TABLES)
+    if not run.ready(allowed=("rl.Experiment.claims", "rl.Experiment.seeds")):
+        return None
+
+    def one(folder, seed, trainings):
+        tf.io.gfile.makedirs(folder)
+        return _outcome(folder, seed, trainings, schedule, settings)
+
+    found = repeats.outcomes(run, experiment.seeds, trainings, make, one)
+    return _conclude(run, program, experiment, found)
+
+
+def _outcome(folder, seed, trainings, schedule, settings):
+    """Trains, tests and exports one seed."""
+
+    def validate(name, trained):
+        return {"validation_return": float(trained.returns(settings.validation, 1, _VALIDATION + seed).mean())}
+
+    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
+    returns = {name: trained.returns(settings.test, 1, _TEST + seed)[:, 0] for name, trained in trainings.items()}
+    outcome = {
+        "return": returns,
+        "seconds_per_step": seconds,
+        "outer_steps": {name: t.outer_steps for name, t in trainings.items()},
+        "environment_steps": {name: int(t.environment_steps.numpy()) for name, t in trainings.items()},
+        "architectures": {},
+        "steps": {},
+    }
+    name = next((name for name, t in trainings.items() if isinstance(t, policy_gtn.PolicyGTN)), None)
+    if name is not None:
+        gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(returns[name])
+        score = {"mean": mean, "ci95": interval, "learners": settings.test}
+        meta = export.metadata(gtn, gin_config.config_str(), score=score)
+        export.save(gtn, os.path.join(folder, "export"), gtn.outer_steps, meta)
+        (length,), actions = gtn.arena.observation_shape, gtn.arena.actions
+        for name, layers in settings.architectures.items():
+            policy = perceptrons.perceptron(length, actions, **layers)
+            outcome["architectures"][name] = gtn.returns(settings.test, 1, _TEST + seed, policy)[:, 0]
+        for steps in settings.steps:
+            outcome["steps"][str(steps)] = gtn.returns(settings.test, 1, _TEST + seed, steps=steps)[:, 0]
+    for name, trained in trainings.items():
+        if hasattr(trained, "agent"):
+            with _quietly():
+                trained.save_policy(os.path.join(folder, "policies", name))
+                figures.strip(folder, name, trained.frames(_TEST + seed))
+    return outcome
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Without TensorFlow's remarks on tf-agents' names and types, which a user can do nothing about."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _conclude(run, program, experiment, outcomes):
+    """Numbers, claims, figures and report from the outcomes of all seeds."""
+    quantities = {name: [o["return"][name] for o in outcomes] for name in experiment.arms}
+    for table in _TABLES:
+        quantities |= {f"{table}/{key}": [o[table][key] for o in outcomes] for key in outcomes[0][table]}
+    metrics = {name: statistics.summary(values) for name, values in quantities.items()}
+    for name in _NUMBERS:
+        if name in outcomes[0]:
+            metrics[name] = {arm: statistics.median([o[name][arm] for o in outcomes]) for arm in experiment.arms}
+    made = claims.compare(experiment.claims, quantities, _UNITS)
+    rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
+    figures.draw(run.base_dir, experiment.arms, rows, {name: quantities[name] for name in quantities if "/" in name})
+    results.write(run.base_dir, "rl", program, run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return {name: metrics[name] for name in experiment.arms}
+
+
+def main(run_, program):
+    """The whole of a program."""
+    found = run(run_, program)
+    if found is not None:
+        for name, summary in found.items():
+            print(f"{name}: mean return {summary['mean']:.1f} over {len(summary['values'])} {summary['over']}")
+        print(f"report: {run_.base_dir}/report.html")

@@ -1,0 +1,61 @@
+"""The figures of reinforcement learning, from a run's numbers to `<base_dir>/figures/*.png`."""
+
+import numpy as np
+
+from tf_gtn.run.findings import drawing, figures, statistics
+
+
+def draw(base_dir, arms, rows, tables):
+    """Score by environment steps (GTN paper, figure 8) and what was tried beside.
+
+    Args:
+      base_dir: the run's folder.
+      arms: names.
+      rows: for each seed the lines of metrics.jsonl.
+      tables: `{"<table>/<name>": for each seed returns}`.
+    """
+    curves = {name: by_environment_steps([_columns(each, name) for each in rows]) for name in arms}
+    caption = (
+        "Score by steps in the real environment: a GTN's fresh policies after their few synthetic steps, an agent's own "
+        "episodes. Mean" + (f" and 95% interval over {len(rows)} seeds." if len(rows) > 1 else ".")
+    )
+    path = figures.path(base_dir, "score_by_environment_steps")
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        for name, (steps, values) in curves.items():
+            interval = statistics.interval(values) if len(values) > 1 else None
+            drawing.line(axes, name, curves, steps, values.mean(0), interval)
+        axes.set(xlabel="steps in the real environment", ylabel="return", xscale="log")
+        drawing.finish(figure, axes, integer=False)
+    for table in dict.fromkeys(name.split("/")[0] for name in tables):
+        groups = {
+            name.split("/")[1]: {"return": statistics.units(values)[0]}
+            for name, values in tables.items()
+            if name.startswith(f"{table}/")
+        }
+        figures.bars(figures.path(base_dir, table), groups, "return")
+
+
+def by_environment_steps(seeds, points=60):
+    """Curves of several seeds on one axis: `(steps [points], values [seeds, points])`.
+
+    `seeds`: `(steps, values)` each, which are interpolated at steps that all seeds cover, evenly on a logarithmic scale.
+    """
+    low, high = max(steps[0] for steps, _ in seeds), min(steps[-1] for steps, _ in seeds)
+    at = np.geomspace(max(low, 1), max(high, low, 1), points)
+    return at, np.stack([np.interp(at, *seed) for seed in seeds])
+
+
+def strip(folder, name, frames):
+    """Frames `[n, H, W]` or `[n, H, W, 3]` of bytes, side by side; nothing if there are none."""
+    if frames is None:
+        return
+    with drawing.to_png(figures.path(folder, f"episode_{name}"), f"One greedy episode of {name}.", (9, 1.6)) as figure:
+        for axes, frame in zip(np.atleast_1d(figure.subplots(1, len(frames))), frames):
+            axes.imshow(frame, cmap="gray")
+            axes.axis("off")
+
+
+def _columns(rows, name):
+    found = [(row[f"{name}/environment_steps"], row[f"{name}/return"]) for row in rows if row.get(f"{name}/return") is not None]
+    return tuple(np.array(column, float) for column in zip(*found))
