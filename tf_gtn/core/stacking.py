@@ -6,8 +6,8 @@ import tensorflow as tf
 class Stacked:
     """N networks as one function of weights with a leading axis N; network n sees `inputs[n]`.
 
-    Called like the `Functional` that it is made of, so that `supervised.update` steps them all at once: with the sum of their losses,
-    each gets the gradient of its own.
+    Called like the `Functional` that it is made of, so that `supervised.update` steps them all at once: with the sum of their
+    losses, each gets the gradient of its own.
     """
 
     def __init__(self, functional, count):

@@ -42,8 +42,8 @@ def n_step_returns(rewards, discounts, ends, values, discount):
 class A2CAgent(tf_agent.TFAgent):
     """The loss is -log pi(a|s) (R - V) + value_cost (R - V)^2 - entropy_cost H, a mean over the steps of all environments.
 
-    `train` takes a `Trajectory` `[B, n + 1, ...]`, whose last frame is there to bootstrap from. The step between an episode's last
-    observation and the next one's first is no experience and has weight 0.
+    `train` takes a `Trajectory` `[B, n + 1, ...]`, whose last frame is there to bootstrap from. The step between an episode's
+    last observation and the next one's first is no experience and has weight 0.
 
     Attributes:
       skipped, consecutively_skipped: updates that were left out, since the loss or its gradient was not finite.
@@ -124,9 +124,17 @@ class A2CAgent(tf_agent.TFAgent):
         return found._replace(extra=found.extra._replace(gradient_norm=norm))
 
     def _loss(self, experience, weights=None, training=False):
-        observations = tf.nest.map_structure(lambda x: tf.convert_to_tensor(x), experience.observation)
-        values, _ = self.value_network(observations, training=training)
+        shape = tf.shape(experience.step_type)
+
+        def flat(x):  # convolutions take one axis of examples
+            return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+
+        observations = tf.nest.map_structure(lambda x: tf.ensure_shape(flat(x), [None, *x.shape[2:]]), experience.observation)
+        values = tf.reshape(self.value_network(observations, training=training)[0], shape)
         distribution, _ = self.actor_network(observations, training=training)
+        chosen = tf.reshape(distribution.log_prob(flat(experience.action)), shape)[:, :-1]
+        entropies = tf.reshape(distribution.entropy(), shape)[:, :-1]
+        values = tf.ensure_shape(values, [None, self.train_sequence_length])
         first = [slice(None), slice(None, -1)]
         rewards, discounts = (tf.cast(x, values.dtype)[first] for x in (experience.reward, experience.discount))
         ends = tf.equal(experience.next_step_type, ts.StepType.LAST)[first]
@@ -135,13 +143,12 @@ class A2CAgent(tf_agent.TFAgent):
             real *= tf.reshape(tf.cast(weights, real.dtype), [-1, 1]) * tf.ones_like(real)
         returns = tf.stop_gradient(n_step_returns(rewards, discounts, ends, values, self._discount))
         advantages = returns - values[:, :-1]
-        chosen = distribution.log_prob(experience.action)[:, :-1]
 
         def mean(x):
             return tf.reduce_sum(x * real) / tf.maximum(tf.reduce_sum(real), 1)
 
         policy = -mean(chosen * tf.stop_gradient(advantages))
         value = mean(tf.square(advantages))
-        entropy = mean(distribution.entropy()[:, :-1])
+        entropy = mean(entropies)
         loss = policy + self._value_cost * value - self._entropy_cost * entropy
         return tf_agent.LossInfo(loss, Losses(policy, value, entropy, tf.constant(0.0, loss.dtype)))

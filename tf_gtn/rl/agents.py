@@ -20,7 +20,7 @@ def optimizer(name="adam", learning_rate=1e-3, decay=0.99, epsilon=1e-7):
 
 
 def parts(make_environment, encoder, seed, shared):
-    """What an agent is made of: `(time step spec, action spec, actor network, value network)`; see `networks.actor_and_value`."""
+    """What an agent is made of: specs of time step and action, actor and value network; see `networks.actor_and_value`."""
     probe = make_environment(1, 0)
     specs = [tensor_spec.from_spec(spec) for spec in (probe.time_step_spec(), probe.action_spec())]
     _, actor, value = networks.actor_and_value(probe, encoder, seed, shared)
@@ -36,6 +36,7 @@ def make_a2c(make_environment, seed, encoder, optimizer, shared=True, **settings
 def make_reinforce(make_environment, seed, encoder, optimizer, discount, entropy_cost, value_cost, gradient_clipping):
     """tf-agents' `ReinforceAgent` with a value network of its own."""
     *specs, actor, value = parts(make_environment, encoder, seed, shared=False)
+    optimizer.build(networks.unique(actor.trainable_weights, value.trainable_weights))
     return reinforce_agent.ReinforceAgent(
         *specs,
         actor,

@@ -1,7 +1,8 @@
 """A GTN for policies: synthetic pairs of state and action teach a fresh policy in one SGD step (GTN paper, appendix H).
 
-The inner loop is supervised, with the mean squared error of the policy's logits. The outer loss is the advantage actor-critic's on
-real episodes of the taught policies, log pi(a|theta) (R - V(s)), with an entropy bonus; V is the average value of the learners so far.
+The inner loop is supervised, with the mean squared error of the policy's logits. The outer loss is the advantage
+actor-critic's on real episodes of the taught policies, log pi(a|theta) (R - V(s)), with an entropy bonus; V is the average
+value of the learners so far.
 """
 
 from typing import NamedTuple
@@ -30,7 +31,7 @@ class Task(NamedTuple):
 
 
 class PolicyGTN:
-    """Trains a generator of state-action pairs; one outer step takes several fresh policies through it and into the environment.
+    """Trains a generator of state-action pairs. One outer step: several fresh policies, their lesson, their real episodes.
 
     Attributes:
       arena: where policies play.

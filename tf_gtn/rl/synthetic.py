@@ -1,8 +1,8 @@
 """A learned environment: an agent learns by A2C in an MDP that a network makes, and is judged in the real one.
 
 "a GTN could learn to produce an entire MDP that an agent trains on, with the meta-objective being that the trained agent then
-performs well on a target task" (GTN paper, appendix H: future work). The outer loop is an evolution strategy with mirrored pairs and
-ranks for fitness, since the judgement has no gradient. All members of the population learn side by side in one graph.
+performs well on a target task" (GTN paper, appendix H: future work). The outer loop is an evolution strategy with mirrored
+pairs and ranks for fitness, since the judgement has no gradient. All members of the population learn side by side in one graph.
 """
 
 import keras

@@ -100,8 +100,8 @@ class _Agent:
 class A2C(_Agent):
     """One outer step is one update of an `A2CAgent` on n steps of B environments.
 
-    The environments begin anew every `restart_every` updates, from seeds of their own; the actions taken since then are kept, and a
-    resumed run takes them again, so that it goes on from the very same states.
+    The environments begin anew every `restart_every` updates, from seeds of their own; the actions taken since then are kept,
+    and a resumed run takes them again, so that it goes on from the very same states.
     """
 
     def __init__(self, agent, make_environment, seed, outer_steps, environments=16, unroll_length=5, restart_every=1000):

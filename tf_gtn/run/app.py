@@ -108,7 +108,8 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
 
     `distributed`: with the flag --strategy it runs on several devices or processes; those beside the chief leave the folder
     alone.
-    `system`: a module whose gin names the program needs, imported before gin is read; one that is not installed is a user's mistake.
+    `system`: a module whose gin names the program needs, imported before gin is read; if it lacks a package, that is a user's
+    mistake.
     `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
     """
     started = time.monotonic()

@@ -23,8 +23,8 @@ def outcomes(run, seeds, trainings, make, one):
       seeds: how many.
       trainings: `make(run.seed)`, which a program builds before it is ready.
       make: `seed -> {name: training}`.
-      one: `(folder, seed, trainings) -> outcome`, numbers and texts; it trains what it is given. Further seeds get trainings made
-        anew, unless these can `restart`: then the first ones become those, and keep their traces.
+      one: `(folder, seed, trainings) -> outcome`, numbers and texts; it trains what it is given. Further seeds get trainings
+        made anew, unless these can `restart`: then the first ones become those, and keep their traces.
 
     Returns:
       A list of outcomes as JSON has them; empty in processes beside the chief.

@@ -80,7 +80,7 @@ class LoadedGTN:
         return dataset.repeat().take(self._steps(steps))
 
     def normalize(self, images):
-        """Real images `[n, H, W]` or `[n, H, W, C]`, or observations, as their source has them, in the scale that learners expect."""
+        """Real images `[n, H, W]` or `[n, H, W, C]`, or observations, as their source has them, as learners expect them."""
         wanted, shape = self.metadata["image_shape"], tf.convert_to_tensor(images).shape
         grey = len(wanted) == 3 and wanted[-1] == 1 and shape.is_compatible_with([None, *wanted[:2]])
         if not shape.is_compatible_with([None, *wanted]) and not grey:

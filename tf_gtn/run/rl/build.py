@@ -118,12 +118,14 @@ class Evaluation:
     Attributes:
       validation: fresh policies of a GTN, or episodes of an agent, at every validation.
       test: the same at the end.
+      solved: the return that counts as solved, for `steps_to_solve`; None: there is no such quantity.
       architectures: `{name: settings of models.perceptron}`, policies that the GTN was not trained with.
       steps: numbers of inner steps to try.
     """
 
     validation: int = 20
     test: int = 100
+    solved: float | None = None
     architectures: dict = dataclasses.field(default_factory=dict)
     steps: tuple[int, ...] = ()
 

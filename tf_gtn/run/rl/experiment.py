@@ -2,8 +2,9 @@
 
 Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
 
-    outcome.json    {"return": {arm: [returns]}, "seconds_per_step": {arm: s}, "outer_steps": {arm: n}, "environment_steps": {arm: n},
-                     "architectures": {name: [returns]}, "steps": {number: [returns]}}
+    outcome.json    {"return": {arm: [returns]}, "seconds_per_step": {arm: s}, "outer_steps": {arm: n},
+                     "environment_steps": {arm: n}, "architectures": {name: [returns]}, "steps": {number: [returns]},
+                     "steps_to_solve": {arm: n}}
     export/<version>/    the first GTN, as a SavedModel
     policies/<arm>/      each agent's greedy policy, as tf-agents' PolicySaver writes it
 """
@@ -14,6 +15,7 @@ import os
 import warnings
 
 import gin
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -39,7 +41,8 @@ class Experiment:
     Attributes:
       arms: names; each is a gin scope.
       seeds: runs of each arm, from the run's seed on.
-      claims: see `findings.claims.compare`; quantities are arms, `architectures/<name>` and `steps/<number>`.
+      claims: see `findings.claims.compare`; quantities are arms, `architectures/<name>`, `steps/<number>` and
+        `steps_to_solve/<arm>`, environment steps until the mean return was `rl.Evaluation.solved` (all, if it never was).
     """
 
     arms: tuple[str, ...] = ("gtn",)
@@ -52,7 +55,10 @@ class Experiment:
         claims.check("rl.Experiment.claims", self.claims)
 
 
-_TABLES, _NUMBERS = ("architectures", "steps"), ("seconds_per_step", "seconds", "outer_steps", "environment_steps")
+_TABLES, _NUMBERS = (
+    ("architectures", "steps", "steps_to_solve"),
+    ("seconds_per_step", "seconds", "outer_steps", "environment_steps"),
+)
 
 
 def run(run, program):
@@ -96,7 +102,12 @@ def _outcome(folder, seed, trainings, schedule, settings):
         "environment_steps": {name: int(t.environment_steps.numpy()) for name, t in trainings.items()},
         "architectures": {},
         "steps": {},
+        "steps_to_solve": {},
     }
+    if settings.solved is not None:
+        rows = metrics_lib.read(folder)
+        for name in trainings:
+            outcome["steps_to_solve"][name] = _steps_to_solve(rows, name, settings.solved)
     name = next((name for name, t in trainings.items() if isinstance(t, policy_gtn.PolicyGTN)), None)
     if name is not None:
         gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(returns[name])
@@ -115,6 +126,13 @@ def _outcome(folder, seed, trainings, schedule, settings):
                 trained.save_policy(os.path.join(folder, "policies", name))
                 figures.strip(folder, name, trained.frames(_TEST + seed))
     return outcome
+
+
+def _steps_to_solve(rows, name, solved):
+    """Environment steps at the first logged mean return of at least `solved`; those of the whole run if there is none."""
+    steps, values = figures.columns(rows, name)
+    reached = np.flatnonzero(values >= solved)
+    return float(steps[reached[0]] if len(reached) else steps[-1])
 
 
 @contextlib.contextmanager
@@ -141,7 +159,12 @@ def _conclude(run, program, experiment, outcomes):
             metrics[name] = {arm: statistics.median([o[name][arm] for o in outcomes]) for arm in experiment.arms}
     made = claims.compare(experiment.claims, quantities, _UNITS)
     rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
-    figures.draw(run.base_dir, experiment.arms, rows, {name: quantities[name] for name in quantities if "/" in name})
+    figures.draw(
+        run.base_dir,
+        experiment.arms,
+        rows,
+        {name: quantities[name] for name in quantities if name.split("/")[0] in ("architectures", "steps")},
+    )
     results.write(run.base_dir, "rl", program, run.seed, metrics, made, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
     return {name: metrics[name] for name in experiment.arms}

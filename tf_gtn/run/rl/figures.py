@@ -14,7 +14,10 @@ def draw(base_dir, arms, rows, tables):
       rows: for each seed the lines of metrics.jsonl.
       tables: `{"<table>/<name>": for each seed returns}`.
     """
-    curves = {name: by_environment_steps([_columns(each, name) for each in rows]) for name in arms}
+    found = {name: [each for each in (columns(row, name) for row in rows) if len(each[0])] for name in arms}
+    curves = {name: by_environment_steps(seeds) for name, seeds in found.items() if seeds}  # no episode may have ended yet
+    if not curves:
+        return
     caption = (
         "Score by steps in the real environment: a GTN's fresh policies after their few synthetic steps, an agent's own "
         "episodes. Mean" + (f" and 95% interval over {len(rows)} seeds." if len(rows) > 1 else ".")
@@ -56,6 +59,7 @@ def strip(folder, name, frames):
             axes.axis("off")
 
 
-def _columns(rows, name):
+def columns(rows, name):
+    """Environment steps and mean return of an arm, from the lines of metrics.jsonl."""
     found = [(row[f"{name}/environment_steps"], row[f"{name}/return"]) for row in rows if row.get(f"{name}/return") is not None]
-    return tuple(np.array(column, float) for column in zip(*found))
+    return tuple(np.array(found, float).reshape(-1, 2).T)
