@@ -42,7 +42,7 @@ class Experiment:
       arms: names; each is a gin scope.
       seeds: runs of each arm, from the run's seed on.
       claims: see `findings.claims.compare`; quantities are arms, `architectures/<name>`, `steps/<number>` and
-        `steps_to_solve/<arm>`, environment steps until the mean return was `rl.Evaluation.solved` (all, if it never was).
+        `steps_to_solve/<arm>`, environment steps until the mean return was `rl.Evaluation.solved` (null if it never was).
     """
 
     arms: tuple[str, ...] = ("gtn",)
@@ -129,10 +129,10 @@ def _outcome(folder, seed, trainings, schedule, settings):
 
 
 def _steps_to_solve(rows, name, solved):
-    """Environment steps at the first logged mean return of at least `solved`; those of the whole run if there is none."""
+    """Environment steps at the first logged mean return of at least `solved`; None if there is none."""
     steps, values = figures.columns(rows, name)
     reached = np.flatnonzero(values >= solved)
-    return float(steps[reached[0]] if len(reached) else steps[-1])
+    return float(steps[reached[0]]) if len(reached) else None
 
 
 @contextlib.contextmanager
