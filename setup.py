@@ -21,8 +21,8 @@ RL = [
     "tf_keras>=2.21,<2.22",
     "tf-agents==0.19.0",
     "gymnasium>=1.3,<2",
+    "tensorflow-probability>=0.23,<0.24",
     "ale-py>=0.12.1",
-    "opencv-python-headless",
 ]
 NAS = ["ray>=2.60", "optuna>=5"]
 TUNE = ["optuna>=5", "torch>=2.6"]  # torch: Optuna's Gaussian-process sampler is written in it
@@ -62,7 +62,7 @@ setup(
         "rl": RL,
         "nas": NAS,
         "tune": TUNE,
-        "all": RL + NAS + TUNE,
+        "all": RL + NAS,  # without `tune`: PyTorch wants a newer typing-extensions than tf-agents allows
     },
     # Not build/: where file names have no case it would be the same name as the file BUILD.
     options={"build": {"build_base": "dist/build"}},

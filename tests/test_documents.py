@@ -63,7 +63,11 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
             arguments = [f"--base_dir={tmp_path}/{number}" if a.startswith("--base_dir") else a for a in arguments]
         if name == "evaluate_gtn":
             arguments = [f"--base_dir={runs}/evaluation" if a.startswith("--base_dir") else a for a in arguments]
-        if any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
+        if name == "train_cartpole_gtn":
+            arguments += programs.SMALL_CARTPOLE
+        elif name == "train_a2c":
+            arguments += ["--dry_run"]
+        elif any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
             arguments = [a for a in arguments if a != "--join"] + ["--dry_run", f"--tfds_data_dir={mock_data}"]
             arguments += ["--gin_bindings=teaching.Tuning.sampler = 'tpe'"] if name == "tune_gtn" else []
         elif any(a.startswith("--gin_file") for a in arguments):

@@ -27,6 +27,21 @@ SMALL = (
     "--gin_bindings=teaching.Evaluation.validation_learners = 2",
     "--gin_bindings=teaching.Evaluation.test_learners = 2",
 )
+SMALL_CARTPOLE = (
+    "--gin_bindings=OUTER_STEPS = 4",
+    "--gin_bindings=INNER_BATCH = 16",
+    "--gin_bindings=CHECKPOINT_EVERY = 3",
+    "--gin_bindings=rl.make_a2c.updates = 8",
+    "--gin_bindings=rl.make_a2c.restart_every = 3",
+    "--gin_bindings=run.Schedule.log_every = 2",
+    "--gin_bindings=run.Schedule.validate_every = 4",
+    "--gin_bindings=rl.PolicyGTN.policies = 2",
+    "--gin_bindings=rl.Evaluation.test = 3",
+    "--gin_bindings=rl.Evaluation.validation = 2",
+    "--gin_bindings=rl.Evaluation.steps = (1, 3)",
+    "--gin_bindings=rl.Evaluation.architectures = {'8 relu': {'units': (8,), 'activation': 'relu'}}",
+    "--gin_bindings=rl.Experiment.seeds = 2",
+)
 
 os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the programs start as in a user's environment
 _context = multiprocessing.get_context("forkserver")

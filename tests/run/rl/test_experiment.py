@@ -14,22 +14,7 @@ from tests.run.programs import run
 from tf_gtn.run.findings import drawing, results
 
 GIN = sorted(str(path.relative_to(programs.ROOT)) for path in (programs.ROOT / "gin/rl").glob("*.gin"))
-SMALL = (
-    "--gin_file=gin/rl/cartpole_gtn.gin",
-    "--gin_bindings=OUTER_STEPS = 4",
-    "--gin_bindings=INNER_BATCH = 16",
-    "--gin_bindings=CHECKPOINT_EVERY = 3",
-    "--gin_bindings=rl.make_a2c.updates = 8",
-    "--gin_bindings=rl.make_a2c.restart_every = 3",
-    "--gin_bindings=run.Schedule.log_every = 2",
-    "--gin_bindings=run.Schedule.validate_every = 4",
-    "--gin_bindings=rl.PolicyGTN.policies = 2",
-    "--gin_bindings=rl.Evaluation.test = 3",
-    "--gin_bindings=rl.Evaluation.validation = 2",
-    "--gin_bindings=rl.Evaluation.steps = (1, 3)",
-    "--gin_bindings=rl.Evaluation.architectures = {'8 relu': {'units': (8,), 'activation': 'relu'}}",
-    "--gin_bindings=rl.Experiment.seeds = 2",
-)
+SMALL = ("--gin_file=gin/rl/cartpole_gtn.gin", *programs.SMALL_CARTPOLE)
 
 
 @pytest.fixture(scope="module")
