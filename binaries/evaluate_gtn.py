@@ -6,8 +6,9 @@ python -m binaries.evaluate_gtn --base_dir=runs/evaluation --export_dir=runs/dig
 from absl import flags
 
 from tf_gtn.run import app
-from tf_gtn.run.findings import report, results
-from tf_gtn.run.teaching import analyses, build, comparison, figures
+from tf_gtn.run.findings import report, results, statistics
+from tf_gtn.run.teaching import analyses, build, figures
+from tf_gtn.run.teaching import comparison as _  # noqa: F401 - the gin names of a run file
 from tf_gtn.teaching import loading
 
 
@@ -28,10 +29,10 @@ def main(run):
     table = {quantity: [values] for quantity, values in unseen.measure(context).items()}
     figures.draw_inner_steps(run.base_dir, {"gtn": [curve]})
     unseen.draw(run.base_dir, table)
-    found = comparison.summary([curve[:, -1]])
+    found = statistics.summary([curve[:, -1]])
     metrics = {
         "gtn": {"test_accuracy": found.pop("mean"), **found},
-        "held_out": {quantity: comparison.summary(values) for quantity, values in table.items()},
+        "held_out": {quantity: statistics.summary(values) for quantity, values in table.items()},
     }
     results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, unseen.claims(table), run.seconds())
     print(f"few-step test accuracy of {len(curve)} fresh learners: {metrics['gtn']['test_accuracy']:.4f}")

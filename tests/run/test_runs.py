@@ -105,7 +105,9 @@ def test_train_learner_and_evaluate_and_report(finished, tmp_path):
 
 RUN_FILES = ["digits", "glyphs", "mnist", "mnist_published", "cifar10"]
 EXPERIMENTS = sorted(
-    f for f in gin_config.shipped() if "/parts/" not in f and pathlib.Path(f).stem not in RUN_FILES and "weight_norm" not in f
+    f
+    for f in gin_config.shipped()
+    if f.startswith("gin/teaching/") and "/parts/" not in f and pathlib.Path(f).stem not in RUN_FILES and "weight_norm" not in f
 )
 SHORT = (
     "--gin_bindings=OUTER_STEPS = 2",

@@ -58,7 +58,6 @@ def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, t
     return keras.Model({"noise": noise}, {"image": image, "label": label}, name="generator")
 
 
-@register
 def pairs(image_shape, classes, latent=64, units=(256, 256), output_scale=2.0, dtype="float32"):
     """A generator of vectors with real-valued targets from the code alone: states and what a policy's outputs should be there.
 

@@ -9,8 +9,7 @@ from tests.run import programs
 from tests.run.programs import run
 from tf_gtn import errors
 from tf_gtn.run import metrics
-from tf_gtn.run.findings import claims, results
-from tf_gtn.run.teaching import comparison
+from tf_gtn.run.findings import claims, results, statistics
 
 ARMS = (
     *programs.SMALL,
@@ -146,7 +145,7 @@ def test_claims_of_one_seed_are_about_learners():
 
 
 def test_summary_of_a_number_a_seed():
-    assert comparison.summary([0.1, 0.3])["mean"] == pytest.approx(0.2)
+    assert statistics.summary([0.1, 0.3])["mean"] == pytest.approx(0.2)
 
 
 def test_an_unknown_quantity_is_named():
