@@ -58,7 +58,7 @@ setup(
         "tensorboard",
     ],
     extras_require={
-        "dev": ["pytest", "pytest-xdist", "pytest-timeout", "ruff", "build", "setuptools", "wheel", "optuna>=5", *RL],
+        "dev": ["pytest", "pytest-xdist", "pytest-timeout", "ruff", "build", "setuptools", "wheel", "optuna>=5", *RL, *NAS],
         "rl": RL,
         "nas": NAS,
         "tune": TUNE,

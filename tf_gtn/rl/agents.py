@@ -10,12 +10,14 @@ from tf_gtn.rl import a2c, networks
 OPTIMIZERS = ("adam", "rmsprop")
 
 
-def optimizer(name="adam", learning_rate=1e-3, decay=0.99, epsilon=1e-7):
-    """A legacy Keras optimiser: adam, or rmsprop with `decay` (Mnih et al. 2016: without momentum, not centred)."""
+def optimizer(name="adam", learning_rate=1e-3, decay=None, epsilon=1e-7):
+    """A legacy Keras optimiser: adam, or rmsprop with `decay`, 0.99 (Mnih et al. 2016: without momentum, not centred)."""
     if name == "adam":
+        if decay is not None:
+            raise errors.UserError(f"decay is rmsprop's; with adam {decay} would have no effect")
         return tf.keras.optimizers.Adam(learning_rate, epsilon=epsilon)
     if name == "rmsprop":
-        return tf.keras.optimizers.RMSprop(learning_rate, rho=decay, epsilon=epsilon)
+        return tf.keras.optimizers.RMSprop(learning_rate, rho=0.99 if decay is None else decay, epsilon=epsilon)
     raise errors.unknown("optimizer", name, OPTIMIZERS)
 
 
@@ -43,6 +45,7 @@ def make_reinforce(make_environment, seed, encoder, optimizer, discount, entropy
         optimizer,
         value,
         value_cost,
+        normalize_returns=False,  # it would count what pads short episodes; the value network is the baseline
         gamma=discount,
         gradient_clipping=gradient_clipping,
         entropy_regularization=entropy_cost,

@@ -4,6 +4,7 @@ Gymnasium's vector environments do the work: NumPy physics for CartPole, threads
 everything else. As in tf-agents, the step after an episode's last one resets and ignores the action.
 """
 
+import contextlib
 import os
 
 import gymnasium
@@ -55,6 +56,11 @@ class VectorEnvironment(py_environment.PyEnvironment):
         self.name, self._environment, self._seed = name, environment, int(seed)
         self._clip, self._transform = clip_rewards, transform
         self.scale = None if scale is None else np.asarray(scale, np.float32)
+        shape = environment.single_observation_space.shape
+        if self.scale is not None and self.scale.shape not in ((), shape):
+            raise errors.UserError(
+                f"observations of {name} are {list(shape)}; their scale has {list(self.scale.shape)} numbers"
+            )
         sample = self._observed(np.zeros(environment.observation_space.shape, environment.observation_space.dtype))
         self._observation_spec = array_spec.ArraySpec(sample.shape[1:], sample.dtype, "observation")
         last = int(environment.single_action_space.n) - 1
@@ -90,13 +96,24 @@ class VectorEnvironment(py_environment.PyEnvironment):
     def close(self):
         self._environment.close()
 
+    def _asked(self, method, *arguments, **settings):
+        """What the environment answers; a `UserError` if one of its processes is gone."""
+        try:
+            return getattr(self._environment, method)(*arguments, **settings)
+        except (BrokenPipeError, EOFError, ConnectionResetError):
+            with contextlib.suppress(Exception):
+                self._environment.close(terminate=True)
+            raise errors.UserError(
+                f"a process of the environment {self.name} died; the same command goes on from the last checkpoint"
+            ) from None
+
     def _reset(self):
-        observation, _ = self._environment.reset(seed=self._seed)
+        observation, _ = self._asked("reset", seed=self._seed)
         self._ended[:], self.scores = False, np.zeros_like(self.scores)
         return ts.restart(self._observed(observation), self.batch_size)
 
     def _step(self, action):
-        observation, reward, terminated, truncated, _ = self._environment.step(np.asarray(action))
+        observation, reward, terminated, truncated, _ = self._asked("step", np.asarray(action))
         reward = np.asarray(reward, np.float32)
         self.scores = np.where(self._ended, np.float32(0), self.scores + reward)
         if self._clip is not None:
@@ -137,7 +154,9 @@ def make(
     except gymnasium.error.Error:
         raise errors.unknown("environment", name, gymnasium.registry) from None
     mode = "async" if workers == "processes" else "sync" if spec.vector_entry_point is None else "vector_entry_point"
-    settings = {"max_episode_steps": max_episode_steps} if max_episode_steps else {}
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise errors.UserError(f"max_episode_steps must be at least 1; got {max_episode_steps}")
+    settings = {"max_episode_steps": max_episode_steps} if max_episode_steps is not None else {}
     if draw:
         settings["render_mode"] = "rgb_array"
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame, which draws, looks for a sound card

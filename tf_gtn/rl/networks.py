@@ -9,22 +9,12 @@ from tf_agents.specs import tensor_spec
 
 from tf_gtn import errors
 
-ENCODERS = {}
 
-
-def register(fn):
-    """Adds a builder of an encoder, `fn(...) -> list of legacy Keras layers`, under its own name."""
-    ENCODERS[fn.__name__] = fn
-    return fn
-
-
-@register
 def fully_connected(units=(64,), activation="tanh"):
     """Fully connected layers (GTN paper, appendix H: one of 64 units with tanh)."""
     return [tf.keras.layers.Dense(width, activation=activation) for width in units]
 
 
-@register
 def convolutional(filters=(16, 32), kernels=(8, 4), strides=(4, 2), units=256):
     """Images of bytes -> features: the network of Mnih et al. (2016), which Leap's appendix H takes over."""
     layers = [tf.keras.layers.Rescaling(1 / 255)]
@@ -38,7 +28,7 @@ def actor_and_value(environment, encoder, seed, shared=True):
 
     Args:
       environment: gives their specs.
-      encoder: function without arguments -> list of layers, one of `ENCODERS`.
+      encoder: function without arguments -> list of layers, such as `fully_connected`.
       seed: the weights follow from it.
       shared: whether both stand on one encoder, as in Mnih et al. (2016), or on one each.
 
@@ -48,14 +38,24 @@ def actor_and_value(environment, encoder, seed, shared=True):
     spec = tensor_spec.from_spec(environment.observation_spec())
     if spec.dtype == tf.uint8:  # tf-agents draws an example, and with NumPy 2 its 255 + 1 is 0
         spec = tensor_spec.BoundedTensorSpec(spec.shape, spec.dtype, 0, 254)
+    if len(spec.shape) not in (1, 3):
+        raise errors.UserError(
+            f"networks take vectors or images; the observations of {environment.name} are {list(spec.shape)}"
+        )
     first = sequential.Sequential(encoder(), input_spec=spec, name="encoder")
     second = first if shared else sequential.Sequential(encoder(), input_spec=spec, name="value_encoder")
     distribution = tf.keras.layers.Lambda(lambda logits: tfp.distributions.Categorical(logits=logits, dtype=tf.int64))
     actor = sequential.Sequential([first, tf.keras.layers.Dense(environment.actions), distribution], spec, "actor")
     squeeze = tf.keras.layers.Lambda(lambda x: tf.squeeze(x, -1))
     value = sequential.Sequential([second, tf.keras.layers.Dense(1), squeeze], spec, "value")
-    for network in (actor, value):
-        network.create_variables()
+    try:
+        for network in (actor, value):
+            network.create_variables()
+    except ValueError:
+        raise errors.UserError(
+            f"the encoder can't take the observations of {environment.name}, which are {list(spec.shape)}: convolutional is for "
+            "images, fully_connected for vectors"
+        ) from None
     draw(unique(actor.variables, value.variables), seed)
     return first, actor, value
 
@@ -73,10 +73,3 @@ def draw(variables, seed):
             variable.assign(keras.initializers.GlorotUniform(int(own % 2**31))(variable.shape))
         else:
             variable.assign(tf.zeros_like(variable))
-
-
-def encoder(name):
-    """The builder of that name; `UserError` with the nearest name if there is none."""
-    if name not in ENCODERS:
-        raise errors.unknown("encoder", name, ENCODERS)
-    return ENCODERS[name]

@@ -76,7 +76,7 @@ class PolicyGTN:
           inner_learning_rate: where the learned one starts.
           learning_rate, final_learning_rate: see `outer_update.OuterUpdate`.
           value_learning_rate, value_steps: Adam's, and its steps on each outer step's episodes.
-          normalize_advantages: whether advantages are divided by their standard deviation.
+          normalize_advantages: whether advantages are divided by their root mean square.
         """
         self.treatment, self.seed, self.outer_steps = treatment, seed, outer_steps
         self.arena = rollouts.Arena(make_environment)

@@ -59,6 +59,18 @@ def episodes_of(environment, act, seed):
     return Episodes(np.stack(observations), *(np.stack(column) for column in zip(*rows)), returns)
 
 
+def returns_of(environment, act, seed):
+    """Undiscounted returns `[B]` of an episode of each environment, as of `episodes_of`, of which nothing else is kept."""
+    environment.seed(seed)
+    now, t = environment.reset(), 0
+    going, returns = np.ones(environment.batch_size, bool), np.zeros(environment.batch_size, np.float32)
+    while going.any():
+        now = environment.step(np.asarray(act(t, now.observation)))
+        returns = np.where(going & now.is_last(), environment.scores, returns)
+        going, t = going & ~now.is_last(), t + 1
+    return returns
+
+
 class Arena:
     """Where populations of taught policies play: as many environments as they need, made when first needed."""
 

@@ -10,7 +10,6 @@ from tf_gtn import errors
 from tf_gtn.rl import networks, rollouts
 
 RECENT = 100  # episodes in the running mean of scores
-TESTED_AT_ONCE = 100  # environments, at most
 
 
 class _Scores:
@@ -60,27 +59,38 @@ class _Agent:
     def environment_steps(self):
         return self._scores.steps
 
-    def returns(self, count, episodes, seed):
-        """Undiscounted returns `[count, episodes]` of the greedy policy."""
+    def returns(self, count, episodes, seed, greedy=True):
+        """Undiscounted returns `[count, episodes]` of the greedy policy, or of sampled actions.
+
+        In as many environments at a time as the agent learns in.
+        """
         number = count * episodes
-        at_once = min(number, TESTED_AT_ONCE)
+        at_once = min(number, self._environment.batch_size)
+
+        def sampled(t, observations):
+            return self._sample(self._restarted(observations), tf.constant([_environment_seed(seed, -1 % 2**31), t])).numpy()
+
+        act = self._greedy if greedy else sampled
         if at_once not in self._tests:
             self._tests[at_once] = self._make_environment(at_once, 0)
         found = []
         for k in range(-(-number // at_once)):
-            played = rollouts.episodes_of(self._tests[at_once], self._greedy, _environment_seed(seed, k))
-            found.extend(played.returns)
+            found.extend(rollouts.returns_of(self._tests[at_once], act, _environment_seed(seed, k)))
         return np.array(found[:number]).reshape(count, episodes)
 
     def frames(self, seed, count=8):
         """Pictures `[count, H, W(, 3)]` from a greedy episode, evenly spaced; None where the environment can't be drawn."""
-        environment, pictures = self._make_environment(1, 0, draw=True), []
+        environment, pictures, every = self._make_environment(1, 0, draw=True), [], 1
 
         def act(t, observations):
-            pictures.append(environment.render())
+            nonlocal every, pictures
+            if t % every == 0:
+                pictures.append(environment.render())
+            if len(pictures) == 64 * count:  # an episode may be long: every second one stays
+                pictures, every = pictures[::2], 2 * every
             return self._greedy(t, observations)
 
-        rollouts.episodes_of(environment, act, _environment_seed(seed, 0))
+        rollouts.returns_of(environment, act, _environment_seed(seed, 0))
         environment.close()
         if pictures[0] is None:
             return None
@@ -91,7 +101,10 @@ class _Agent:
         policy_saver.PolicySaver(self.agent.policy, batch_size=None).save(path)
 
     def _greedy(self, t, observations):
-        return self._likeliest(ts.restart(tf.convert_to_tensor(observations), len(observations))).numpy()
+        return self._likeliest(self._restarted(observations)).numpy()
+
+    def _restarted(self, observations):
+        return ts.restart(tf.convert_to_tensor(observations), len(observations))
 
     def _sampled(self, now, seed):
         return self.agent.collect_policy.distribution(now, ()).action.sample(seed=seed)
@@ -181,7 +194,9 @@ class Reinforce(_Agent):
         played = rollouts.episodes_of(self._environment, act, own)
         try:
             found = self._update(_whole_episodes(played))
-        except tf.errors.InvalidArgumentError:
+        except tf.errors.InvalidArgumentError as error:
+            if "inf or nan" not in str(error):
+                raise
             raise errors.UserError(
                 f"the loss was not finite at update {index + 1}: a lower learning rate, or a clipped gradient, may help"
             ) from None

@@ -103,13 +103,14 @@ def define_flags(joinable=False, distributed=False):
         flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
 
-def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False, system=None):
+def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False, system=None, where=()):
     """Parses flags and gin, opens `--base_dir`, calls `main(run)`, and turns its end into an exit code.
 
     `distributed`: with the flag --strategy it runs on several devices or processes; those beside the chief leave the folder
     alone.
     `system`: a module whose gin names the program needs, imported before gin is read; if it lacks a package, that is a user's
     mistake.
+    `where`: flags of its own that say where it runs, not what, and may differ when it resumes.
     `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
     """
     started = time.monotonic()
@@ -136,7 +137,7 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
             gin_config.parse(values.gin_file, values.gin_bindings)
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
-            own = {name: values[name].value for name in sorted(set(values) - shared)}
+            own = {name: values[name].value for name in sorted(set(values) - shared - {*where})}
             own = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed, **own}
             identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
             joined = joinable and values.join

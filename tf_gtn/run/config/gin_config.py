@@ -24,11 +24,8 @@ from tf_gtn.run.config.gin_table import MACRO
 _PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
-ARMS = (
-    ("teaching.Comparison", "arms"),
-    ("teaching.Tuning", "arms"),
-    ("rl.Experiment", "arms"),
-)  # the parameters whose values name scopes
+# The parameters whose values name scopes.
+ARMS = tuple((name, "arms") for name in ("teaching.Comparison", "teaching.Tuning", "rl.Experiment", "gan.Experiment"))
 
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself

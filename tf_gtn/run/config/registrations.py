@@ -37,7 +37,7 @@ class Schedule:
 def at_least(lowest, where, values):
     """Raises `UserError` for an integer field of a dataclass below `lowest`."""
     for name, value in dataclasses.asdict(values).items():
-        if isinstance(value, int) and value < lowest:
+        if isinstance(value, int) and not isinstance(value, bool) and value < lowest:
             raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
 
 

@@ -119,6 +119,7 @@ class Evaluation:
       validation: fresh policies of a GTN, or episodes of an agent, at every validation.
       test: the same at the end.
       solved: the return that counts as solved, for `steps_to_solve`; None: there is no such quantity.
+      greedy: whether agents take the likeliest action, else sampled ones. GTNs' policies are greedy.
       architectures: `{name: settings of models.perceptron}`, policies that the GTN was not trained with.
       steps: numbers of inner steps to try.
     """
@@ -126,6 +127,7 @@ class Evaluation:
     validation: int = 20
     test: int = 100
     solved: float | None = None
+    greedy: bool = True
     architectures: dict = dataclasses.field(default_factory=dict)
     steps: tuple[int, ...] = ()
 

@@ -90,13 +90,17 @@ def run(run, program):
 def _outcome(folder, seed, trainings, schedule, settings):
     """Trains, tests and exports one seed."""
 
+    def returns(trained, count, own_seed):
+        options = {} if settings.greedy or not hasattr(trained, "agent") else {"greedy": False}
+        return trained.returns(count, 1, own_seed + seed, **options)[:, 0]
+
     def validate(name, trained):
-        return {"validation_return": float(trained.returns(settings.validation, 1, _VALIDATION + seed).mean())}
+        return {"validation_return": float(returns(trained, settings.validation, _VALIDATION).mean())}
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
-    returns = {name: trained.returns(settings.test, 1, _TEST + seed)[:, 0] for name, trained in trainings.items()}
+    tested = {name: returns(trained, settings.test, _TEST) for name, trained in trainings.items()}
     outcome = {
-        "return": returns,
+        "return": tested,
         "seconds_per_step": seconds,
         "outer_steps": {name: t.outer_steps for name, t in trainings.items()},
         "environment_steps": {name: int(t.environment_steps.numpy()) for name, t in trainings.items()},
@@ -110,7 +114,7 @@ def _outcome(folder, seed, trainings, schedule, settings):
             outcome["steps_to_solve"][name] = _steps_to_solve(rows, name, settings.solved)
     name = next((name for name, t in trainings.items() if isinstance(t, policy_gtn.PolicyGTN)), None)
     if name is not None:
-        gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(returns[name])
+        gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(tested[name])
         score = {"mean": mean, "ci95": interval, "learners": settings.test}
         meta = export.metadata(gtn, gin_config.config_str(), score=score)
         export.save(gtn, os.path.join(folder, "export"), gtn.outer_steps, meta)

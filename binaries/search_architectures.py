@@ -1,0 +1,36 @@
+"""Searches architectures, evaluating them with a GTN or on real data, on Ray.
+
+    python -m binaries.search_architectures --base_dir=runs/nas --gin_file=gin/nas/small.gin
+    python -m binaries.search_architectures --base_dir=runs/nas --gin_file=gin/nas/small.gin --ray_address=10.0.0.1:6379
+
+Ranks evaluations against one another, tries the best again, saves the networks of a Pareto front. The same command resumes.
+"""
+
+from absl import flags
+
+from tf_gtn.run import app
+
+
+def add_flags():
+    flags.DEFINE_string("ray_address", None, "A Ray cluster to join; by default one starts on this machine.")
+    flags.DEFINE_integer("workers", None, "Evaluations at a time; by default one a core.", lower_bound=1)
+
+
+def main(run):
+    from tf_gtn.run.nas import experiment  # after gin knows of it
+
+    metrics = experiment.run(run, run.flags.ray_address, run.flags.workers)
+    if metrics is None:
+        return
+    print(f"{metrics['evaluated']} of {metrics['architectures']} architectures were evaluated to the end")
+    for row in metrics.get("front", ()):
+        print(f"{row['accuracy']:.4f} with {row['parameters']} parameters: {run.base_dir}/{row['file']}")
+    print(f"report: {run.base_dir}/report.html")
+
+
+def run():
+    app.run(main, add_flags, system="tf_gtn.run.nas.experiment", where=("ray_address", "workers"))
+
+
+if __name__ == "__main__":
+    run()

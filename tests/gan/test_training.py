@@ -1,0 +1,110 @@
+"""Training: seeds side by side are what they are alone, a stop costs nothing, an export gives the same samples."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.core import Adam
+from tf_gtn.data import mixtures
+from tf_gtn.gan import export, objectives, training
+from tf_gtn.models import gans
+
+
+def make(seed=0, networks=1, steps=1, **settings):
+    return training.UnrolledGAN(
+        gans.ring_generator(noise=4, units=(8,)),
+        gans.ring_discriminator(units=(8,)),
+        mixtures.ring(),
+        seed,
+        3,
+        iterations=4,
+        networks=networks,
+        unrolled=objectives.Unrolled(steps),
+        generator_optimizer=Adam(1e-2, 0.5),
+        discriminator_optimizer=Adam(1e-2, 0.5),
+        batch_size=16,
+        **settings,
+    )
+
+
+def test_seeds_side_by_side_are_what_they_are_alone():
+    together, alone = make(networks=2), [make(seed) for seed in (0, 1)]
+    for trained in (together, *alone):
+        for index in range(2):
+            trained.step(index)
+    for player in ("generator", "discriminator"):
+        for path, value in together.state()[player]["params"].items():
+            for n in (0, 1):
+                np.testing.assert_allclose(value[n], alone[n].state()[player]["params"][path], rtol=2e-4, atol=1e-6)
+
+
+def test_a_resumed_run_gives_the_same_numbers():
+    whole, first, second = make(), make(), make()
+    expected = [{k: float(v) for k, v in whole.step(i).items()} for i in range(3)]
+    first.step(0)
+    for mine, other in zip(second.variables, first.variables, strict=True):
+        mine.assign(other)
+    assert [{k: float(v) for k, v in second.step(i).items()} for i in (1, 2)] == expected[1:]
+    assert int(second.taken.numpy()) == 3
+
+
+@pytest.mark.parametrize("settings", [{"resample": True}, {"discriminator_unrolled": 2}, {"loss": "non_saturating"}], ids=str)
+def test_variants_train_otherwise(settings):
+    plain, other = make(steps=2), make(steps=2, **settings)
+    one, two = plain.step(0), other.step(0)
+    assert np.isfinite(float(two["loss"])) and float(one["gradient_norm"]) != float(two["gradient_norm"])
+
+
+def test_what_is_not_finite_changes_nothing():
+    trained = make()
+    trained._source = mixtures.Mixture(np.full((1, 2), np.nan), 0.1)
+    before = [v.numpy() for v in tf.nest.flatten(trained._state)]
+    trained.step(0)
+    for old, new in zip(before, tf.nest.flatten(trained._state)):
+        np.testing.assert_array_equal(old, new)
+    assert int(trained.skipped.numpy()) == int(trained.consecutively_skipped.numpy()) == 1
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_the_export_makes_the_same_samples(tmp_path, networks):
+    trained = make(networks=networks)
+    trained.step(0)
+    path = export.save(trained, str(tmp_path), 3)
+    noise = tf.random.stateless_normal([5, 4], [1, 1])
+    found = tf.saved_model.load(path).signatures["serving_default"](noise=noise)["sample"]
+    state, net = trained.state()["generator"], trained.players.generator
+    if networks > 1:
+        net, state = net.functional, {k: tf.nest.map_structure(lambda x: x[0], state[k]) for k in ("params", "model")}
+    np.testing.assert_allclose(found, net(state["params"], state["model"], noise)[0], rtol=1e-5)
+
+
+def test_image_networks_take_a_step():
+    class Images:
+        def sample(self, shape, seed):
+            return tf.tanh(tf.random.stateless_normal((*shape, 8, 8, 1), seed))
+
+    for generator in (gans.conv_generator((8, 8, 1), 6, filters=(8, 4)), gans.rnn_generator((8, 8, 1), 6, 8)):
+        trained = training.UnrolledGAN(
+            generator,
+            gans.conv_discriminator((8, 8, 1), filters=(4, 4)),
+            Images(),
+            0,
+            1,
+            iterations=1,
+            unrolled=objectives.Unrolled(1),
+            loss="non_saturating",
+            generator_optimizer=Adam(1e-3),
+            discriminator_optimizer=Adam(1e-3),
+            batch_size=4,
+        )
+        found = trained.step(0)
+        assert np.isfinite(float(found["loss"])) and float(found["gradient_norm"]) > 0
+        assert trained.samples(3, 0).shape == (1, 3, 8, 8, 1) and np.abs(trained.samples(3, 0)).max() <= 1
+
+
+def test_mistakes():
+    with pytest.raises(errors.UserError, match="batch_size"):
+        training.UnrolledGAN(None, None, None, 0, 1, batch_size=0)
+    with pytest.raises(errors.UserError, match="non_saturating"):
+        make(loss="non_saturatin")

@@ -1,0 +1,169 @@
+"""`search_architectures`, small: a kill costs nothing that was finished, a poison network stops nothing."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.run import programs
+from tests.run.programs import Program, run
+from tf_gtn.run.findings import drawing, results
+
+TINY = (
+    "--gin_file=gin/nas/small.gin",
+    "--gin_bindings=ARCHITECTURES = 4",
+    "--gin_bindings=nas.Cells.filters = 2",
+    "--gin_bindings=nas.Cells.nodes = 2",
+    "--gin_bindings=nas.GTN.steps = 2",
+    "--gin_bindings=nas.GTN.learning_rate_scale = 1.0",
+    "--gin_bindings=nas.Real.epochs = (0.1, 0.2)",
+    "--gin_bindings=nas.Search.reference = 'real_0.2'",
+    "--gin_bindings=nas.Search.compared = ('gtn', 'real_0.1')",
+    "--gin_bindings=final/nas.Real.epochs = (0.1,)",
+    "--gin_bindings=nas.Search.final_seeds = 2",
+)
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    base_dir = tmp_path_factory.mktemp("nas")
+    done = run("search_architectures", f"--base_dir={base_dir}", *TINY)
+    assert done.returncode == 0, done.stderr
+    return base_dir
+
+
+def test_everything_is_there(folder):
+    found, made = results.read(folder), rows(folder)
+    assert found["system"] == "nas" and found["metrics"]["architectures"] == 4
+    keys = {(row["architecture"], row["seed"], row["budget"]) for row in made}
+    assert len(keys) == len(made) and {row["budget"] for row in made} == {"gtn", "real_0.1", "real_0.2", "final_0.1"}
+    assert sum(row["budget"] == "gtn" for row in made) == 4
+    for budget in ("gtn", "real_0.1"):
+        assert {"correlation", "correlation_of_top_half", "cost_ratio"} <= found["metrics"][budget].keys()
+    assert len(found["claims"]) == 4 and len(found["metrics"]["final"]["gtn"]["values"]) == 2
+    for name in ("ranking", "final", "best_cells"):
+        assert drawing.caption(str(folder / "figures" / f"{name}.png"))
+
+
+def test_again_makes_no_evaluation_again(folder):
+    before = (folder / "evaluations.jsonl").read_text(), results.read(folder)["metrics"]
+    done = run("search_architectures", f"--base_dir={folder}", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "evaluations.jsonl").read_text() == before[0] and results.read(folder)["metrics"] == before[1]
+
+
+def test_a_killed_driver_and_a_killed_worker(folder, tmp_path):
+    """The driver is killed after the first row; the next one loses a worker; all ends as in an undisturbed run."""
+    first = Program("search_architectures", f"--base_dir={tmp_path}", *TINY)
+    deadline = time.time() + 200
+    while not ((tmp_path / "evaluations.jsonl").exists() and rows_or_none(tmp_path)) and time.time() < deadline:
+        time.sleep(0.1)
+    first.send(signal.SIGKILL)
+    first.done()
+    kept = (tmp_path / "evaluations.jsonl").read_text()
+    second = Program("search_architectures", f"--base_dir={tmp_path}", *TINY, "--workers=1")
+    killed = None
+    while killed is None and second.process.is_alive():
+        killed = next(iter(workers(second.process.pid)), None)
+        time.sleep(0.1)
+    if killed:
+        os.kill(killed, signal.SIGKILL)
+    done = second.done()
+    assert done.returncode == 0, done.stderr
+    assert killed, "no worker was seen"
+    assert (tmp_path / "evaluations.jsonl").read_text().startswith(kept[: kept.rfind("\n") + 1])
+    key = lambda row: (row["architecture"], row["seed"], row["budget"])  # noqa: E731
+    expected = {key(row): row["accuracy"] for row in rows(folder)}
+    assert {key(row): row["accuracy"] for row in rows(tmp_path)} == expected
+
+
+def rows_or_none(folder):
+    try:
+        return rows(folder)
+    except ValueError:  # half a line
+        return None
+
+
+def workers(driver):
+    """Process ids of Ray's workers that evaluate, descendants of `driver`."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as stat, open(f"/proc/{pid}/cmdline") as command:
+                parents[int(pid)] = int(stat.read().rpartition(")")[2].split()[1]), command.read()
+        except OSError:
+            continue
+    for pid, (_, command) in parents.items():
+        if "_evaluate" in command:
+            above = pid
+            while above in parents and above != driver:
+                above = parents[above][0]
+            if above == driver:
+                yield pid
+
+
+def test_on_demand_saves_a_front(tmp_path):
+    import keras
+
+    done = run(
+        "search_architectures",
+        f"--base_dir={tmp_path}",
+        "--gin_file=gin/nas/plain.gin",
+        "--gin_bindings=ARCHITECTURES = 4",
+        "--gin_bindings=nas.GTN.steps = 2",
+        "--gin_bindings=nas.GTN.learning_rate_scale = 1.0",
+        "--gin_bindings=nas.Search.limits = {'parameters': 5000}",
+    )
+    assert done.returncode == 0, done.stderr
+    front = json.loads((tmp_path / "networks/front.json").read_text())
+    assert front and all(row["parameters"] <= 5000 for row in front)
+    model = keras.saving.load_model(tmp_path / front[0]["file"])
+    assert model.input_shape == (None, 8, 8, 1)
+
+
+def test_a_poison_network_is_a_failed_row():
+    from tf_gtn import data
+    from tf_gtn.nas import evaluation, farm, plain
+
+    space, dataset = plain.Plain(), data.load("digits")
+    good = "depth=0,filters=4,kernel=1,pool=none,head=flatten,units=16,normalization=none,activation=relu"
+    budget = evaluation.GTN(steps=1, learning_rate_scale=1.0)
+    with farm.Farm(space, dataset, workers=2) as pool:
+        jobs = [(good, 0, budget), ("depth=poison", 0, budget), (good, 1, budget)]
+        found = {job[0]: made for job, made in pool.rows(jobs)}
+    assert "UserError" in found["depth=poison"][0]["failed"] and found["depth=poison"][0]["budget"] == "gtn"
+    assert found[good][0]["accuracy"] > 0
+
+
+@pytest.mark.parametrize(
+    "binding, words",
+    [
+        ("nas.Search.reference = 'real_4'", ["real_4", "budget"]),
+        ("nas.Search.keep = 0.0", ["keep"]),
+        ("nas.Search.front = ('size',)", ["parameters"]),
+        ("nas.Cells.filters = 0", ["nas.Cells.filters"]),
+        ("nas.GTN.export_dir = 'digts'", ["digts"]),
+        ("data.load.name = 'tiny'", ["tiny"]),
+    ],
+)
+def test_mistakes_are_one_line(binding, words):
+    done = run("search_architectures", *TINY, f"--gin_bindings={binding}", "--dry_run")
+    programs.assert_one_line(done, *words)
+
+
+def test_no_cluster_at_an_address(tmp_path):
+    done = run("search_architectures", f"--base_dir={tmp_path}", *TINY, "--ray_address=127.0.0.1:1")
+    programs.assert_one_line(done, "127.0.0.1:1")
+
+
+def test_run_files_are_complete(mock_data):
+    assert run("search_architectures", "--gin_file=gin/nas/plain.gin", "--dry_run").returncode == 0
+    files = "--gin_file=gin/nas/cifar10.gin", f"--tfds_data_dir={mock_data}"
+    done = run("search_architectures", *files, "--dry_run")
+    programs.assert_one_line(done, "runs/cifar10/export")

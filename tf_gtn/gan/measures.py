@@ -1,0 +1,58 @@
+"""What a generator covers: modes of a mixture, classes, distances between samples, reconstructions."""
+
+import numpy as np
+
+SAMPLES = 2500  # by convention
+
+
+def modes(points, mixture, sigmas=3.0):
+    """Of points `[n, 2]` against a `data.mixtures.Mixture`.
+
+    Returns:
+      `{"modes", "high_quality", "reverse_kl", "shares"}`: modes with at least one point within 3 standard deviations, the share
+      of points within 3 of any, KL(points' nearest modes || uniform) in nats, and the share of points near each mode `[modes]`.
+    """
+    points = np.asarray(points)
+    distance = np.linalg.norm(points[:, None] - mixture.centers[None], axis=-1)
+    nearest, close = distance.argmin(1), distance.min(1) <= sigmas * mixture.deviation
+    counts = np.bincount(nearest, minlength=len(mixture.centers))
+    captured = np.bincount(nearest[close], minlength=len(mixture.centers)) > 0
+    shares = counts / len(points)
+    there = shares[shares > 0]
+    return {
+        "modes": int(captured.sum()),
+        "high_quality": float(close.mean()),
+        "reverse_kl": float((there * np.log(there * len(shares))).sum()),
+        "shares": shares,
+    }
+
+
+def held(shares, least=0.05):
+    """How many modes get at least that share of the samples: "assigns significant mass" (figure 1)."""
+    return int((np.asarray(shares) >= least).sum())
+
+
+def pairwise_distances(samples, pairs=5000, seed=0):
+    """L2 distances of random pairs of samples `[n, ...]`, `[pairs]` (unrolled GAN paper, section 3.3.2)."""
+    flat, rng = np.asarray(samples).reshape(len(samples), -1), np.random.default_rng(seed)
+    first, second = rng.integers(0, len(flat), (2, pairs))
+    second = np.where(first == second, (second + 1) % len(flat), second)
+    return np.linalg.norm(flat[first] - flat[second], axis=1)
+
+
+def classes(predicted, count):
+    """Of predicted classes `[n]`: how many `classes` appear, `entropy` of their shares and `kl` to uniform, in nats."""
+    shares = np.bincount(np.asarray(predicted), minlength=count) / len(predicted)
+    there = shares[shares > 0]
+    entropy = float(-(there * np.log(there)).sum())
+    return {"classes": int((shares > 0).sum()), "entropy": entropy, "kl": float(np.log(count) - entropy)}
+
+
+def density_and_coverage(real, fake, neighbors=5):
+    """Naeem et al. (2020) in some feature space: `real` `[n, k]`, `fake` `[m, k]` -> `(density, coverage)`."""
+    from sklearn.neighbors import NearestNeighbors
+
+    radii = NearestNeighbors(n_neighbors=neighbors + 1).fit(real).kneighbors(real)[0][:, -1]
+    distance = np.linalg.norm(np.asarray(real)[:, None] - np.asarray(fake)[None], axis=-1)
+    inside = distance <= radii[:, None]
+    return float(inside.sum() / (neighbors * len(fake))), float(inside.any(1).mean())

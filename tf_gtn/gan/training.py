@@ -1,0 +1,185 @@
+"""Training of unrolled GANs: an outer step is many iterations in one graph, of N networks that differ in their seed alone."""
+
+import keras
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.core import Functional, outer_update, stacking, supervised
+from tf_gtn.gan import objectives
+
+_INIT, _NETWORKS = 2**30, 2  # seeds beside those of iterations
+
+
+class UnrolledGAN:
+    """Alternating updates of generator and discriminator by Adam (unrolled GAN paper, equations 10 and 11).
+
+    Attributes:
+      players: an `objectives.Players`; of `stacking.Stacked` networks where there are several seeds.
+      taken: outer steps taken so far.
+      outer_steps, variables: as of `teaching.Training`; an outer step takes `iterations` iterations.
+      count: how many networks stand side by side.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        source,
+        seed,
+        outer_steps,
+        iterations=100,
+        networks=1,
+        unrolled=None,
+        loss="minimax",
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        batch_size=512,
+        resample=False,
+        discriminator_unrolled=0,
+    ):
+        """Draws the networks of all seeds.
+
+        Args:
+          generator, discriminator: Keras models of noise -> samples and samples -> logit `[n, 1]`.
+          source: `sample(shape, seed) -> [*shape, ...]` of real samples.
+          seed: of the first network; those beside it have the following ones.
+          outer_steps, iterations: the whole is `outer_steps * iterations` of one update of each player.
+          networks: how many seeds train side by side; 1 for convolutional networks.
+          unrolled: an `objectives.Unrolled`.
+          loss: see `objectives.Players`.
+          generator_optimizer, discriminator_optimizer: of `core.optimizers`.
+          batch_size: of a minibatch (not given in the paper).
+          resample: whether every unrolled step has a minibatch of its own; else they share the loss' ("did not significantly
+            impact the result", section 3).
+          discriminator_unrolled: steps of the generator that the discriminator's own update sees ahead (section 4).
+
+        Raises:
+          UserError: a number is out of range.
+        """
+        numbers = {"outer_steps": outer_steps, "iterations": iterations, "networks": networks, "batch_size": batch_size}
+        for name, value in numbers.items():
+            if value < 1:
+                raise errors.UserError(f"gan.UnrolledGAN.{name} must be at least 1; got {value}")
+        self.count, self.seed, self.outer_steps, self.iterations = networks, seed, outer_steps, iterations
+        self.unrolled, self._resample, self._batch, self._source = (
+            unrolled or objectives.Unrolled(),
+            resample,
+            batch_size,
+            source,
+        )
+        self._noise, self._ahead = generator.input_shape[1:], discriminator_unrolled
+        optimizers = generator_optimizer, discriminator_optimizer
+        parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
+        self.players = objectives.Players(*parts, *optimizers, loss)
+        self._state = {
+            name: self._variables(part, optimizer, k)
+            for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
+        }
+        self.skipped = keras.Variable(0, dtype="int32", trainable=False, name="skipped")
+        self.consecutively_skipped = keras.Variable(0, dtype="int32", trainable=False, name="consecutively_skipped")
+        self.taken = keras.Variable(0, dtype="int32", trainable=False, name="outer_steps_taken")
+        self._run = tf.function(self._iterate, autograph=False)
+        self._generate = tf.function(self._generated, autograph=False)
+
+    def _stacked(self, functional):
+        return functional if self.count == 1 else stacking.Stacked(functional, self.count)
+
+    def _variables(self, part, optimizer, k):
+        drawn = [
+            (part if self.count == 1 else part.functional).initial_values(tf.constant([self.seed + n, _INIT + k]))
+            for n in range(self.count)
+        ]
+        values = drawn[0] if self.count == 1 else tf.nest.map_structure(lambda *v: tf.stack(v), *drawn)
+        state = supervised.initial_state(optimizer, *values)
+        return tf.nest.map_structure(lambda v: keras.Variable(v, dtype=v.dtype, trainable=False, name="player"), state)
+
+    @property
+    def variables(self):
+        return [*tf.nest.flatten(self._state), self.skipped, self.consecutively_skipped, self.taken]
+
+    def state(self):
+        """`{"generator", "discriminator"}`, each player's state as tensors."""
+        return tf.nest.map_structure(tf.convert_to_tensor, self._state)
+
+    def step(self, index):
+        """Outer step number `index`; returns the last iteration's losses, means over networks, and gradient norm."""
+        return self._run(tf.constant(index))
+
+    def samples(self, count, seed):
+        """`[networks, count, ...]` samples, batch statistics where there are any."""
+        return self._generate(tf.constant([seed, -1]), count)
+
+    def _generated(self, seed, count):
+        noise = tf.random.stateless_normal(self._shape(count, self._noise), seed)
+        state = self.state()["generator"]
+        samples, _ = self.players.generator(state["params"], state["model"], noise, training=True)
+        return samples[None] if self.count == 1 else samples
+
+    def _shape(self, count, rest):
+        return (count, *rest) if self.count == 1 else (self.count, count, *rest)
+
+    def _minibatches(self, count, number, player):
+        """`count` minibatches of real samples and noise for a player; network n's are those that it would get alone."""
+
+        def of(seed):
+            real, noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+            shape = (count, self._batch)
+            return self._source.sample(shape, real), tf.random.stateless_normal((*shape, *self._noise), noise)
+
+        seeds = [
+            tf.random.experimental.stateless_split(tf.stack([self.seed + n, number]), 2)[player] for n in range(self.count)
+        ]
+        if self.count == 1:
+            return of(seeds[0])
+        return tuple(tf.stack(parts, 1) for parts in zip(*map(of, seeds)))
+
+    def _iteration(self, state, number):
+        """One update of the generator, then one of the discriminator."""
+        g, d, players = state["generator"], state["discriminator"], self.players
+        ahead = self.unrolled.steps
+        real, noise = self._minibatches(ahead + 1 if self._resample else 1, number, 0)
+        if not self._resample:
+            real, noise = (tf.repeat(x, ahead + 1, 0) for x in (real, noise))
+        loss, gradients = self.unrolled.gradient(players, g, d, real, noise)
+        g = players.apply(players.generator_optimizer, g, gradients)
+        real, noise = (x[0] for x in self._minibatches(1, number, 1))
+        d_loss, d_gradients = self._discriminator_gradient(g, d, real, noise)
+        d = players.apply(players.discriminator_optimizer, d, d_gradients)
+        found = {"loss": loss / self.count, "discriminator_loss": d_loss / self.count}
+        return {"generator": g, "discriminator": d}, {
+            **found,
+            "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients)),
+        }
+
+    def _discriminator_gradient(self, g, d, real, noise):
+        with tf.GradientTape() as tape:
+            tape.watch(tf.nest.flatten(d["params"]))
+            moved = g
+            for _ in range(self._ahead):
+                moved = self.players.generator_step(moved, d, real, noise)
+            loss = -self.players.f(moved, d, real, noise)
+        return loss, tape.gradient(loss, d["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    def _iterate(self, index):
+        """`iterations` of them; what is not finite in the end changes nothing."""
+        first = index * self.iterations
+        traced = tf.function(self._iteration, autograph=False, experimental_attributes={"_noinline": True})
+        state = self.state()
+        found = dict.fromkeys(("loss", "discriminator_loss", "gradient_norm"), tf.zeros([]))
+
+        def body(t, state, _):
+            return t + 1, *traced(state, first + t)
+
+        _, after, found = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, state, found), parallel_iterations=1)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after) if x.dtype.is_floating])
+        stuck = tf.convert_to_tensor(self.consecutively_skipped) >= outer_update.MAX_SKIPPED
+        for variable, old, new in zip(
+            tf.nest.flatten(self._state), tf.nest.flatten(state), tf.nest.flatten(after), strict=True
+        ):
+            variable.assign(tf.where(finite & ~stuck, new, old))
+        self.taken.assign(index + 1)
+        self.skipped.assign(self.skipped + tf.cast(~finite & ~stuck, tf.int32))
+        self.consecutively_skipped.assign(
+            tf.where(stuck, self.consecutively_skipped, tf.where(finite, 0, self.consecutively_skipped + 1))
+        )
+        return found

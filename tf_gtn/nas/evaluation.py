@@ -1,0 +1,202 @@
+"""Evaluations of an architecture: by a GTN in a few steps, or on real data for so many epochs (GTN paper, section 2).
+
+`evaluate` is a function of plain values, so that it can run in any process. It gives rows
+
+    {"architecture", "seed", "budget", "accuracy", "loss", "seconds", "training_seconds", "parameters", "flops"}
+
+with accuracy and loss of that very network on the validation split, or the test split where a budget says so; a network whose
+loss is not finite has `"failed"` instead of them. `seconds` is everything, `training_seconds` without building and tracing.
+"""
+
+import dataclasses
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.core import functional, supervised
+from tf_gtn.data import augmentation
+from tf_gtn.nas import costs
+from tf_gtn.teaching import lesson, loading
+
+_INIT, _ORDER, _AUGMENT = range(3)
+
+
+@dataclasses.dataclass(frozen=True)
+class GTN:
+    """The learned lesson, with weight normalisation and the learned schedule ("128 steps", section 3.4).
+
+    Attributes:
+      name: of the budget, in rows.
+      export_dir: see `tf_gtn.load`.
+      steps: SGD steps; None: as many as the GTN was trained with.
+      learning_rate_scale: see `LoadedGTN.train`.
+      weight_norm: whether kernels are weight-normalised (appendix A.2: "we do so when we train architectures with GTN-generated
+        data").
+      split: what accuracy is measured on.
+    """
+
+    name: str = "gtn"
+    export_dir: str = "digits"
+    steps: int | None = None
+    learning_rate_scale: float | str = "auto"
+    weight_norm: bool = True
+    split: str = "validation"
+
+    @property
+    def names(self):
+        return (self.name,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """SGD with Nesterov momentum on the real training data, its rate by a cosine to zero (NAO's training, as in the paper).
+
+    Attributes:
+      name: rows are of the budgets `<name>_<epochs>`.
+      epochs: one number or several, fractions too; each is a training of its own, from the same start.
+      batch_size, learning_rate, momentum, weight_decay: of SGD.
+      augment: random crops and flips.
+      cutout: side of the square that is blanked in each image; 0: none.
+      split: what accuracy is measured on.
+    """
+
+    name: str = "real"
+    epochs: float | tuple = 10
+    batch_size: int = 32
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    augment: bool = False
+    cutout: int = 0
+    split: str = "validation"
+
+    @property
+    def all_epochs(self):
+        return tuple(self.epochs) if isinstance(self.epochs, list | tuple) else (self.epochs,)
+
+    @property
+    def names(self):
+        """Of the budgets that it gives rows of."""
+        return tuple(f"{self.name}_{epochs:g}" for epochs in self.all_epochs)
+
+
+def evaluate(space, architecture, seed, budget, dataset):
+    """Builds, trains and tests one network; returns its rows, one for each of `budget.names`.
+
+    Args:
+      space: such as `cells.Cells()`.
+      architecture: its text.
+      seed: of the weights and of the order of batches.
+      budget: a `GTN` or a `Real`.
+      dataset: a `data.Dataset`.
+    """
+    rows, began = [], time.perf_counter()
+    for name, model, seconds in trained(space, architecture, seed, budget, dataset):
+        accuracy, loss = _tested(model, getattr(dataset, budget.split), dataset)
+        found = {"accuracy": accuracy, "loss": loss} if math.isfinite(loss) else {"failed": "the loss is not finite"}
+        row = {"architecture": architecture, "seed": int(seed), "budget": name, **found}
+        costs_ = {"parameters": costs.parameters(model), "flops": costs.flops(model)}
+        rows.append({**row, **costs_, "training_seconds": seconds, "seconds": time.perf_counter() - began})
+        began = time.perf_counter()
+    return rows
+
+
+def trained(space, architecture, seed, budget, dataset):
+    """Yields `(budget's name, Keras model, seconds of training)` for each of `budget.names`; it is one model, trained anew."""
+    keras.backend.clear_session()
+    model = space.build(space.parse(architecture), dataset.image_shape, dataset.num_classes)
+    yield from (_by_gtn if isinstance(budget, GTN) else _on_real)(model, seed, budget, dataset)
+
+
+def _by_gtn(model, seed, budget, dataset):
+    del dataset  # "without looking at real data"
+    gtn = loading.load(budget.export_dir)
+    xs = gtn.lesson(budget.steps)
+    teacher = lesson.Lesson(model, budget.weight_norm)
+    start = teacher.learner.initial_values(tf.constant([seed, _INIT]))
+
+    def teach():
+        if budget.learning_rate_scale == "auto":
+            found = teacher.best(start, xs)[0]
+        else:
+            found = teacher.teach(start, {**xs, "learning_rate": xs["learning_rate"] * budget.learning_rate_scale})[0]
+        teacher.learner.assign(*found)
+
+    teach()  # traces
+    began = time.perf_counter()
+    teach()
+    yield budget.name, model, time.perf_counter() - began
+
+
+def _on_real(model, seed, budget, dataset):
+    images, labels = dataset.train.images, dataset.train.labels
+    fresh = functional.Functional(model)
+    start = fresh.initial_values(tf.constant([seed, _INIT]))
+    rate = tf.Variable(budget.learning_rate, trainable=False)
+    optimizer = keras.optimizers.SGD(
+        budget.learning_rate, budget.momentum, nesterov=True, weight_decay=budget.weight_decay or None, clipnorm=5.0
+    )
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(
+        autograph=False,
+        input_signature=[
+            tf.TensorSpec([budget.batch_size, *dataset.image_shape], tf.uint8),
+            tf.TensorSpec([budget.batch_size], tf.int32),
+            tf.TensorSpec([2], tf.int32),
+        ],
+    )
+    def step(images, labels, seed):
+        optimizer.learning_rate.assign(rate)
+        x = dataset.normalize(images)
+        if budget.augment:
+            x = augmentation.random_crop_flip(x, seed)
+        if budget.cutout:
+            x = cutout(x, seed, budget.cutout)
+        with tf.GradientTape() as tape:
+            loss = supervised.cross_entropy(tf.one_hot(labels, dataset.num_classes), model(x, training=True))
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+
+    def train(steps):
+        fresh.assign(*start)
+        for variable in optimizer.variables:
+            if variable is not optimizer.learning_rate:
+                variable.assign(tf.zeros_like(variable))
+        order = np.zeros(0, int)
+        for index in range(steps):
+            if len(order) < budget.batch_size:
+                order = np.concatenate([order, np.random.default_rng([seed, _ORDER, index]).permutation(len(images))])
+            batch, order = order[: budget.batch_size], order[budget.batch_size :]
+            rate.assign(budget.learning_rate * 0.5 * (1 + math.cos(math.pi * index / steps)))
+            step(images[batch], labels[batch].astype(np.int32), tf.constant([seed, index]))
+
+    train(1)  # traces
+    for name, epochs in zip(budget.names, budget.all_epochs):
+        began = time.perf_counter()
+        train(max(1, round(epochs * len(images) / budget.batch_size)))
+        yield name, model, time.perf_counter() - began
+
+
+def cutout(images, seed, size):
+    """Images `[B, H, W, C]` with a square of zeros somewhere in each, or reaching over its edge (DeVries & Taylor 2017)."""
+    count, height, width, _ = images.shape
+    centers = tf.random.stateless_uniform([2, count, 1, 1], seed + tf.constant([0, _AUGMENT + 1_000_000]))
+    rows = tf.abs(tf.range(height, dtype=tf.float32)[None, :, None] + 0.5 - centers[0] * height)
+    columns = tf.abs(tf.range(width, dtype=tf.float32)[None, None, :] + 0.5 - centers[1] * width)
+    inside = (rows <= size / 2) & (columns <= size / 2)
+    return tf.where(inside[..., None], tf.zeros_like(images), images)
+
+
+def _tested(model, split, dataset, chunk=500):
+    """Accuracy and mean cross-entropy on a split."""
+    predict = tf.function(lambda images: model(images, training=False), autograph=False, reduce_retracing=True)
+    correct = loss = 0.0
+    for start in range(0, len(split), chunk):
+        images, labels = split.images[start : start + chunk], split.labels[start : start + chunk]
+        logits = predict(dataset.normalize(images))
+        loss += float(supervised.cross_entropy(tf.one_hot(labels, dataset.num_classes), logits)) * len(labels)
+        correct += float(np.sum(np.argmax(logits, -1) == labels))
+    return correct / len(split), loss / len(split)

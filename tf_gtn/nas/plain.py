@@ -1,0 +1,95 @@
+"""A small space for quick use: plain convolutional networks and perceptrons, as choices by name.
+
+As text: `depth=2,filters=16,kernel=3,pool=max,head=flatten,units=64,normalization=batch,activation=relu`.
+"""
+
+import dataclasses
+
+import keras
+
+from tf_gtn import errors
+
+CHOICES = {
+    "depth": (0, 1, 2, 3, 4),  # convolutions; 0: a perceptron
+    "filters": (4, 8, 16, 32),  # of the first, doubled once at the third
+    "kernel": (1, 3, 5),
+    "pool": ("none", "max", "average", "stride"),  # at every second convolution
+    "head": ("flatten", "mean"),
+    "units": (0, 16, 64, 256),  # of a hidden layer; 0: none
+    "normalization": ("none", "batch", "layer"),
+    "activation": ("relu", "tanh", "leaky_relu", "gelu"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """One value of each choice."""
+
+    depth: int
+    filters: int
+    kernel: int
+    pool: str
+    head: str
+    units: int
+    normalization: str
+    activation: str
+
+    def __str__(self):
+        return ",".join(f"{name}={value}" for name, value in dataclasses.asdict(self).items())
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """The space; see `cells` for what a space is."""
+
+    def sample(self, rng):
+        return Architecture(**{name: options[rng.integers(len(options))] for name, options in CHOICES.items()})
+
+    def mutate(self, architecture, rng):
+        """With another value of one choice."""
+        name = list(CHOICES)[rng.integers(len(CHOICES))]
+        others = [option for option in CHOICES[name] if option != getattr(architecture, name)]
+        return dataclasses.replace(architecture, **{name: others[rng.integers(len(others))]})
+
+    def suggest(self, trial):
+        return Architecture(**{name: trial.suggest_categorical(name, list(options)) for name, options in CHOICES.items()})
+
+    def parse(self, text):
+        """The architecture that a text describes; `UserError` if it is not one of this space."""
+        words = dict(word.partition("=")[::2] for word in text.split(","))
+        if list(words) != list(CHOICES):
+            raise errors.UserError(f"{text!r} is no plain architecture: {','.join(f'{name}=...' for name in CHOICES)}")
+        values = {}
+        for name, options in CHOICES.items():
+            found = [option for option in options if str(option) == words[name]]
+            if not found:
+                raise errors.unknown(f"value of {name}", words[name], [str(option) for option in options])
+            values[name] = found[0]
+        return Architecture(**values)
+
+    def build(self, architecture, image_shape, classes, dtype="float32"):
+        """A Keras model of images `[n, H, W, C]` -> logits `[n, classes]`."""
+        a, layers = architecture, [keras.Input(image_shape, dtype=dtype, name="images")]
+
+        def hidden(layer, name):
+            layers.append(layer)
+            if a.normalization == "batch":
+                layers.append(keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm", dtype=dtype))
+            if a.normalization == "layer":
+                layers.append(keras.layers.LayerNormalization(name=f"{name}_norm", dtype=dtype))
+            layers.append(keras.layers.Activation(a.activation, name=f"{name}_{a.activation}", dtype=dtype))
+
+        for i in range(a.depth):
+            name, smaller = f"conv_{i + 1}", i % 2 == 1
+            strides = 2 if smaller and a.pool == "stride" else 1
+            filters = a.filters * (2 if i >= 2 else 1)
+            hidden(keras.layers.Conv2D(filters, a.kernel, strides=strides, padding="same", name=name, dtype=dtype), name)
+            if smaller and a.pool in ("max", "average"):
+                pool = keras.layers.MaxPooling2D if a.pool == "max" else keras.layers.AveragePooling2D
+                layers.append(pool(2, padding="same", name=f"pool_{i + 1}", dtype=dtype))
+        mean = a.head == "mean" and a.depth
+        head = keras.layers.GlobalAveragePooling2D if mean else keras.layers.Flatten
+        layers.append(head(name="head", dtype=dtype))
+        if a.units:
+            hidden(keras.layers.Dense(a.units, name="dense", dtype=dtype), "dense")
+        return keras.Sequential([*layers, keras.layers.Dense(classes, name="logits", dtype=dtype)], name="plain")

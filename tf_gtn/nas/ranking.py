@@ -1,0 +1,47 @@
+"""How well one evaluation ranks architectures against another: Spearman's correlation with bootstrapped intervals."""
+
+import numpy as np
+import scipy.stats
+
+
+def spearman(proxy, reference):
+    """Spearman's rank correlation of two lists of numbers; NaN if one is constant or there are fewer than 3."""
+    if len(proxy) < 3 or np.ptp(proxy) == 0 or np.ptp(reference) == 0:
+        return float("nan")
+    return float(scipy.stats.spearmanr(proxy, reference).statistic)
+
+
+def top(proxy, share=0.5):
+    """Indices of the top share by the proxy ("the top 50% of architectures recommended by GTN evaluation scores")."""
+    return np.argsort(-np.asarray(proxy), kind="stable")[: max(1, round(len(proxy) * share))]
+
+
+def correlation(proxy, reference, share=1.0, resamples=1000, seed=3):
+    """`{"value", "ci95", "n"}`: within the top share by the proxy, and its percentile bootstrap over architectures."""
+    proxy, reference = np.asarray(proxy, float), np.asarray(reference, float)
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(resamples):
+        index = rng.integers(0, len(proxy), len(proxy))
+        kept = index[top(proxy[index], share)]
+        found.append(spearman(proxy[kept], reference[kept]))
+    kept = top(proxy, share)
+    interval = [float(x) for x in np.nanpercentile(found, (2.5, 97.5))] if not np.isnan(found).all() else None
+    return {"value": spearman(proxy[kept], reference[kept]), "ci95": interval, "n": len(kept)}
+
+
+def difference(first, second, reference, share=1.0, resamples=1000, seed=3):
+    """The same of one proxy's correlation minus another's, resampled together."""
+    first, second, reference = (np.asarray(x, float) for x in (first, second, reference))
+
+    def at(index):
+        return _within(first, reference, index, share) - _within(second, reference, index, share)
+
+    rng = np.random.default_rng(seed)
+    found = [at(rng.integers(0, len(first), len(first))) for _ in range(resamples)]
+    interval = [float(x) for x in np.nanpercentile(found, (2.5, 97.5))] if not np.isnan(found).all() else None
+    return {"value": at(np.arange(len(first))), "ci95": interval, "n": len(first)}
+
+
+def _within(proxy, reference, index, share):
+    kept = index[top(proxy[index], share)]
+    return spearman(proxy[kept], reference[kept])

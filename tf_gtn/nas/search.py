@@ -1,0 +1,119 @@
+"""Which architecture to try next: uniformly at random, by regularised evolution, by Optuna's TPE.
+
+`propose(space, rows, index, seed)` gives the text of attempt number `index`, from the rows so far. A row is
+`{"architecture", "accuracy"}`; a failed one has no accuracy and counts as the worst. So a search that was killed goes on from
+its rows alone.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Random:
+    """The seed's search: "a simple form of search (random search)" (GTN paper, section 3.4)."""
+
+    def propose(self, space, rows, index, seed):
+        del rows
+        return str(space.sample(np.random.default_rng([seed, index])))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evolution:
+    """Regularised evolution (Real et al. 2019): the best of a sample of the newest architectures, mutated.
+
+    Attributes:
+      population: how many of the newest are alive; so many are drawn at random first.
+      sample: how many compete to be the parent.
+    """
+
+    population: int = 20
+    sample: int = 5
+
+    def propose(self, space, rows, index, seed):
+        rng = np.random.default_rng([seed, index])
+        if len(rows) < self.population:
+            return str(space.sample(rng))
+        alive = rows[-self.population :]
+        competing = [alive[i] for i in rng.choice(len(alive), min(self.sample, len(alive)), replace=False)]
+        parent = max(competing, key=_accuracy)
+        return str(space.mutate(space.parse(parent["architecture"]), rng))
+
+
+@dataclasses.dataclass(frozen=True)
+class TPE:
+    """Optuna's tree-structured Parzen estimator over the choices of the space.
+
+    Attributes:
+      startup: how many are drawn at random first.
+    """
+
+    startup: int = 10
+
+    def propose(self, space, rows, index, seed):
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sampler = optuna.samplers.TPESampler(seed=int(np.random.default_rng([seed, index]).integers(2**31)), n_startup_trials=0)
+        if len(rows) < self.startup:
+            sampler = optuna.samplers.RandomSampler(seed=int(np.random.default_rng([seed, index]).integers(2**31)))
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for row in rows:
+            asked = _Recorder(space.parse(row["architecture"]), space)
+            study.add_trial(
+                optuna.trial.create_trial(params=asked.params, distributions=asked.distributions, value=_accuracy(row))
+            )
+        return str(space.suggest(study.ask()))
+
+
+class _Recorder:
+    """Answers `suggest` as an architecture would have been asked for, and keeps the answers."""
+
+    def __init__(self, architecture, space):
+        self.params, self.distributions, self._wanted = {}, {}, list(_values(architecture))
+        space.suggest(self)
+
+    def suggest_categorical(self, name, options):
+        import optuna
+
+        self.params[name] = self._wanted.pop(0)
+        self.distributions[name] = optuna.distributions.CategoricalDistribution(options)
+        return self.params[name]
+
+
+def _values(architecture):
+    """An architecture's choices in the order in which `suggest` asks for them."""
+    for field in dataclasses.fields(architecture):
+        value = getattr(architecture, field.name)
+        if not isinstance(value, tuple):
+            yield value
+            continue
+        for node in value:
+            yield from (*node.inputs, *node.operations)
+
+
+def _accuracy(row):
+    return row.get("accuracy", -1.0)
+
+
+def halved(rows, share):
+    """The best `share` of rows by accuracy, at least one; failed ones never."""
+    there = sorted((row for row in rows if "accuracy" in row), key=_accuracy, reverse=True)
+    return there[: max(1, round(len(there) * share))]
+
+
+def pareto(rows, minimised, accuracy="accuracy"):
+    """The rows that no other one beats: none is at least as accurate and at most as costly in all, and better in one.
+
+    Args:
+      rows: with that accuracy and the `minimised` quantities.
+      minimised: names.
+    """
+
+    def beats(one, other):
+        least = one[accuracy] >= other[accuracy] and all(one[n] <= other[n] for n in minimised)
+        return least and (one[accuracy] > other[accuracy] or any(one[n] < other[n] for n in minimised))
+
+    there = [row for row in rows if accuracy in row]
+    return [row for row in there if not any(beats(other, row) for other in there)]

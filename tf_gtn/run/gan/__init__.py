@@ -1,0 +1,1 @@
+"""The rim's side of GANs: building by gin, the experiment of several unrolled ones, its figures."""

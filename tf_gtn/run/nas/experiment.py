@@ -1,0 +1,271 @@
+"""A search: architectures are proposed, evaluated on Ray, ranked by one evaluation against another, and the best tried again.
+
+    <base_dir>/evaluations.jsonl    every finished evaluation (`records`)
+    <base_dir>/networks/<k>.keras   the Pareto front's networks, trained
+    <base_dir>/networks/front.json  what they cost and how accurate they are
+
+The same command goes on: a finished evaluation is not made again.
+"""
+
+import dataclasses
+import json
+import os
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.nas import cells, costs, evaluation, farm, plain, ranking, search
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import loop
+from tf_gtn.run import progress as progress_lib
+from tf_gtn.run.config import registrations
+from tf_gtn.run.findings import report, results, statistics
+from tf_gtn.run.nas import figures, records
+from tf_gtn.run.teaching import build
+from tf_gtn.teaching import loading
+
+for _configurable in (cells.Cells, plain.Plain, evaluation.GTN, evaluation.Real, search.Random, search.Evolution, search.TPE):
+    gin.external_configurable(_configurable, module="nas")
+
+LIMITED = ("parameters", "flops", "latency")
+
+
+@gin.configurable(module="nas")
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is searched, how, and what is made of it.
+
+    Attributes:
+      space: `@nas.Cells()` or `@nas.Plain()`.
+      proposer: `@nas.Random()`, `@nas.Evolution()` or `@nas.TPE()`; it goes by the first evaluation.
+      architectures: how many are evaluated.
+      evaluations: in this order; after each the best `keep` go on to the next.
+      keep: share of the architectures that stay after an evaluation (successive halving); 1.0: all.
+      limits: `{"parameters" or "flops" or "latency": largest}`; what is proposed above is passed over. Latency: milliseconds of
+        an image on this machine.
+      reference: the budget that the others are ranked against, by correlation; None: none is.
+      compared: two budgets whose correlations with the reference are compared, a claim.
+      final: an evaluation of the best by each budget and of a random pick, with `final_seeds`; None: there is none.
+      final_space: what their cells are built in then, such as more and wider ones; None: `space`.
+      final_seeds: from the run's seed on.
+      front: quantities among parameters, flops, latency: the networks that no other beats in accuracy and these are trained
+        by the first evaluation and saved. Empty: none is.
+    """
+
+    space: object
+    proposer: object
+    evaluations: tuple
+    architectures: int = 60
+    keep: float = 1.0
+    limits: dict = dataclasses.field(default_factory=dict)
+    reference: str | None = None
+    compared: tuple = ()
+    final: object = None
+    final_space: object = None
+    final_seeds: int = 5
+    front: tuple = ()
+
+    def __post_init__(self):
+        for name, value in (("architectures", self.architectures), ("final_seeds", self.final_seeds)):
+            if value < 1:
+                raise errors.UserError(f"nas.Search.{name} must be at least 1; got {value}")
+        if not 0 < self.keep <= 1:
+            raise errors.UserError(f"nas.Search.keep is a share above 0, at most 1; got {self.keep}")
+        for name in (*self.limits, *self.front):
+            if name not in LIMITED:
+                raise errors.unknown("cost of a network", name, LIMITED)
+        if not self.evaluations:
+            raise errors.UserError("nas.Search.evaluations is empty")
+        for name in filter(None, (self.reference, *self.compared)):
+            if name not in self.budgets:
+                raise errors.unknown("budget", name, self.budgets)
+        if self.reference and self.keep < 1:
+            raise errors.UserError("nas.Search.reference ranks all architectures, nas.Search.keep leaves some out: keep is 1.0")
+
+    @property
+    def budgets(self):
+        return tuple(name for each in self.evaluations for name in each.names)
+
+
+def run(run, address=None, workers=None):
+    """Everything from proposing to report.html; returns the metrics, or None in a dry run."""
+    dataset, settings = registrations.load_data(tfds_data_dir=run.tfds_data_dir), Search()
+    _check(settings, dataset, run.seed)
+    if not run.ready():
+        return None
+    found = records.Records(run.base_dir)
+    with farm.Farm(settings.space, dataset, address, workers) as pool, loop.signals() as received:
+        everything = _Everything(run, settings, dataset, found, pool, received)
+        proposed = everything.first()
+        left = proposed
+        for budget in settings.evaluations[1:]:
+            rows = [found.find(a, run.seed, settings.budgets[0]) for a in left]
+            if settings.keep < 1:
+                left = [row["architecture"] for row in search.halved(rows, settings.keep)]
+            everything.evaluate([(a, run.seed, budget) for a in left])
+        picked = _picked(settings, found, proposed, run.seed)
+        if settings.final is not None:
+            seeds = range(run.seed, run.seed + settings.final_seeds)
+            finals = [(a, s, settings.final) for a in dict.fromkeys(picked.values()) for s in seeds]
+            everything.evaluate(finals, space=settings.final_space)
+    return _conclude(run, settings, dataset, found, proposed, picked)
+
+
+def _check(settings, dataset, seed):
+    """Builds one network and loads the exports: what does not fit is found before anything is evaluated."""
+    for budget in settings.evaluations:
+        if isinstance(budget, evaluation.GTN):
+            build.check_fits(loading.load(budget.export_dir), dataset)
+    text = settings.proposer.propose(settings.space, [], 0, seed)
+    settings.space.build(settings.space.parse(text), dataset.image_shape, dataset.num_classes)
+
+
+class _Everything:
+    """The evaluations of one run, with their progress and signals."""
+
+    def __init__(self, run, settings, dataset, found, pool, received):
+        self._run, self._settings, self._dataset = run, settings, dataset
+        self._found, self._pool, self._received = found, pool, received
+        self._costs = {}
+
+    def evaluate(self, jobs, more=None, total=None, space=None):
+        """Those that are not finished yet; in another `space`, if given."""
+        jobs = [job for job in jobs if not self._found.finished(job)]
+        total = len(jobs) if total is None else total
+        if not total:
+            return
+        with progress_lib.Progress(total, 0, "evaluations") as bar:
+            for done, (_, rows) in enumerate(self._pool.rows(jobs, more, space), 1):
+                self._found.add(rows)
+                bar.update(done, accuracy=rows[-1].get("accuracy", float("nan")))
+                if self._received:
+                    raise loop.Stopped(self._received[0], len(self._found.rows))
+
+    def first(self):
+        """The first evaluation of every architecture, proposed as the ones before end; the architectures in order."""
+        budget, seed, settings = self._settings.evaluations[0], self._run.seed, self._settings
+        proposed = list(dict.fromkeys(row["architecture"] for row in self._found.of(budget.names[0], seed)))
+        proposed = proposed[: settings.architectures]
+        tried = 0
+
+        def more():
+            nonlocal tried
+            rows = self._found.of(budget.names[0], seed)
+            while len(proposed) < settings.architectures:
+                if tried > 1000 * settings.architectures:
+                    raise errors.UserError("no further architecture is within nas.Search.limits, or the space has no more")
+                architecture = settings.proposer.propose(settings.space, rows, tried, seed)
+                tried += 1
+                if architecture not in proposed and self._within_limits(architecture):
+                    proposed.append(architecture)
+                    return architecture, seed, budget
+            return None
+
+        self.evaluate([], more, settings.architectures - len(proposed))
+        return sorted(proposed)  # they end in another order each time
+
+    def _within_limits(self, architecture):
+        if not self._settings.limits:
+            return True
+        found = network_costs(self._settings.space, architecture, self._dataset, "latency" in self._settings.limits)
+        return all(found[name] <= limit for name, limit in self._settings.limits.items())
+
+
+def network_costs(space, architecture, dataset, latency):
+    """`{"parameters", "flops"}` of a network, and "latency" if asked for."""
+    model = space.build(space.parse(architecture), dataset.image_shape, dataset.num_classes)
+    found = {"parameters": costs.parameters(model), "flops": costs.flops(model)}
+    return found | ({"latency": costs.latency(model)} if latency else {})
+
+
+def _picked(settings, found, proposed, seed):
+    """The best architecture by each budget, and a random one."""
+    picked = {"random": proposed[int(np.random.default_rng([seed, 7]).integers(len(proposed)))]}
+    for budget in settings.budgets:
+        there = search.halved([found.find(a, seed, budget) or {} for a in proposed], 0.0)
+        if there:
+            picked[budget] = there[0]["architecture"]
+    return picked
+
+
+def _conclude(run, settings, dataset, found, proposed, picked):
+    seed, made = run.seed, []
+    whole = [a for a in proposed if all("accuracy" in (found.find(a, seed, b) or {}) for b in settings.budgets)]
+    table = {b: {k: [found.find(a, seed, b)[k] for a in whole] for k in _MEASURED} for b in settings.budgets}
+    metrics = {"architectures": len(proposed), "failed": sum("failed" in row for row in found.rows), "evaluated": len(whole)}
+    for budget, columns in table.items():
+        metrics[budget] = {name: statistics.summary([columns[name]]) for name in ("accuracy", "training_seconds", "seconds")}
+    if settings.reference and len(whole) > 2:
+        made += _rank(settings, table, metrics)
+        figures.scatter(run.base_dir, table, settings.reference)
+    if settings.final is not None:
+        seeds = range(seed, seed + settings.final_seeds)
+        accuracies = {
+            name: [found.find(a, s, settings.final.names[-1]).get("accuracy", 0.0) for s in seeds] for name, a in picked.items()
+        }
+        metrics["final"] = {name: statistics.summary(values) for name, values in accuracies.items()}
+        metrics["picked"] = picked
+        for name in set(settings.compared[:1]):
+            for other in [*settings.compared[1:], "random"]:
+                difference = np.subtract(accuracies[name], accuracies[other])
+                mean, interval = statistics.mean_and_interval(difference)
+                statement = f"The best by {name}, trained on real data, is above the best by {other} ({len(difference)} seeds)"
+                interval = interval if len(difference) > 1 else None
+                made.append(results.claim(f"final_{name}_above_{other}", statement, None, mean, interval, "ci95[0] > 0"))
+        figures.bars(run.base_dir, accuracies)
+    if settings.front:
+        metrics["front"] = save_front(run, settings, dataset, found, proposed)
+        figures.front(run.base_dir, metrics["front"], settings.front[0])
+    figures.best(run.base_dir, settings.space, picked)
+    results.write(run.base_dir, "nas", "search_architectures", run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return metrics
+
+
+_MEASURED = ("accuracy", "loss", "training_seconds", "seconds", "parameters", "flops")
+
+
+def _rank(settings, table, metrics):
+    """Correlations of every budget with the reference, and the claims."""
+    reference = table[settings.reference]["accuracy"]
+    for budget, columns in table.items():
+        if budget != settings.reference:
+            metrics[budget] |= {
+                "correlation": ranking.correlation(columns["accuracy"], reference),
+                "correlation_of_top_half": ranking.correlation(columns["accuracy"], reference, 0.5),
+                "cost_ratio": float(
+                    np.sum(table[settings.reference]["training_seconds"]) / np.sum(columns["training_seconds"])
+                ),
+            }
+    if len(settings.compared) != 2:
+        return []
+    made, (first, second) = [], settings.compared
+    for share, words, seed_value in ((1.0, "", "0.3606 (section 3.4)"), (0.5, " within its top half", "0.5582 against 0.5235")):
+        found = ranking.difference(table[first]["accuracy"], table[second]["accuracy"], reference, share)
+        statement = (
+            f"{first} ranks architectures{words} better than {second} (difference of Spearman's correlations, bootstrap)"
+        )
+        identity = f"{first}_above_{second}{'_top_half' if share < 1 else ''}"
+        made.append(results.claim(identity, statement, seed_value, found["value"], found["ci95"], "ci95[0] > 0"))
+    return made
+
+
+def save_front(run, settings, dataset, found, proposed):
+    """Trains and saves the Pareto front's networks by the first evaluation; returns their rows."""
+    budget, rows = settings.evaluations[0], []
+    for architecture in proposed:
+        row = found.find(architecture, run.seed, settings.budgets[-1]) or found.find(architecture, run.seed, budget.names[0])
+        if "accuracy" in row:
+            measured = network_costs(settings.space, architecture, dataset, "latency" in settings.front)
+            rows.append({"architecture": architecture, "accuracy": row["accuracy"], **measured})
+    front = sorted(search.pareto(rows, settings.front), key=lambda row: row[settings.front[0]])
+    folder = os.path.join(run.base_dir, "networks")
+    tf.io.gfile.makedirs(folder)
+    for k, row in enumerate(front):
+        for _, model, seconds in evaluation.trained(settings.space, row["architecture"], run.seed, budget, dataset):
+            row |= {"file": f"networks/{k}.keras", "training_seconds": seconds}
+            model.save(os.path.join(folder, f"{k}.keras"))
+    base_dirs.write_text(os.path.join(folder, "front.json"), json.dumps(results.plain(front, "the front"), indent=2))
+    return front
