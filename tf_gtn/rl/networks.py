@@ -53,8 +53,8 @@ def actor_and_value(environment, encoder, seed, shared=True):
             network.create_variables()
     except ValueError:
         raise errors.UserError(
-            f"the encoder can't take the observations of {environment.name}, which are {list(spec.shape)}: convolutional is for "
-            "images, fully_connected for vectors"
+            f"the encoder can't take the observations of {environment.name}, {list(spec.shape)}: convolutional is for images, "
+            "fully_connected for vectors"
         ) from None
     draw(unique(actor.variables, value.variables), seed)
     return first, actor, value

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import SGD, Functional, Hyperparameters, outer_update, stacking, supervised, unroll
 from tf_gtn.models import perceptrons
 from tf_gtn.rl import rollouts
@@ -78,6 +79,9 @@ class PolicyGTN:
           value_learning_rate, value_steps: Adam's, and its steps on each outer step's episodes.
           normalize_advantages: whether advantages are divided by their root mean square.
         """
+        for name, value in (("policies", policies), ("episodes", episodes), ("value_steps", value_steps)):
+            if value < 1:
+                raise errors.UserError(f"rl.PolicyGTN.{name} must be at least 1; got {value}")
         self.treatment, self.seed, self.outer_steps = treatment, seed, outer_steps
         self.arena = rollouts.Arena(make_environment)
         self._optimizer = SGD(inner_learning_rate, momentum=0.0)

@@ -9,6 +9,7 @@ import keras
 import scipy.stats
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import Adam, Functional, outer_update, stacking, unroll
 from tf_gtn.models import perceptrons
 from tf_gtn.rl import a2c, rollouts
@@ -76,8 +77,14 @@ class SyntheticEnvironment:
           updates, unroll_length, environments, inner_learning_rate, discount, entropy_cost: of A2C with Adam inside an MDP.
           episodes: real ones that judge a member.
         """
+        numbers = {"outer_steps": outer_steps, "pairs": pairs, "updates": updates, "unroll_length": unroll_length}
+        for name, value in {**numbers, "environments": environments, "episodes": episodes}.items():
+            if value < 1:
+                raise errors.UserError(f"rl.SyntheticEnvironment.{name} must be at least 1; got {value}")
         self.seed, self.outer_steps = seed, outer_steps
         self._arena = rollouts.Arena(make_environment)
+        if len(self._arena.observation_shape) != 1:
+            raise errors.UserError(f"a learned environment has vectors for states; {self._arena.name} has images")
         (self._length,), self._actions = self._arena.observation_shape, self._arena.actions
         self._mdp = [Functional(model) for model in mdp(self._length, self._actions)]
         self._agent = [

@@ -15,8 +15,9 @@ from tf_gtn.teaching import curricula, treatments
 # Seeds of what a run draws, told apart by their second number.
 _GENERATOR, _CURRICULUM, _NETWORKS = range(101, 104)
 
-environment = gin.external_configurable(environments.make, "environment", module="rl")
-gin.external_configurable(atari.make, "atari", module="rl")
+GIVEN = ["count", "seed", "draw"]  # by whoever makes an environment
+environment = gin.external_configurable(environments.make, "environment", module="rl", denylist=GIVEN)
+gin.external_configurable(atari.make, "atari", module="rl", denylist=GIVEN)
 PolicyGTN = gin.external_configurable(policy_gtn.PolicyGTN, module="rl")
 SyntheticEnvironment = gin.external_configurable(synthetic.SyntheticEnvironment, module="rl")
 optimizer = gin.external_configurable(agents.optimizer, "optimizer", module="rl")
@@ -30,6 +31,12 @@ pairs = gin.external_configurable(generators.pairs, module="generators")
 def task(make: Callable = environment):
     """What is to be learned: `@rl.environment` or `@rl.atari`, a function of `count, seed`."""
     return make
+
+
+def _at_least_one(where, **numbers):
+    for name, value in numbers.items():
+        if value < 1:
+            raise errors.UserError(f"{where}.{name} must be at least 1; got {value}")
 
 
 @gin.configurable(module="rl")
@@ -47,6 +54,8 @@ def make_a2c(
     gradient_clipping=None,
 ):
     """A2C in so many environments at once: see `training.A2C` and `a2c.A2CAgent`."""
+    numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
+    _at_least_one("rl.make_a2c", **numbers)
     agent = agents.make_a2c(
         task(),
         [seed, _NETWORKS],
@@ -74,6 +83,7 @@ def make_reinforce(
     gradient_clipping=None,
 ):
     """tf-agents' REINFORCE with a value network of its own, one episode of each environment an update."""
+    _at_least_one("rl.make_reinforce", updates=updates, environments=environments)
     own = optimizer()
     settings = discount, entropy_cost, value_cost, gradient_clipping
     agent = agents.make_reinforce(task(), [seed, _NETWORKS], encoder, own, *settings)
@@ -83,9 +93,14 @@ def make_reinforce(
 @gin.configurable(module="rl")
 def make_gtn(seed, outer_steps: int, generator: Callable = pairs, latent=64, batch_size=512, inner_steps=1, weight_norm=False):
     """A GTN for policies; defaults: GTN paper, appendix H, which gives neither the generator's inputs nor its layers."""
+    numbers = {"outer_steps": outer_steps, "latent": latent, "batch_size": batch_size, "inner_steps": inner_steps}
+    _at_least_one("rl.make_gtn", **numbers)
     probe = task()(1, 0)
-    (length,), actions = probe.observation_spec().shape, probe.actions
+    shape, actions = probe.observation_spec().shape, probe.actions
     probe.close()
+    if len(shape) != 1:
+        raise errors.UserError(f"a GTN for policies makes vectors; the observations of {probe.name} are {list(shape)}")
+    (length,) = shape
     curriculum = curricula.Curriculum(inner_steps, batch_size, latent, actions, tf.constant([seed, _CURRICULUM]))
     model = generator((length,), actions, latent)
     treatment = treatments.GTN(model, curriculum, tf.constant([seed, _GENERATOR]), weight_norm)

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_gtn import errors
 from tf_gtn.models import perceptrons
 from tf_gtn.rl import policy_gtn
 from tf_gtn.run import base_dir as base_dirs
@@ -42,7 +43,8 @@ class Experiment:
       arms: names; each is a gin scope.
       seeds: runs of each arm, from the run's seed on.
       claims: see `findings.claims.compare`; quantities are arms, `architectures/<name>`, `steps/<number>` and
-        `steps_to_solve/<arm>`, environment steps until the mean return was `rl.Evaluation.solved` (null if it never was).
+        `steps_to_solve/<arm>`: environment steps from which on all validations are at least `rl.Evaluation.solved`
+        (null if there are none).
     """
 
     arms: tuple[str, ...] = ("gtn",)
@@ -75,7 +77,7 @@ def run(run, program):
         return made
 
     trainings = make(run.seed)
-    claims.check_names(experiment.claims, experiment.arms, _TABLES)
+    _check(experiment, settings, trainings)
     if not run.ready(allowed=("rl.Experiment.claims", "rl.Experiment.seeds")):
         return None
 
@@ -85,6 +87,30 @@ def run(run, program):
 
     found = repeats.outcomes(run, experiment.seeds, trainings, make, one)
     return _conclude(run, program, experiment, found)
+
+
+def _check(experiment, settings, trainings):
+    """What could go wrong after training is found before it."""
+    gtn = next((t for t in trainings.values() if isinstance(t, policy_gtn.PolicyGTN)), None)
+    if gtn is None and (settings.architectures or settings.steps):
+        raise errors.UserError("rl.Evaluation.architectures and steps are for a GTN; none of the arms is one")
+    for name, layers in settings.architectures.items():
+        try:
+            perceptrons.perceptron(gtn.arena.observation_shape[0], gtn.arena.actions, **layers)
+        except (TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0][:150]
+            raise errors.UserError(f"rl.Evaluation.architectures: {name!r} is no perceptron: {reason}") from None
+    solving = experiment.arms if settings.solved is not None else ()
+    known = {
+        "architectures": [f"architectures/{name}" for name in settings.architectures],
+        "steps": [f"steps/{number}" for number in settings.steps],
+        "steps_to_solve": [f"steps_to_solve/{name}" for name in solving],
+    }
+    claims.check_names(experiment.claims, experiment.arms, _TABLES)
+    for spec in experiment.claims:
+        for name in (spec[0], spec[2]):
+            if isinstance(name, str) and "/" in name and name not in known[name.split("/")[0]]:
+                raise errors.unknown("quantity of a claim", name, [*experiment.arms, *sum(known.values(), [])])
 
 
 def _outcome(folder, seed, trainings, schedule, settings):
@@ -133,10 +159,11 @@ def _outcome(folder, seed, trainings, schedule, settings):
 
 
 def _steps_to_solve(rows, name, solved):
-    """Environment steps at the first logged mean return of at least `solved`; None if there is none."""
-    steps, values = figures.columns(rows, name)
-    reached = np.flatnonzero(values >= solved)
-    return float(steps[reached[0]]) if len(reached) else None
+    """Environment steps from which on every validation was at least `solved`; None if the last one was not."""
+    steps, values = figures.columns(rows, name, "validation_return")
+    below = np.flatnonzero(values < solved)
+    first = below[-1] + 1 if len(below) else 0
+    return float(steps[first]) if first < len(steps) else None
 
 
 @contextlib.contextmanager

@@ -14,13 +14,11 @@ def draw(base_dir, arms, rows, tables):
       rows: for each seed the lines of metrics.jsonl.
       tables: `{"<table>/<name>": for each seed returns}`.
     """
-    found = {name: [each for each in (columns(row, name) for row in rows) if len(each[0])] for name in arms}
-    curves = {name: by_environment_steps(seeds) for name, seeds in found.items() if seeds}  # no episode may have ended yet
-    if not curves:
-        return
+    found = {name: [columns(row, name, "validation_return") for row in rows] for name in arms}
+    curves = {name: by_environment_steps(seeds) for name, seeds in found.items()}
     caption = (
-        "Score by steps in the real environment: a GTN's fresh policies after their few synthetic steps, an agent's own "
-        "episodes. Mean" + (f" and 95% interval over {len(rows)} seeds." if len(rows) > 1 else ".")
+        "Score by steps in the real environment, at each validation: a GTN's fresh policies after their few synthetic steps, "
+        "an agent's own policy. Mean" + (f" and 95% interval over {len(rows)} seeds." if len(rows) > 1 else ".")
     )
     path = figures.path(base_dir, "score_by_environment_steps")
     with drawing.to_png(path, caption) as figure:
@@ -59,7 +57,8 @@ def strip(folder, name, frames):
             axes.axis("off")
 
 
-def columns(rows, name):
-    """Environment steps and mean return of an arm, from the lines of metrics.jsonl."""
-    found = [(row[f"{name}/environment_steps"], row[f"{name}/return"]) for row in rows if row.get(f"{name}/return") is not None]
+def columns(rows, name, quantity="return"):
+    """Environment steps and a quantity of an arm, from the lines of metrics.jsonl."""
+    key = f"{name}/{quantity}"
+    found = [(row[f"{name}/environment_steps"], row[key]) for row in rows if row.get(key) is not None]
     return tuple(np.array(found, float).reshape(-1, 2).T)
