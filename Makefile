@@ -10,7 +10,7 @@ SHELL := /bin/sh
 
 PYTHON ?=
 VENV_PYTHON := .venv/bin/python
-BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/[a-z]*.py)))
+BENCHMARKS = $(filter-out a2c,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 
 # Whether "$$python" runs (a pyenv shim can be on the PATH and refuse), is 3.10 or 3.11 and can make an environment.
 works := "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' >/dev/null 2>&1
@@ -37,9 +37,10 @@ test: setup ## run the tests
 digits: setup ## teach the 8x8 digits and compare the treatments; the report is runs/digits/report.html
 	$(VENV_PYTHON) -m binaries.compare_treatments --base_dir=runs/digits --gin_file=gin/teaching/digits.gin
 
-# Peers of benchmarks.meta_gradient, each in an environment of its own.
+# Peers of benchmarks.meta_gradient, and of benchmarks.a2c (sb3), each in an environment of its own.
 .bench/pytorch/ready: PACKAGES = torch==2.13.0 numpy
 .bench/jax/ready: PACKAGES = jax==0.10.2 jaxlib==0.10.2 numpy
+.bench/sb3/ready: PACKAGES = stable-baselines3 torch==2.13.0 gymnasium ale-py opencv-python-headless
 .bench/%/ready:
 	rm -rf .bench/$* && "$(python)" -m venv .bench/$*
 	.bench/$*/bin/python -m pip install -qq --disable-pip-version-check $(PACKAGES) && touch $@

@@ -29,7 +29,7 @@ SERIES = {
 }
 
 
-def measure(config, rounds=3):
+def measure(config, rounds=2):
     """In this process: seconds (median, after the trace) and peak GB."""
     from benchmarks import _problems as problems
 

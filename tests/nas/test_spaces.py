@@ -110,6 +110,14 @@ def test_a_cell_as_a_graph():
         assert len([edge for edge in drawing.edges(cell) if edge[2]]) == 6
 
 
+def test_a_cell_by_hand_where_there_is_no_graphviz(monkeypatch, tmp_path):
+    from tf_gtn.run.nas import figures
+
+    monkeypatch.setattr(drawing.shutil, "which", lambda name: None)
+    figures.best(str(tmp_path), SMALL, {"random": str(samples(SMALL, 1)[0]), "gtn": str(samples(SMALL, 2)[1])})
+    assert (tmp_path / "figures/best_cells.png").stat().st_size > 5000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("filters, least, most", [(36, 1e6, 3e7), (128, 2e7, 4e8)])
 def test_the_papers_networks_have_plausible_numbers_of_parameters(filters, least, most):

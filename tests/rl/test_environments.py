@@ -68,6 +68,15 @@ def test_processes_give_what_one_process_gives():
     there.close()
 
 
+def test_a_process_that_dies_is_reported():
+    environment = environments.make(2, 0, name="Acrobot-v1", workers="processes")
+    environment.reset()
+    environment._environment.processes[0].kill()
+    with pytest.raises(errors.UserError, match="a process of the environment Acrobot-v1 died"):
+        for _ in range(50):
+            environment.step(np.zeros(2, int))
+
+
 def test_observations_are_scaled():
     plain, scaled = environments.make(2, 0), environments.make(2, 0, scale=(1.5, 1.5, 0.15, 1.5))
     np.testing.assert_allclose(scaled.reset().observation, plain.reset().observation / (1.5, 1.5, 0.15, 1.5), rtol=1e-6)
@@ -79,6 +88,8 @@ def test_observations_are_scaled():
         ({"name": "CartPol-v1"}, "CartPole-v1"),
         ({"name": "Pendulum-v1"}, "discrete"),
         ({"workers": "process"}, "processes"),
+        ({"scale": (1.0, 2.0)}, r"\[4\], their scale is \[2\]"),
+        ({"max_episode_steps": 0}, "at least 1"),
     ],
 )
 def test_mistakes(settings, words):

@@ -89,6 +89,13 @@ def test_run_files_are_complete(name):
         ("rl.make_a2c.updats = 3", ["updates"]),
         ("rl.arm.kind = 'dqn'", ["dqn", "a2c, gtn, reinforce"]),
         ("rl.Evaluation.test = 0", ["at least 1"]),
+        ("rl.make_gtn.latent = 0", ["rl.make_gtn.latent"]),
+        ("rl.make_a2c.environments = 0", ["rl.make_a2c.environments"]),
+        ("rl.PolicyGTN.policies = 0", ["rl.PolicyGTN.policies"]),
+        ("rl.Evaluation.architectures = {'x': {'unit': (8,)}}", ["'x'", "unit"]),
+        ("rl.Experiment.claims = (('architectures/nope', 'at_least', 1),)", ["architectures/nope", "8 relu"]),
+        ("rl.optimizer.decay = 0.9", ["decay"]),
+        ("rl.environment.name = 'Pendulum-v1'", ["discrete"]),
     ],
 )
 def test_mistakes_are_one_line(binding, words):

@@ -11,6 +11,7 @@ Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import warnings
 
@@ -109,8 +110,8 @@ def _check(experiment, settings, trainings):
     claims.check_names(experiment.claims, experiment.arms, _TABLES)
     for spec in experiment.claims:
         for name in (spec[0], spec[2]):
-            if isinstance(name, str) and "/" in name and name not in known[name.split("/")[0]]:
-                raise errors.unknown("quantity of a claim", name, [*experiment.arms, *sum(known.values(), [])])
+            if isinstance(name, str) and "/" in name and name not in known.get(name.split("/")[0], ()):
+                raise errors.unknown("quantity of a claim", name, [*experiment.arms, *itertools.chain(*known.values())])
 
 
 def _outcome(folder, seed, trainings, schedule, settings):
