@@ -6,6 +6,7 @@ one that loses it time after time (out of memory, a crash), or raises, is a fail
 
 import importlib.util
 import os
+import socket
 
 from tf_gtn import errors
 
@@ -29,6 +30,8 @@ class Farm:
         if importlib.util.find_spec("ray") is None:
             raise errors.UserError("architecture search needs Ray, which is not installed: pip install 'tf_gtn[nas]'")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        if address is not None:
+            _check_reachable(address)
         import ray
 
         self._ray = ray
@@ -86,6 +89,15 @@ class Farm:
             reason = (str(cause).strip() or type(cause).__name__).splitlines()[0][:200]
             failed = {"architecture": architecture, "seed": seed, "failed": f"{type(cause).__name__}: {reason}"}
             return [{**failed, "budget": name} for name in budget.names]
+
+
+def _check_reachable(address, seconds=10):
+    """Raises `UserError` unless something listens there: Ray itself would wait for it for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), seconds).close()
+    except (OSError, ValueError) as error:
+        raise errors.UserError(f"there is no Ray cluster at {address}: {error}") from None
 
 
 def _root():
