@@ -88,7 +88,7 @@ def test_observations_are_scaled():
         ({"name": "CartPol-v1"}, "CartPole-v1"),
         ({"name": "Pendulum-v1"}, "discrete"),
         ({"workers": "process"}, "processes"),
-        ({"scale": (1.0, 2.0)}, r"\[4\], their scale is \[2\]"),
+        ({"scale": (1.0, 2.0)}, r"\[4\]; their scale has \[2\]"),
         ({"max_episode_steps": 0}, "at least 1"),
     ],
 )
