@@ -13,3 +13,10 @@ def unknown(kind, name, known):
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return UserError(f"unknown {kind} {name!r}; {hint}")
+
+
+def at_least_one(where, **numbers):
+    """Raises `UserError` for a number below 1: `<where>.<name> must be at least 1`."""
+    for name, value in numbers.items():
+        if value < 1:
+            raise UserError(f"{where}.{name} must be at least 1; got {value}")

@@ -7,7 +7,7 @@ from tf_gtn import errors
 from tf_gtn.core import Functional, outer_update, stacking, supervised
 from tf_gtn.gan import objectives
 
-_INIT, _NETWORKS = 2**30, 2  # seeds beside those of iterations
+_INIT = 2**30  # seeds beside those of iterations
 
 
 class UnrolledGAN:
@@ -57,9 +57,7 @@ class UnrolledGAN:
           UserError: a number is out of range.
         """
         numbers = {"outer_steps": outer_steps, "iterations": iterations, "networks": networks, "batch_size": batch_size}
-        for name, value in numbers.items():
-            if value < 1:
-                raise errors.UserError(f"gan.UnrolledGAN.{name} must be at least 1; got {value}")
+        errors.at_least_one("gan.UnrolledGAN", **numbers)
         self.count, self.seed, self.outer_steps, self.iterations = networks, seed, outer_steps, iterations
         self.unrolled, self._resample, self._batch, self._source = (
             unrolled or objectives.Unrolled(),

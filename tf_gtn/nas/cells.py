@@ -73,9 +73,7 @@ class Cells:
     stages: int = 3
 
     def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
-            if value < 1:
-                raise errors.UserError(f"nas.Cells.{name} must be at least 1; got {value}")
+        errors.at_least_one("nas.Cells", **dataclasses.asdict(self))
 
     def sample(self, rng):
         """A uniformly drawn architecture; `rng`: `numpy.random.Generator`."""

@@ -29,7 +29,7 @@ class Farm:
         """
         if importlib.util.find_spec("ray") is None:
             raise errors.UserError("architecture search needs Ray, which is not installed: pip install 'tf_gtn[nas]'")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of a change to come
         if address is not None:
             _check_reachable(address)
         import ray

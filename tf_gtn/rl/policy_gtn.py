@@ -79,9 +79,7 @@ class PolicyGTN:
           value_learning_rate, value_steps: Adam's, and its steps on each outer step's episodes.
           normalize_advantages: whether advantages are divided by their root mean square.
         """
-        for name, value in (("policies", policies), ("episodes", episodes), ("value_steps", value_steps)):
-            if value < 1:
-                raise errors.UserError(f"rl.PolicyGTN.{name} must be at least 1; got {value}")
+        errors.at_least_one("rl.PolicyGTN", policies=policies, episodes=episodes, value_steps=value_steps)
         self.treatment, self.seed, self.outer_steps = treatment, seed, outer_steps
         self.arena = rollouts.Arena(make_environment)
         self._optimizer = SGD(inner_learning_rate, momentum=0.0)

@@ -78,9 +78,7 @@ class SyntheticEnvironment:
           episodes: real ones that judge a member.
         """
         numbers = {"outer_steps": outer_steps, "pairs": pairs, "updates": updates, "unroll_length": unroll_length}
-        for name, value in {**numbers, "environments": environments, "episodes": episodes}.items():
-            if value < 1:
-                raise errors.UserError(f"rl.SyntheticEnvironment.{name} must be at least 1; got {value}")
+        errors.at_least_one("rl.SyntheticEnvironment", **numbers, environments=environments, episodes=episodes)
         self.seed, self.outer_steps = seed, outer_steps
         self._arena = rollouts.Arena(make_environment)
         if len(self._arena.observation_shape) != 1:

@@ -68,9 +68,7 @@ class Search:
     front: tuple = ()
 
     def __post_init__(self):
-        for name, value in (("architectures", self.architectures), ("final_seeds", self.final_seeds)):
-            if value < 1:
-                raise errors.UserError(f"nas.Search.{name} must be at least 1; got {value}")
+        errors.at_least_one("nas.Search", architectures=self.architectures, final_seeds=self.final_seeds)
         if not 0 < self.keep <= 1:
             raise errors.UserError(f"nas.Search.keep is a share above 0, at most 1; got {self.keep}")
         for name in (*self.limits, *self.front):
@@ -128,7 +126,6 @@ class _Everything:
     def __init__(self, run, settings, dataset, found, pool, received):
         self._run, self._settings, self._dataset = run, settings, dataset
         self._found, self._pool, self._received = found, pool, received
-        self._costs = {}
 
     def evaluate(self, jobs, more=None, total=None, space=None):
         """Those that are not finished yet; in another `space`, if given."""

@@ -33,12 +33,6 @@ def task(make: Callable = environment):
     return make
 
 
-def _at_least_one(where, **numbers):
-    for name, value in numbers.items():
-        if value < 1:
-            raise errors.UserError(f"{where}.{name} must be at least 1; got {value}")
-
-
 @gin.configurable(module="rl")
 def make_a2c(
     seed,
@@ -55,7 +49,7 @@ def make_a2c(
 ):
     """A2C in so many environments at once: see `training.A2C` and `a2c.A2CAgent`."""
     numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
-    _at_least_one("rl.make_a2c", **numbers)
+    errors.at_least_one("rl.make_a2c", **numbers)
     agent = agents.make_a2c(
         task(),
         [seed, _NETWORKS],
@@ -83,7 +77,7 @@ def make_reinforce(
     gradient_clipping=None,
 ):
     """tf-agents' REINFORCE with a value network of its own, one episode of each environment an update."""
-    _at_least_one("rl.make_reinforce", updates=updates, environments=environments)
+    errors.at_least_one("rl.make_reinforce", updates=updates, environments=environments)
     own = optimizer()
     settings = discount, entropy_cost, value_cost, gradient_clipping
     agent = agents.make_reinforce(task(), [seed, _NETWORKS], encoder, own, *settings)
@@ -94,7 +88,7 @@ def make_reinforce(
 def make_gtn(seed, outer_steps: int, generator: Callable = pairs, latent=64, batch_size=512, inner_steps=1, weight_norm=False):
     """A GTN for policies; defaults: GTN paper, appendix H, which gives neither the generator's inputs nor its layers."""
     numbers = {"outer_steps": outer_steps, "latent": latent, "batch_size": batch_size, "inner_steps": inner_steps}
-    _at_least_one("rl.make_gtn", **numbers)
+    errors.at_least_one("rl.make_gtn", **numbers)
     probe = task()(1, 0)
     shape, actions = probe.observation_spec().shape, probe.actions
     probe.close()
