@@ -24,6 +24,7 @@ RL = [
     "tensorflow-probability>=0.23,<0.24",
     "ale-py>=0.12.1",
 ]
+GAN = ["tensorflow-probability>=0.23,<0.24"]
 NAS = ["ray>=2.60", "optuna>=5"]
 TUNE = ["optuna>=5", "torch>=2.6"]  # torch: Optuna's Gaussian-process sampler is written in it
 
@@ -58,11 +59,24 @@ setup(
         "tensorboard",
     ],
     extras_require={
-        "dev": ["pytest", "pytest-xdist", "pytest-timeout", "ruff", "build", "setuptools", "wheel", "optuna>=5", *RL, *NAS],
+        "dev": [
+            "pytest",
+            "pytest-xdist",
+            "pytest-timeout",
+            "ruff",
+            "build",
+            "setuptools",
+            "wheel",
+            "optuna>=5",
+            *RL,
+            *NAS,
+            *GAN,
+        ],
         "rl": RL,
+        "gan": GAN,
         "nas": NAS,
         "tune": TUNE,
-        "all": RL + NAS,  # without `tune`: PyTorch wants a newer typing-extensions than tf-agents allows
+        "all": RL + NAS + GAN,  # without `tune`: PyTorch wants a newer typing-extensions than tf-agents allows
     },
     # Not build/: where file names have no case it would be the same name as the file BUILD.
     options={"build": {"build_base": "dist/build"}},

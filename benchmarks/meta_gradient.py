@@ -122,9 +122,11 @@ def differences(config):
 
 
 def measure(name, rounds):
-    config, workers, found = SIZES[name], {}, differences(SIZES[name])
+    config, workers, found = SIZES[name], {}, {}
+    agreement = differences(config)
     with tempfile.TemporaryDirectory() as folder:
         for contender, command in contenders(f"{folder}/problem.npz", config).items():
+            found[contender] = agreement[contender]
             workers[contender] = Worker(command)
             first = workers[contender].ask("run")
             found[contender] |= {"first_call_seconds": first["seconds"], "loss": first["loss"], "seconds": []}

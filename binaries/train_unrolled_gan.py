@@ -14,7 +14,8 @@ def main(run):
     if metrics is None:
         return
     for name, found in metrics.items():
-        print(f"{name}: {found['modes']['mean']:.1f} modes, {found['high_quality']['mean']:.2f} of the samples near one")
+        measured = (f"{key} {value['mean']:.3g}" for key, value in found.items() if isinstance(value, dict))
+        print(f"{name}: {', '.join(measured)}")
     print(f"report: {run.base_dir}/report.html")
 
 

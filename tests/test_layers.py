@@ -39,6 +39,7 @@ RESERVED = {
     "absl": {"run", "binaries", "benchmarks"},
     "tf_agents": {"rl"},
     "tf_keras": {"rl"},
+    "tensorflow_probability": {"rl", "gan", "dynamics"},
     "tensorflow.keras": {"rl"},
     "pickle": set(),
     "cloudpickle": set(),

@@ -107,3 +107,14 @@ def test_too_few_images():
     with pytest.raises(errors.UserError, match="cannot be held out of 1"):
         splitting.divide(_source(2))
     assert [len(part) for part in splitting.divide(_source(3))] == [1, 1, 1]
+
+
+def test_fewer_training_images_are_some_of_them_of_every_class():
+    whole, fewer = splitting.divide(_source()), splitting.divide(_source(), kept=30)
+    assert set(_indices(fewer[0])) < set(_indices(whole[0])) and np.bincount(fewer[0].labels).tolist() == [10, 10, 10]
+    for own, other in zip(whole[1:], fewer[1:]):
+        np.testing.assert_array_equal(_indices(own), _indices(other))
+    with pytest.raises(errors.UserError, match="train=1000"):
+        splitting.divide(_source(), kept=1000)
+    with pytest.raises(errors.UserError, match="train is a number"):
+        splitting.divide(_source(), kept=0)

@@ -35,7 +35,7 @@ def test_modes_by_hand():
 
 def test_classes_by_hand():
     found = measures.classes([0, 0, 1, 1], 10)
-    assert found == {"classes": 2, "entropy": pytest.approx(np.log(2)), "kl": pytest.approx(np.log(10) - np.log(2))}
+    assert found == {"modes": 2, "entropy": pytest.approx(np.log(2)), "kl": pytest.approx(np.log(10) - np.log(2))}
 
 
 def test_distances_of_pairs():

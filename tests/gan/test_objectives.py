@@ -28,7 +28,8 @@ def game(optimizer, loss="minimax", warm=2):
         supervised.initial_state(OPTIMIZERS[optimizer], *net.initial_values(tf.constant([1, k]))) for k, net in enumerate(nets)
     )
     for t in range(warm):
-        d = players.discriminator_step(g, d, *(x[0] for x in batches(1, 10 + t)))
+        real, noise = (x[0] for x in batches(1, 10 + t))
+        d = players.discriminator_step(d, real, players.fake(g, noise))
     return players, g, d
 
 
@@ -94,13 +95,13 @@ def test_unrolling_goes_on_from_the_live_moments_and_leaves_them():
     players, g, d = game("adam")
     before = tf.nest.map_structure(lambda x: x.numpy(), d)
     real, noise = fixed(2)
-    _, advanced = objectives.Unrolled(2)._advanced(players, g, d, real, noise)
+    _, advanced, _ = objectives.Unrolled(2)._advanced(players, g, d, real, noise)
     by_hand = d
     for t in range(2):
-        by_hand = players.discriminator_step(g, by_hand, real[t], noise[t])
+        by_hand = players.discriminator_step(by_hand, real[t], players.fake(g, noise[t]))
     tf.nest.map_structure(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), advanced, by_hand)
     fresh = {**d, "slots": players.discriminator_optimizer.init(d["params"])}
-    _, other = objectives.Unrolled(2)._advanced(players, g, fresh, real, noise)
+    _, other, _ = objectives.Unrolled(2)._advanced(players, g, fresh, real, noise)
     assert any(not np.allclose(a, b) for a, b in zip(tf.nest.flatten(other["params"]), tf.nest.flatten(advanced["params"])))
     tf.nest.map_structure(np.testing.assert_array_equal, tf.nest.map_structure(lambda x: x.numpy(), d), before)
 
@@ -108,9 +109,10 @@ def test_unrolling_goes_on_from_the_live_moments_and_leaves_them():
 def test_a_discriminators_step_goes_up_f_and_a_generators_down():
     players, g, d = game("sgd")
     real, noise = (x[0] for x in fixed(0))
-    f = float(players.f(g, d, real, noise))
-    assert float(players.f(g, players.discriminator_step(g, d, real, noise), real, noise)) > f
-    assert float(players.f(players.generator_step(g, d, real, noise), d, real, noise)) < f
+    fake = players.fake(g, noise)
+    f = float(players.f(d, real, fake))
+    assert float(players.f(players.discriminator_step(d, real, fake), real, fake)) > f
+    assert float(players.f(d, real, players.fake(players.generator_step(g, d, real, noise), noise))) < f
 
 
 def test_extrapolation_goes_further_in_the_direction_of_one_step():
@@ -134,6 +136,17 @@ def test_both_players_unrolled_by_finite_differences():
         nudged[0, 0] += sign * 1e-6
         ends.append(float(unrolled.loss(players, {**g, "params": {**g["params"], path: tf.constant(nudged)}}, d, *data)))
     assert gradients[path].numpy()[0, 0] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_one_minibatch_for_all_steps_is_that_minibatch_repeated(both):
+    players, g, d = game("adam")
+    unrolled = objectives.Unrolled(3, both=both)
+    loss, gradients = unrolled.gradient(players, g, d, *batches(1))
+    same, expected = unrolled.gradient(players, g, d, *fixed(3))
+    assert float(loss) == pytest.approx(float(same), rel=1e-12)
+    for path in gradients:
+        np.testing.assert_allclose(gradients[path], expected[path], rtol=1e-9, atol=1e-14)
 
 
 def test_networks_side_by_side_have_the_gradients_of_their_own():

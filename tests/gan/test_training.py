@@ -58,7 +58,7 @@ def test_variants_train_otherwise(settings):
 
 def test_what_is_not_finite_changes_nothing():
     trained = make()
-    trained._source = mixtures.Mixture(np.full((1, 2), np.nan), 0.1)
+    trained.source = mixtures.Mixture(np.full((1, 2), np.nan), 0.1)
     before = [v.numpy() for v in tf.nest.flatten(trained._state)]
     trained.step(0)
     for old, new in zip(before, tf.nest.flatten(trained._state)):
@@ -79,8 +79,17 @@ def test_the_export_makes_the_same_samples(tmp_path, networks):
     np.testing.assert_allclose(found, net(state["params"], state["model"], noise)[0], rtol=1e-5)
 
 
-def test_image_networks_take_a_step():
+def test_restarted_it_is_the_other_seed():
+    trained, other = make(), make(seed=7)
+    trained.step(0)
+    trained.restart(other)
+    assert {k: float(v) for k, v in trained.step(0).items()} == {k: float(v) for k, v in other.step(0).items()}
+
+
+def test_image_networks_take_a_step(tmp_path):
     class Images:
+        sample_shape = (8, 8, 1)
+
         def sample(self, shape, seed):
             return tf.tanh(tf.random.stateless_normal((*shape, 8, 8, 1), seed))
 
@@ -101,6 +110,11 @@ def test_image_networks_take_a_step():
         found = trained.step(0)
         assert np.isfinite(float(found["loss"])) and float(found["gradient_norm"]) > 0
         assert trained.samples(3, 0).shape == (1, 3, 8, 8, 1) and np.abs(trained.samples(3, 0)).max() <= 1
+        served = tf.saved_model.load(export.save(trained, str(tmp_path / generator.name), 1)).signatures["serving_default"]
+        noise = tf.random.stateless_normal([5, 6], [1, 1])
+        several, alone = served(noise=noise)["sample"], served(noise=noise[:1])["sample"]
+        np.testing.assert_allclose(several[:1], alone, atol=1e-5)  # whatever stands beside it
+        assert np.ptp(several.numpy(), 0).max() > 1e-3
 
 
 def test_mistakes():

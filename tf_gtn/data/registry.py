@@ -35,6 +35,7 @@ def load(
     tfds_data_dir: str | None = None,
     image_size: tuple | list | None = None,
     validation: int | None = None,
+    train: int | None = None,
     augment: collections.abc.Callable | None = None,
     seed=0,
 ):
@@ -46,6 +47,7 @@ def load(
       tfds_data_dir: the folder of prepared TensorFlow Datasets; its own default without.
       image_size: (height, width) in pixels to resize to.
       validation: the number of validation images; without, the source's own, or 10% of train (MNIST: a sixth, 10,000).
+      train: the number of training images that are left, of every class its share; without, all.
       augment: of training images where they are read in a graph, such as `augmentation.random_crop_flip`.
       seed: of the choice of validation images. It is not the run's: runs that are compared share it. The test images
         don't depend on it.
@@ -67,8 +69,8 @@ def load(
         source = tfds_source.load(name, known=_LOADERS, **options)
     if image_size:
         source = source.resize(image_size)
-    train, held_out, test = splitting.divide(source, validation, seed)
-    return dataset.Dataset(name, train, held_out, test, tuple(source.classes), augment=augment)
+    learned, held_out, test = splitting.divide(source, validation, seed, train)
+    return dataset.Dataset(name, learned, held_out, test, tuple(source.classes), augment=augment)
 
 
 def _size(image_size):

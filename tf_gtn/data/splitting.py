@@ -43,25 +43,26 @@ class Source:
         return dataclasses.replace(self, **resized)
 
 
-def divide(source, validation=None, seed=0):
+def divide(source, validation=None, seed=0, kept=None):
     """Divides a source into train, validation and test, which share no image.
 
     Args:
       source: `Source`.
       validation: the number of validation images, instead of the source's own number or share.
-      seed: of the validation images' choice. The test images depend on neither argument.
+      seed: of the validation images' choice. The test images depend on no other argument.
+      kept: the number of training images that are left, of every class its share; None: all.
 
     Returns:
       `(train, validation, test)`, three `dataset.Split`s.
 
     Raises:
-      errors.UserError: `validation` is not a number of images from 1 to what there is, or there are too few to divide.
+      errors.UserError: `validation` or `kept` is no number of images from 1 to what there is, or there are too few to divide.
     """
     train, held_out, test = source.train, source.validation, source.test
     whole = len(train)
     if test is None:
         test, train = _carve(train, _share(whole, source.test_share), _TEST_SEED, source.stratified)
-    count = None if validation is None else _count(validation)
+    count = None if validation is None else _count("validation", validation)
     if held_out is None:
         count = count or _share(whole, source.validation_share)
         held_out, train = _carve(train, count, seed, source.stratified)
@@ -69,6 +70,10 @@ def divide(source, validation=None, seed=0):
         if count > len(held_out):
             raise errors.UserError(f"validation={count}: the data set has {len(held_out)} validation images of its own")
         held_out, _ = _carve(held_out, count, seed, source.stratified, keep=0)
+    if kept is not None:
+        if _count("train", kept) > len(train):
+            raise errors.UserError(f"train={kept}: the data set has {len(train)} training images")
+        train, _ = _carve(train, kept, seed, stratified=True, keep=0)
     return train, held_out, test
 
 
@@ -76,13 +81,13 @@ def _share(whole, share):
     return max(1, round(whole * share))
 
 
-def _count(validation):
+def _count(name, value):
     try:
-        count = operator.index(validation)
+        count = operator.index(value)
     except TypeError:
         count = 0
-    if count < 1 or isinstance(validation, bool):
-        raise errors.UserError(f"validation is a number of images, at least 1; got {validation!r}")
+    if count < 1 or isinstance(value, bool):
+        raise errors.UserError(f"{name} is a number of images, at least 1; got {value!r}")
     return count
 
 

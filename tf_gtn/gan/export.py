@@ -18,17 +18,13 @@ def save(training, directory, version, network=0):
 
 class _Module(tf.Module):
     def __init__(self, training, network):
-        state = training.state()["generator"]
-        generator = training.players.generator
-        if training.count > 1:
-            generator = generator.functional
-            state = {k: tf.nest.map_structure(lambda x: x[network], state[k]) for k in ("params", "model")}
-        self._params = {k: tf.Variable(v, trainable=False) for k, v in state["params"].items()}
-        self._model = {k: tf.Variable(v, trainable=False) for k, v in state["model"].items()}
+        generator, params, state = training.frozen(network)
+        self._params = {k: tf.Variable(v, trainable=False) for k, v in params.items()}
+        self._state = {k: tf.Variable(v, trainable=False) for k, v in state.items()}
         width = generator.model.input_shape[-1]
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, width], tf.float32, "noise")])
         def generate(noise):
-            return {"sample": generator(dict(self._params), dict(self._model), noise, training=True)[0]}
+            return {"sample": generator(dict(self._params), dict(self._state), noise)[0]}
 
         self.generate = generate

@@ -41,11 +41,11 @@ def pairwise_distances(samples, pairs=5000, seed=0):
 
 
 def classes(predicted, count):
-    """Of predicted classes `[n]`: how many `classes` appear, `entropy` of their shares and `kl` to uniform, in nats."""
+    """Of predicted classes `[n]`: how many `modes` appear, `entropy` of their shares and `kl` to uniform, in nats."""
     shares = np.bincount(np.asarray(predicted), minlength=count) / len(predicted)
     there = shares[shares > 0]
     entropy = float(-(there * np.log(there)).sum())
-    return {"classes": int((shares > 0).sum()), "entropy": entropy, "kl": float(np.log(count) - entropy)}
+    return {"modes": int((shares > 0).sum()), "entropy": entropy, "kl": float(np.log(count) - entropy)}
 
 
 def density_and_coverage(real, fake, neighbors=5):

@@ -12,7 +12,7 @@ import dataclasses
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import unroll
+from tf_gtn.core import stacking, unroll
 
 LOSSES = ("minimax", "non_saturating")
 
@@ -38,38 +38,46 @@ class Players:
         if self.loss not in LOSSES:
             raise errors.unknown("loss of a generator", self.loss, LOSSES)
 
-    def f(self, generator, discriminator, real, noise):
+    def fake(self, generator, noise):
+        """Samples of the generator, given its state and noise `[(N,) B, ...]`."""
+        return self.generator(generator["params"], generator["model"], noise, training=True)[0]
+
+    def f(self, discriminator, real, fake):
         """E log D(x) + E log(1 - D(G(z))) (equation 4), summed over networks that stand side by side.
 
         Args:
-          generator, discriminator: states.
-          real, noise: a batch, `[(N,) B, ...]`.
+          discriminator: a state.
+          real, fake: a batch each, `[(N,) B, ...]`.
         """
-        real_logits, fake_logits = self._logits(generator, discriminator, real, noise)
-        return tf.reduce_sum(_mean(tf.math.log_sigmoid(real_logits)) + _mean(tf.math.log_sigmoid(-fake_logits)))
+        real, fake = self._logits(discriminator, real, fake)
+        return tf.reduce_sum(_mean(tf.math.log_sigmoid(real)) + _mean(tf.math.log_sigmoid(-fake)))
 
-    def generator_loss(self, generator, discriminator, real, noise):
-        """What the generator minimises, given the discriminator's state."""
+    def generator_loss(self, discriminator, real, fake):
+        """What the generator minimises, given its samples."""
         if self.loss == "minimax":
-            return self.f(generator, discriminator, real, noise)
-        _, fake_logits = self._logits(generator, discriminator, real, noise)
-        return -tf.reduce_sum(_mean(tf.math.log_sigmoid(fake_logits)))
+            return self.f(discriminator, real, fake)
+        return -tf.reduce_sum(_mean(tf.math.log_sigmoid(self._discriminator(discriminator, fake))))
 
-    def _logits(self, generator, discriminator, real, noise):
-        fake, _ = self.generator(generator["params"], generator["model"], noise, training=True)
-        logits = [
-            self.discriminator(discriminator["params"], discriminator["model"], x, training=True)[0][..., 0]
-            for x in (real, fake)
-        ]
-        return logits
+    def _logits(self, discriminator, real, fake):
+        if discriminator["model"]:  # batch statistics are of the real ones, or of the others
+            return self._discriminator(discriminator, real), self._discriminator(discriminator, fake)
+        axis = 1 if isinstance(self.discriminator, stacking.Stacked) else 0
+        return tf.split(self._discriminator(discriminator, tf.concat([real, fake], axis)), 2, -1)
 
-    def discriminator_step(self, generator, discriminator, real, noise):
+    def _discriminator(self, state, samples):
+        return self.discriminator(state["params"], state["model"], samples, training=True)[0][..., 0]
+
+    def discriminator_step(self, discriminator, real, fake):
         """One step of the discriminator up f; differentiable in everything (equation 7)."""
-        return self._step(self.discriminator_optimizer, discriminator, lambda d: -self.f(generator, d, real, noise))
+        return self._step(self.discriminator_optimizer, discriminator, lambda d: -self.f(d, real, fake))
 
     def generator_step(self, generator, discriminator, real, noise):
         """One step of the generator down its loss; differentiable in everything."""
-        return self._step(self.generator_optimizer, generator, lambda g: self.generator_loss(g, discriminator, real, noise))
+
+        def loss(g):
+            return self.generator_loss(discriminator, real, self.fake(g, noise))
+
+        return self._step(self.generator_optimizer, generator, loss)
 
     def _step(self, optimizer, player, loss):
         with tf.GradientTape() as tape:
@@ -111,29 +119,56 @@ class Unrolled:
     def loss(self, players, generator, discriminator, real, noise):
         """f_K, or the generator's loss after K steps.
 
-        `real`, `noise` `[K + 1, (N,) B, ...]`: a minibatch for each unrolled step and, last, for the loss; equal
-        ones are a fixed minibatch.
+        Args:
+          players: whose states the next two are.
+          generator, discriminator: states.
+          real, noise: `[K + 1, (N,) B, ...]`, a minibatch for each unrolled step and, last, for the loss; or one for all,
+            `[1, (N,) B, ...]`, from whose noise the generator makes its samples once.
         """
-        return players.generator_loss(*self._advanced(players, generator, discriminator, real, noise), real[-1], noise[-1])
+        generator, discriminator, fake = self._advanced(players, generator, discriminator, real, noise)
+        if fake is None:
+            fake = players.fake(generator, noise[-1])
+        return players.generator_loss(discriminator, real[-1], fake)
 
     def _advanced(self, players, generator, discriminator, real, noise):
+        """Both states after K steps, and the samples of the last minibatch if they were made on the way."""
         if not self.steps:
-            return generator, discriminator
-        params, rest = generator["params"], {k: v for k, v in generator.items() if k != "params"}
-        start = {"d": discriminator, "g": generator} if self.both else {"d": discriminator}
+            return generator, discriminator, None
+        if self.both:
+            generator, d = self._both(players, generator, discriminator, real, noise)
+            fake = None
+        else:
+            fakes = tf.stack([players.fake(generator, each) for each in tf.unstack(noise)])
+            d, fake = self._discriminators(players, discriminator, real, fakes), fakes[-1]
+        return generator, tf.nest.map_structure(tf.stop_gradient, d) if self.first_order else d, fake
 
-        def step(params, state, x):
-            g = state["g"] if self.both else {"params": params, **rest}
-            d = players.discriminator_step(g, state["d"], x["real"], x["noise"])
-            following = {"d": d}
-            if self.both:
-                following["g"] = players.generator_step(g, d, x["real"], x["noise"])
-            return following, tf.zeros([])
+    def _discriminators(self, players, discriminator, real, fakes):
+        batches = {"real": real, "fake": fakes}
+        if len(real) == 1:
+            once = tf.nest.map_structure(lambda x: x[0], batches)
+
+            def step(batch, d, _):
+                return players.discriminator_step(d, **batch), tf.zeros([])
+
+            return unroll(step, once, discriminator, tf.zeros([self.steps]), checkpoint_every=0)[0]
+
+        def step_on(_, d, batch):
+            return players.discriminator_step(d, **batch), tf.zeros([])
+
+        return unroll(step_on, {}, discriminator, tf.nest.map_structure(lambda x: x[:-1], batches), checkpoint_every=0)[0]
+
+    def _both(self, players, generator, discriminator, real, noise):
+        params, rest = generator["params"], {k: v for k, v in generator.items() if k != "params"}
+        if len(real) == 1:
+            real, noise = (tf.repeat(x, self.steps + 1, 0) for x in (real, noise))
+
+        def step(_, state, batch):
+            g, d = state
+            d = players.discriminator_step(d, batch["real"], players.fake(g, batch["noise"]))
+            return (players.generator_step(g, d, **batch), d), tf.zeros([])
 
         xs = {"real": real[:-1], "noise": noise[:-1]}
-        state, _ = unroll(step, params, start, xs, checkpoint_every=0)
-        d = tf.nest.map_structure(tf.stop_gradient, state["d"]) if self.first_order else state["d"]
-        return (state["g"] if self.both else generator), d
+        return unroll(step, {}, ({"params": params, **rest}, discriminator), xs, checkpoint_every=0)[0]
 
     def gradient(self, players, generator, discriminator, real, noise):
         """`(loss, gradients by the generator's params)`."""

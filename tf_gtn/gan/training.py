@@ -4,16 +4,18 @@ import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import Functional, outer_update, stacking, supervised
+from tf_gtn.core import Adam, Functional, outer_update, stacking, supervised
 from tf_gtn.gan import objectives
 
-_INIT = 2**30  # seeds beside those of iterations
+ADAM = Adam(1e-4, beta_1=0.5)  # unrolled GAN paper, appendix A
+_INIT, _STATISTICS = 2**30, 2**30 + 10  # seeds beside those of iterations
 
 
 class UnrolledGAN:
     """Alternating updates of generator and discriminator by Adam (unrolled GAN paper, equations 10 and 11).
 
     Attributes:
+      source: what is learned.
       players: an `objectives.Players`; of `stacking.Stacked` networks where there are several seeds.
       taken: outer steps taken so far.
       outer_steps, variables: as of `teaching.Training`; an outer step takes `iterations` iterations.
@@ -47,7 +49,7 @@ class UnrolledGAN:
           networks: how many seeds train side by side; 1 for convolutional networks.
           unrolled: an `objectives.Unrolled`.
           loss: see `objectives.Players`.
-          generator_optimizer, discriminator_optimizer: of `core.optimizers`.
+          generator_optimizer, discriminator_optimizer: of `core.optimizers`; `ADAM` where None.
           batch_size: of a minibatch (not given in the paper).
           resample: whether every unrolled step has a minibatch of its own; else they share the loss' ("did not significantly
             impact the result", section 3).
@@ -59,14 +61,10 @@ class UnrolledGAN:
         numbers = {"outer_steps": outer_steps, "iterations": iterations, "networks": networks, "batch_size": batch_size}
         errors.at_least_one("gan.UnrolledGAN", **numbers)
         self.count, self.seed, self.outer_steps, self.iterations = networks, seed, outer_steps, iterations
-        self.unrolled, self._resample, self._batch, self._source = (
-            unrolled or objectives.Unrolled(),
-            resample,
-            batch_size,
-            source,
-        )
+        self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
+        self._batch, self.source = batch_size, source
         self._noise, self._ahead = generator.input_shape[1:], discriminator_unrolled
-        optimizers = generator_optimizer, discriminator_optimizer
+        optimizers = generator_optimizer or ADAM, discriminator_optimizer or ADAM
         parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
         self.players = objectives.Players(*parts, *optimizers, loss)
         self._state = {
@@ -101,11 +99,29 @@ class UnrolledGAN:
 
     def step(self, index):
         """Outer step number `index`; returns the last iteration's losses, means over networks, and gradient norm."""
-        return self._run(tf.constant(index))
+        return self._run(tf.constant(self.seed), tf.constant(index))
+
+    def restart(self, fresh):
+        """Becomes what `fresh` is, one of the same make with another seed, and keeps what was traced."""
+        for mine, other in zip(self.variables, fresh.variables, strict=True):
+            mine.assign(other)
+        self.seed = fresh.seed
 
     def samples(self, count, seed):
         """`[networks, count, ...]` samples, batch statistics where there are any."""
         return self._generate(tf.constant([seed, -1]), count)
+
+    def frozen(self, network=0, count=1024):
+        """`(functional, params, state)` of one generator; `state`: BatchNorm statistics of `count` samples, if there are any.
+
+        With them, in inference mode, a sample does not depend on those beside it.
+        """
+        functional, state = self.players.generator, self.state()["generator"]
+        if self.count > 1:
+            functional = functional.functional
+            state = {k: tf.nest.map_structure(lambda x: x[network], state[k]) for k in ("params", "model")}
+        noise = tf.random.stateless_normal((count, *self._noise), [self.seed + network, _STATISTICS])
+        return functional, state["params"], functional(state["params"], state["model"], noise, training=True)[1]
 
     def _generated(self, seed, count):
         noise = tf.random.stateless_normal(self._shape(count, self._noise), seed)
@@ -116,31 +132,26 @@ class UnrolledGAN:
     def _shape(self, count, rest):
         return (count, *rest) if self.count == 1 else (self.count, count, *rest)
 
-    def _minibatches(self, count, number, player):
+    def _minibatches(self, count, seed, number, player):
         """`count` minibatches of real samples and noise for a player; network n's are those that it would get alone."""
 
         def of(seed):
             real, noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
             shape = (count, self._batch)
-            return self._source.sample(shape, real), tf.random.stateless_normal((*shape, *self._noise), noise)
+            return self.source.sample(shape, real), tf.random.stateless_normal((*shape, *self._noise), noise)
 
-        seeds = [
-            tf.random.experimental.stateless_split(tf.stack([self.seed + n, number]), 2)[player] for n in range(self.count)
-        ]
+        seeds = [tf.random.experimental.stateless_split(tf.stack([seed + n, number]), 2)[player] for n in range(self.count)]
         if self.count == 1:
             return of(seeds[0])
         return tuple(tf.stack(parts, 1) for parts in zip(*map(of, seeds)))
 
-    def _iteration(self, state, number):
+    def _iteration(self, state, seed, number):
         """One update of the generator, then one of the discriminator."""
         g, d, players = state["generator"], state["discriminator"], self.players
-        ahead = self.unrolled.steps
-        real, noise = self._minibatches(ahead + 1 if self._resample else 1, number, 0)
-        if not self._resample:
-            real, noise = (tf.repeat(x, ahead + 1, 0) for x in (real, noise))
+        real, noise = self._minibatches(self.unrolled.steps + 1 if self._resample else 1, seed, number, 0)
         loss, gradients = self.unrolled.gradient(players, g, d, real, noise)
         g = players.apply(players.generator_optimizer, g, gradients)
-        real, noise = (x[0] for x in self._minibatches(1, number, 1))
+        real, noise = (x[0] for x in self._minibatches(1, seed, number, 1))
         d_loss, d_gradients = self._discriminator_gradient(g, d, real, noise)
         d = players.apply(players.discriminator_optimizer, d, d_gradients)
         found = {"loss": loss / self.count, "discriminator_loss": d_loss / self.count}
@@ -155,10 +166,10 @@ class UnrolledGAN:
             moved = g
             for _ in range(self._ahead):
                 moved = self.players.generator_step(moved, d, real, noise)
-            loss = -self.players.f(moved, d, real, noise)
+            loss = -self.players.f(d, real, self.players.fake(moved, noise))
         return loss, tape.gradient(loss, d["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    def _iterate(self, index):
+    def _iterate(self, seed, index):
         """`iterations` of them; what is not finite in the end changes nothing."""
         first = index * self.iterations
         traced = tf.function(self._iteration, autograph=False, experimental_attributes={"_noinline": True})
@@ -166,7 +177,7 @@ class UnrolledGAN:
         found = dict.fromkeys(("loss", "discriminator_loss", "gradient_norm"), tf.zeros([]))
 
         def body(t, state, _):
-            return t + 1, *traced(state, first + t)
+            return t + 1, *traced(state, seed, first + t)
 
         _, after, found = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, state, found), parallel_iterations=1)
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after) if x.dtype.is_floating])

@@ -5,14 +5,14 @@ import keras
 SLOPE = 0.3  # of LeakyReLU: appendices B and C
 
 
-def ring_generator(noise=256, units=(128, 128), gain=0.8, outputs=2, dtype="float32"):
+def ring_generator(sample_shape=(2,), noise=256, units=(128, 128), gain=0.8, dtype="float32"):
     """Noise -> points: two ReLU layers and a projection, orthogonal weights scaled by 0.8 (appendix A)."""
-    return _perceptron(noise, units, outputs, gain, None, "generator", dtype)
+    return _perceptron(noise, units, *sample_shape, gain, None, "generator", dtype)
 
 
-def ring_discriminator(units=(128,), gain=0.8, inputs=2, scale=4.0, dtype="float32"):
+def ring_discriminator(sample_shape=(2,), units=(128,), gain=0.8, scale=4.0, dtype="float32"):
     """Points, divided by 4, -> logit: one ReLU layer (appendix A; its width is not given there)."""
-    return _perceptron(inputs, units, 1, gain, scale, "discriminator", dtype)
+    return _perceptron(*sample_shape, units, 1, gain, scale, "discriminator", dtype)
 
 
 def _perceptron(inputs, units, outputs, gain, scale, name, dtype):
@@ -26,14 +26,19 @@ def _perceptron(inputs, units, outputs, gain, scale, name, dtype):
 
 
 def rnn_generator(image_shape, noise=256, units=256, dtype="float32"):
-    """Noise -> images in [-1, 1], a column a step of an LSTM whose first state the noise makes (appendix B)."""
+    """Noise -> images in [-1, 1], a column a step of an LSTM whose first state the noise makes (appendix B).
+
+    All weights Glorot's, the forget gate's bias 1.
+    """
     height, width, depth = image_shape
     x = keras.Input((noise,), dtype=dtype)
     hidden = keras.layers.Dense(units, activation="relu", name="first_state", dtype=dtype)(x)
     steps = keras.layers.RepeatVector(width, name="steps", dtype=dtype)(
         keras.layers.Rescaling(0.0, name="no_input", dtype=dtype)(x)
     )
-    lstm = keras.layers.LSTM(units, return_sequences=True, unroll=True, name="lstm", dtype=dtype)
+    lstm = keras.layers.LSTM(
+        units, recurrent_initializer="glorot_uniform", return_sequences=True, unroll=True, name="lstm", dtype=dtype
+    )
     zeros = keras.layers.Rescaling(0.0, name="first_cell", dtype=dtype)(hidden)
     columns = lstm(steps, initial_state=[hidden, zeros])
     columns = keras.layers.Dense(height * depth, activation="tanh", name="column", dtype=dtype)(columns)

@@ -10,29 +10,53 @@ from tf_gtn.rl import a2c, networks
 OPTIMIZERS = ("adam", "rmsprop")
 
 
-def optimizer(name="adam", learning_rate=1e-3, decay=None, epsilon=1e-7):
-    """A legacy Keras optimiser: adam, or rmsprop with `decay`, 0.99 (Mnih et al. 2016: without momentum, not centred)."""
+class _RMSprop(tf.keras.optimizers.RMSprop):
+    """RMSProp whose mean squares begin anywhere: where they begin at 0, the first update is 10 times the others' size."""
+
+    def __init__(self, learning_rate, decay, epsilon, initial_mean_square):
+        super().__init__(learning_rate, rho=decay, epsilon=epsilon)
+        self._initial_mean_square = initial_mean_square
+
+    def build(self, var_list):
+        built = getattr(self, "_built", False)
+        super().build(var_list)
+        if not built:
+            for mean_square in self._velocities:
+                mean_square.assign(tf.fill(mean_square.shape, tf.cast(self._initial_mean_square, mean_square.dtype)))
+
+
+def optimizer(name="adam", learning_rate=1e-3, decay=None, epsilon=1e-7, initial_mean_square=None):
+    """A legacy Keras optimiser: adam, or rmsprop (Mnih et al. 2016: without momentum, not centred).
+
+    Args:
+      name: of `OPTIMIZERS`.
+      learning_rate: a number, or a legacy Keras schedule.
+      decay: rmsprop's, 0.99 where None.
+      epsilon: added to Adam's root, and under rmsprop's root.
+      initial_mean_square: where rmsprop's mean squares begin, 0 where None; TensorFlow 1 and with it many A2Cs had 1.
+    """
     if name == "adam":
-        if decay is not None:
-            raise errors.UserError(f"decay is rmsprop's; with adam {decay} would have no effect")
+        for setting, value in (("decay", decay), ("initial_mean_square", initial_mean_square)):
+            if value is not None:
+                raise errors.UserError(f"{setting} is rmsprop's; with adam {value} would have no effect")
         return tf.keras.optimizers.Adam(learning_rate, epsilon=epsilon)
     if name == "rmsprop":
-        return tf.keras.optimizers.RMSprop(learning_rate, rho=0.99 if decay is None else decay, epsilon=epsilon)
+        return _RMSprop(learning_rate, 0.99 if decay is None else decay, epsilon, initial_mean_square or 0.0)
     raise errors.unknown("optimizer", name, OPTIMIZERS)
 
 
-def parts(make_environment, encoder, seed, shared):
+def parts(make_environment, encoder, seed, shared, orthogonal=False):
     """What an agent is made of: specs of time step and action, actor and value network; see `networks.actor_and_value`."""
     probe = make_environment(1, 0)
     specs = [tensor_spec.from_spec(spec) for spec in (probe.time_step_spec(), probe.action_spec())]
-    _, actor, value = networks.actor_and_value(probe, encoder, seed, shared)
+    _, actor, value = networks.actor_and_value(probe, encoder, seed, shared, orthogonal)
     probe.close()
     return *specs, actor, value
 
 
-def make_a2c(make_environment, seed, encoder, optimizer, shared=True, **settings):
+def make_a2c(make_environment, seed, encoder, optimizer, shared=True, orthogonal=False, **settings):
     """An `a2c.A2CAgent` with such `settings` for these environments."""
-    return a2c.A2CAgent(*parts(make_environment, encoder, seed, shared), optimizer, **settings)
+    return a2c.A2CAgent(*parts(make_environment, encoder, seed, shared, orthogonal), optimizer, **settings)
 
 
 def make_reinforce(make_environment, seed, encoder, optimizer, discount, entropy_cost, value_cost, gradient_clipping):

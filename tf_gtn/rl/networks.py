@@ -23,7 +23,7 @@ def convolutional(filters=(16, 32), kernels=(8, 4), strides=(4, 2), units=256):
     return [*layers, tf.keras.layers.Flatten(), tf.keras.layers.Dense(units, activation="relu")]
 
 
-def actor_and_value(environment, encoder, seed, shared=True):
+def actor_and_value(environment, encoder, seed, shared=True, orthogonal=False):
     """Networks for the observations and actions of a `VectorEnvironment`.
 
     Args:
@@ -31,6 +31,8 @@ def actor_and_value(environment, encoder, seed, shared=True):
       encoder: function without arguments -> list of layers, such as `fully_connected`.
       seed: the weights follow from it.
       shared: whether both stand on one encoder, as in Mnih et al. (2016), or on one each.
+      orthogonal: kernels are orthogonal, the encoder's times sqrt(2), the policy's last one times 0.01, the value's times 1,
+        instead of Glorot uniform: the policy begins by playing at random.
 
     Returns:
       `(encoder, actor, value)`, tf-agents networks: observations -> features, a categorical distribution, an estimate [n].
@@ -56,7 +58,12 @@ def actor_and_value(environment, encoder, seed, shared=True):
             f"the encoder can't take the observations of {environment.name}, {list(spec.shape)}: convolutional is for images, "
             "fully_connected for vectors"
         ) from None
-    draw(unique(actor.variables, value.variables), seed)
+    gains = None
+    if orthogonal:
+        shared_ones = {id(v) for network in (first, second) for v in network.variables}
+        gains = {id(v): 0.01 for v in actor.variables if id(v) not in shared_ones}
+        gains |= {id(v): 1.0 for v in value.variables if id(v) not in shared_ones}
+    draw(unique(actor.variables, value.variables), seed, gains)
     return first, actor, value
 
 
@@ -65,11 +72,19 @@ def unique(*lists):
     return list({id(v): v for variables in lists for v in variables}.values())
 
 
-def draw(variables, seed):
-    """Draws weights anew: kernels Glorot uniform, as Keras does, biases zero; from `seed` alone."""
+def draw(variables, seed, gains=None):
+    """Draws weights anew from `seed` alone: biases zero, kernels Glorot uniform, as Keras does.
+
+    With `gains`, kernels are orthogonal, times `gains[id(kernel)]`, or sqrt(2) for those that it does not name.
+    """
     seeds = np.random.SeedSequence(seed).generate_state(len(variables))
     for variable, own in zip(variables, seeds):
         if len(variable.shape) > 1:
-            variable.assign(keras.initializers.GlorotUniform(int(own % 2**31))(variable.shape))
+            own = int(own % 2**31)
+            if gains is None:
+                initializer = keras.initializers.GlorotUniform(own)
+            else:
+                initializer = keras.initializers.Orthogonal(gains.get(id(variable), 2**0.5), own)
+            variable.assign(initializer(variable.shape))
         else:
             variable.assign(tf.zeros_like(variable))

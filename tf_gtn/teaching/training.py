@@ -43,6 +43,8 @@ class Training:
         per_step=True,
         recompute_every=1,
         learners: int | None = None,
+        weight=1.0,
+        auxiliary=None,
         seed=0,
         dtype="float32",
         strategy=None,
@@ -66,13 +68,16 @@ class Training:
           recompute_every: inner steps between states kept for the backward pass; 0 keeps everything.
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
             meta-gradients are averaged. None: one a replica.
+          weight: of the outer loss beside that of `auxiliary`; with 0 nobody is taught.
+          auxiliary: another objective of the treatment, or None. It has `loss(treatment, seed)`, a scalar that is added to the
+            outer loss, `update(treatment, seed)`, its own step, which returns `{name: scalar}`, and `variables`.
           seed: of the learners and batches.
           dtype: of the hyperparameters.
           strategy: a `tf.distribute.Strategy` whose replicas share the learners; the parameters are plain variables of each
             process.
 
         Raises:
-          UserError: `loss` is neither "every" nor "last", or a number is out of range.
+          UserError: `loss` is neither "every" nor "last", a number is out of range, or `weight` has nothing beside it.
         """
         if loss not in estimators.LOSSES:
             raise errors.unknown("loss", loss, estimators.LOSSES)
@@ -96,6 +101,7 @@ class Training:
             ("beta_1", beta_1, 0 <= beta_1 < 1, "at least 0 and below 1"),
             ("beta_2", beta_2, 0 <= beta_2 < 1, "at least 0 and below 1"),
             ("epsilon", epsilon, epsilon > 0, "above 0"),
+            ("weight", weight, weight == 1 or (weight >= 0 and auxiliary is not None), "1, or at least 0 beside another loss"),
         ):
             if not fits:
                 raise errors.UserError(f"teaching.Training.{name} must be {wanted}; got {value}")
@@ -115,6 +121,7 @@ class Training:
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
         self._learners, self._strategy = learners or replicas, strategy
         self._outer_batch, self._loss, self._recompute_every = outer_batch, loss, recompute_every
+        self._weight, self._auxiliary = weight, auxiliary
         self._reader = reader.Reader(dataset, dataset.train)
         self._estimator = estimator or estimators.Full()
         self._update = outer_update.OuterUpdate(
@@ -136,7 +143,8 @@ class Training:
     def variables(self):
         """Everything that a resumed run needs, in a fixed order."""
         memory = tf.nest.flatten(self._memory)
-        return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables]
+        other = self._auxiliary.variables if self._auxiliary is not None else []
+        return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables, *other]
 
     @property
     def skipped(self):
@@ -149,7 +157,10 @@ class Training:
         return self._update.consecutively_skipped
 
     def step(self, index):
-        """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors."""
+        """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors.
+
+        And what an auxiliary objective's update returns.
+        """
         draw = self.population.draw([self.seed, index])
         if draw.template not in self._steps:
             self._steps[draw.template] = tf.function(functools.partial(self._step, draw.template), autograph=False)
@@ -200,10 +211,28 @@ class Training:
             problem, own = self.problem(template, widths[j]), tf.random.experimental.stateless_fold_in(seed, j)
             return self._estimator.estimate(problem, values, own if self._learners > 1 else seed, self._loss, memory)
 
-        found = averaging.mean(learner, self._learners, self._strategy)
-        tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, found.state)
-        norm = self._update.apply(found.loss, found.gradients)
-        return {"loss": found.loss, "inner_loss": found.inner_loss, "gradient_norm": norm}
+        if self._weight:
+            found = averaging.mean(learner, self._learners, self._strategy)
+            tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, found.state)
+            loss, gradients, inner_loss = found.loss, found.gradients, found.inner_loss
+        else:
+            loss = inner_loss = tf.zeros([])
+            gradients = [tf.zeros_like(value) for value in values]
+        if self._auxiliary is None:
+            return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": self._update.apply(loss, gradients)}
+        own, other = tf.unstack(tf.random.experimental.stateless_split(tf.random.experimental.stateless_fold_in(seed, -1), 2))
+        added, added_gradients = self._auxiliary_gradient(values, own)
+        loss = self._weight * loss + added
+        gradients = [self._weight * g + a for g, a in zip(gradients, added_gradients)]
+        norm = self._update.apply(loss, gradients)
+        return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": norm, **self._auxiliary.update(self.treatment, other)}
+
+    def _auxiliary_gradient(self, values, seed):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            with keras.StatelessScope(list(zip(self.trainable_variables, values))):
+                loss = self._auxiliary.loss(self.treatment, seed)
+        return loss, tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 class Problem:

@@ -1,5 +1,7 @@
 """`train_unrolled_gan`, small."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -49,9 +51,77 @@ def test_everything_is_there_and_a_stop_costs_nothing(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "samples/k0-000004.npy", allow_pickle=False), points)
 
 
-@pytest.mark.parametrize("name", ["ring", "ring_k0", "ring_k10"])
+IMAGES = (
+    "--gin_bindings=OUTER_STEPS = 2",
+    "--gin_bindings=gan.Experiment.seeds = 2",
+    "--gin_bindings=gan.Experiment.samples = 64",
+    "--gin_bindings=run.Schedule.validate_every = 1",
+)
+CONV = (
+    "--gin_file=gin/gan/image_small.gin",
+    *IMAGES,
+    "--gin_bindings=gan.UnrolledGAN.iterations = 2",
+    "--gin_bindings=gan.UnrolledGAN.batch_size = 4",
+    "--gin_bindings=gans.conv_generator.filters = (4, 4)",
+    "--gin_bindings=gans.conv_discriminator.filters = (4,)",
+    "--gin_bindings=gan.Experiment.arms = ('k0', 'k10')",
+    "--gin_bindings=k10/gan.Unrolled.steps = 1",
+    "--gin_bindings=analyses.reconstruction.images = 12",
+    "--gin_bindings=analyses.reconstruction.iterations = 3",
+    "--gin_bindings=gan.Experiment.claims = (('reconstruction/k0_mse', 'above', 'reconstruction/k10_mse'),)",
+)
+
+
+def test_images_are_reconstructed_and_their_distances_drawn(tmp_path):
+    done = run("train_unrolled_gan", f"--base_dir={tmp_path}", *CONV)
+    assert done.returncode == 0, done.stderr
+    found = results.read(tmp_path)
+    for name in ("modes", "samples", "reconstructions", "pairwise_distances"):
+        assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
+    table = found["metrics"]["reconstruction"]
+    assert table["k0_best_rank"]["mean"] + table["k10_best_rank"]["mean"] == pytest.approx(1)
+    assert len(table["k0_mse"]["values"]) == len(found["metrics"]["k10"]["modes"]["values"]) == 2
+    (claim,) = found["claims"]
+    assert claim["measured"] == pytest.approx(table["k0_mse"]["mean"] - table["k10_mse"]["mean"])
+    served = tf.saved_model.load(str(tmp_path / "export/k10/2")).signatures["serving_default"]
+    assert served(noise=tf.zeros([1, 32]))["sample"].shape == (1, 8, 8, 1)
+
+
+def test_a_gtn_gan_and_the_plain_one_beside_it(tmp_path):
+    tiny = (
+        "teaching.gtn.latent = 4",
+        "generators.conditional.units = 8",
+        "generators.conditional.channels = 4",
+        "generators.conditional.filters = 4",
+        "models.Population.families = {'mlp': {'units': ((8, 8), (8, 8))}}",
+        "INNER_STEPS = 2",
+        "INNER_BATCH = 8",
+        "teaching.Evaluation.test_learners = 2",
+        "gans.conv_discriminator.filters = (4,)",
+    )
+    bindings = [f"--gin_bindings={binding}" for binding in tiny]
+    done = run("train_unrolled_gan", f"--base_dir={tmp_path}", "--gin_file=gin/gan/gtn_gan_small.gin", *IMAGES, *bindings)
+    assert done.returncode == 0, done.stderr
+    found = results.read(tmp_path)
+    assert {claim["id"] for claim in found["claims"]} >= {"gtn_gan_modes_at_least_10", "few_steps_gtn_gan_above_few_steps_gan"}
+    exported = tf.saved_model.load(str(tmp_path / "export/gtn_gan/2"))
+    assert exported.signatures["curriculum"](step=tf.constant([0], tf.int64))["image"].shape == (1, 8, 8, 8, 1)
+
+
+def test_collapse_is_named(tmp_path):
+    done = run("train_unrolled_gan", f"--base_dir={tmp_path}", *TINY, "--gin_bindings=gans.ring_generator.gain = 0.001")
+    assert done.returncode == 0 and "k10, seed 1: collapsed by iteration 4: distances of its samples" in done.stdout, (
+        done.stdout
+    )
+
+
+RUN_FILES = sorted(path.stem for path in pathlib.Path("gin/gan").glob("*.gin"))
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
 def test_run_files_are_complete(name):
-    done = run("train_unrolled_gan", f"--gin_file=gin/gan/{name}.gin", "--dry_run")
+    offline = ["--gin_bindings=DATASET = 'digits'"] if name in ("image_cifar10", "rnn_mnist") else []
+    done = run("train_unrolled_gan", f"--gin_file=gin/gan/{name}.gin", "--dry_run", *offline)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
@@ -62,6 +132,11 @@ def test_run_files_are_complete(name):
         ("gan.Experiment.at_most = {'k1': 2}", ["k1"]),
         ("gan.UnrolledGAN.loss = 'minmax'", ["minimax"]),
         ("data.ring.modes = 0", ["mode"]),
+        ("gan.source.stacked = 3", ["mixture"]),
+        ("gan.networks.generator = @gans.conv_generator", ["[2]"]),
+        ("gan.Experiment.analyses = ('reconstruction',)", ["images"]),
+        ("gan.Experiment.analyses = ('reconstructions',)", ["reconstruction"]),
+        ("gan.arm.kind = 'gtn'", ["mixture"]),
     ],
 )
 def test_mistakes_are_one_line(binding, words):

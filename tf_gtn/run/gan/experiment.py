@@ -1,7 +1,13 @@
-"""An experiment of unrolled GANs on a mixture: several arms, each a gin scope, with their seeds side by side in one graph.
+"""An experiment of GANs: several arms, each a gin scope, trained from the same seeds, measured as they learn and in the end.
 
-<base_dir>/samples/<arm>-<outer step>.npy   points of the first seed's generator at a validation
-<base_dir>/export/<arm>/<version>/          the first seed's generator, as a SavedModel
+Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
+
+    outcome.json    {"measures": {arm: {measure: [one a network]}}, "seconds_per_iteration": {arm: s}, "iterations": {arm: n},
+                     "analyses": {analysis: {quantity: number or list}}}
+    samples/<arm>-<outer step>.npy   what the first network's generator made at a validation
+    export/<arm>/<version>/          the first network's generator, as a SavedModel
+
+Networks that stand side by side in one graph (`gan.UnrolledGAN.networks`) count as seeds.
 """
 
 import dataclasses
@@ -12,15 +18,17 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.gan import export, measures
-from tf_gtn.run import loop
+from tf_gtn.gan import export, gtn_gan, judges, measures
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
-from tf_gtn.run.findings import report, results, statistics
-from tf_gtn.run.gan import build, figures
+from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.gan import analyses, build, figures
+from tf_gtn.run.teaching import build as teaching
 
 _SEED = 1_000_001  # of the samples that are measured
-_MEASURED = ("modes", "high_quality", "reverse_kl")
+_KEPT = 2500  # of them in a file, points; 64 images
 
 
 @gin.configurable(module="gan")
@@ -30,16 +38,22 @@ class Experiment:
 
     Attributes:
       arms: names; each is a gin scope.
-      samples: points that measures are taken on, at every validation.
+      seeds: runs of each arm, from the run's seed on.
+      samples: how many are measured, at every validation.
+      analyses: of `analyses.REGISTRY`, done with the trained arms of each seed.
+      claims: see `findings.claims.compare`; quantities are `<arm>/<measure>` and `<analysis>/<quantity>`.
       settled: iterations after which `at_most` must hold at every check.
       at_most: `{arm: modes}`: how many modes at most an arm's generator holds at a time.
       all_modes: arms that hold all modes in the end.
-      least_seeds: of how many seeds a claim must be true.
-      shown: checks in the figure of heat maps.
+      least_seeds: of how many seeds `at_most` and `all_modes` must be true.
+      shown: checks in the figure of samples.
     """
 
     arms: tuple[str, ...]
+    seeds: int = 1
     samples: int = measures.SAMPLES
+    analyses: tuple[str, ...] = ()
+    claims: tuple = ()
     settled: int = 2000
     at_most: dict = dataclasses.field(default_factory=dict)
     all_modes: tuple = ()
@@ -48,73 +62,157 @@ class Experiment:
 
     def __post_init__(self):
         registrations.at_least(1, "gan.Experiment", self)
-        registrations.check_arms("gan.Experiment", self.arms)
+        registrations.check_arms("gan.Experiment", self.arms, taken={*analyses.REGISTRY, *_NUMBERS})
         for name in (*self.at_most, *self.all_modes):
             if name not in self.arms:
                 raise errors.unknown("arm of a claim", name, self.arms)
+        for name in self.analyses:
+            if name not in analyses.REGISTRY:
+                raise errors.unknown("analysis", name, analyses.REGISTRY)
+        claims.check("gan.Experiment.claims", self.claims)
+
+
+_NUMBERS = ("seconds_per_iteration", "iterations")
 
 
 def run(run, program):
     """Everything from building to report.html; returns the metrics, or None in a dry run."""
     experiment, schedule = Experiment(), registrations.Schedule()
     gin_config.check_arms_differ(experiment.arms)
-    learned, trainings = build.source(), {}
-    for name in experiment.arms:
-        with gin.config_scope(name):
-            trainings[name] = build.make(run.seed, learned)
-    if not run.ready():
+    learned = build.source(lambda: teaching.dataset(run))
+
+    def make(seed):
+        made = {}
+        for name in experiment.arms:
+            with gin.config_scope(name):
+                made[name] = build.arm(seed, learned)
+        return made
+
+    trainings = make(run.seed)
+    analyses.check(experiment.analyses, trainings)
+    claims.check_names(experiment.claims, experiment.arms, experiment.analyses)
+    if not run.ready(allowed=("gan.Experiment.claims", "gan.Experiment.seeds")):
         return None
-    folder = os.path.join(run.base_dir, "samples")
-    tf.io.gfile.makedirs(folder)
+    judge = judges.of(learned)
+
+    def one(folder, seed, trainings):
+        return _outcome(folder, seed, trainings, schedule, experiment, judge)
+
+    outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one)
+    return _conclude(run, program, experiment, learned, judge, outcomes, next(iter(trainings.values())))
+
+
+def _outcome(folder, seed, trainings, schedule, experiment, judge):
+    """Trains, measures and exports one seed."""
+    samples = os.path.join(folder, "samples")
+    tf.io.gfile.makedirs(samples)
+    named = set()
 
     def validate(name, trained):
-        points = trained.samples(experiment.samples, _SEED).numpy()
-        path = os.path.join(folder, f"{name}-{int(trained.taken.numpy()):06d}.npy")
+        made = trained.samples(experiment.samples, _SEED).numpy()
+        path = os.path.join(samples, f"{name}-{int(trained.taken.numpy()):06d}.npy")
         with tf.io.gfile.GFile(path, "wb") as file:
-            np.save(file, points[0].astype(np.float32))
-        found = [measures.modes(each, learned) for each in points]
-        return {f"{key}_{n}": each[key] for n, each in enumerate(found) for key in _MEASURED}
+            np.save(file, made[0][: _KEPT if made.ndim == 3 else 64].astype(np.float32))
+        found = [judge(each) for each in made]
+        for n, each in enumerate(found):
+            _name_trouble(name, seed + n, trained, each["spread"], named)
+        return {f"{key}_{n}": each[key] for n, each in enumerate(found) for key in judge.keys}
 
-    seconds = loop.train(trainings, run.base_dir, validate, **dataclasses.asdict(schedule))
+    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
+    rows, measured = metrics_lib.read(folder), {}
     for name, trained in trainings.items():
-        export.save(trained, os.path.join(run.base_dir, "export", name), trained.outer_steps)
-    return _conclude(run, program, experiment, learned, trainings, seconds)
+        last = next(row for row in reversed(rows) if f"{name}/{judge.keys[0]}_0" in row)
+        measured[name] = {key: [last[f"{name}/{key}_{n}"] for n in range(trained.count)] for key in judge.keys}
+        if isinstance(trained, gtn_gan.GTNGAN):
+            teaching.export_gtn(trained.training, os.path.join(folder, "export", name), analyses.few_step(trained))
+        else:
+            export.save(trained, os.path.join(folder, "export", name), trained.outer_steps)
+    context = analyses.Context(trainings, judge, seed, folder)
+    return {
+        "measures": measured,
+        "seconds_per_iteration": {name: seconds[name] / t.iterations for name, t in trainings.items()},
+        "iterations": {name: t.outer_steps * t.iterations for name, t in trainings.items()},
+        "analyses": {name: analyses.REGISTRY[name].measure(context) for name in experiment.analyses},
+    }
 
 
-def _conclude(run, program, experiment, learned, trainings, seconds):
-    rows, metrics, made = metrics_lib.read(run.base_dir), {}, []
-    table = {}
-    for name, trained in trainings.items():
-        steps = [row["step"] for row in rows if f"{name}/modes_0" in row]
-        columns = {
-            key: np.array(
-                [[row[f"{name}/{key}_{n}"] for n in range(trained.count)] for row in rows if f"{name}/modes_0" in row]
-            )
-            for key in _MEASURED
-        }
-        table[name] = np.array(steps) * trained.iterations, columns
-        metrics[name] = {key: statistics.summary([float(x) for x in columns[key][-1]]) for key in _MEASURED}
-        metrics[name]["seconds_per_iteration"] = seconds[name] / trained.iterations
-        metrics[name]["iterations"] = trained.outer_steps * trained.iterations
+def _name_trouble(name, seed, trained, spread, named):
+    """Collapse and divergence by name, once for each time that they begin."""
+    what = None
+    if not np.isfinite(spread) or spread > judges.DIVERGED:
+        what = "diverged"
+    elif spread < judges.COLLAPSED:
+        what = "collapsed"
+    for each in ("diverged", "collapsed"):
+        if each != what:
+            named.discard((name, seed, each))
+    if what and (name, seed, what) not in named:
+        named.add((name, seed, what))
+        at = int(trained.taken.numpy()) * trained.iterations
+        print(
+            f"{name}, seed {seed}: {what} by iteration {at}: distances of its samples are {spread:.2g} of the data's",
+            flush=True,
+        )
+
+
+def _conclude(run, program, experiment, learned, judge, outcomes, first):
+    """Numbers, claims, figures and report from the outcomes of all seeds."""
+    quantities, metrics = {}, {}
+    for name in experiment.arms:
+        for key in judge.keys:
+            quantities[f"{name}/{key}"] = [value for o in outcomes for value in o["measures"][name][key]]
+        metrics[name] = {key: statistics.summary(quantities[f"{name}/{key}"]) for key in judge.keys}
+        for key in _NUMBERS:
+            metrics[name][key] = statistics.median([o[key][name] for o in outcomes])
+    for name in experiment.analyses:
+        table = {key: [o["analyses"][name][key] for o in outcomes] for key in outcomes[0]["analyses"][name]}
+        numbers = {key: values for key, values in table.items() if np.ndim(values[0]) == 0}
+        quantities |= {f"{name}/{key}": values for key, values in numbers.items()}
+        metrics[name] = {key: statistics.summary(values) for key, values in numbers.items()}
+        analyses.REGISTRY[name].draw(run.base_dir, table)
+    curves = _curves(run, experiment, judge, outcomes)
+    made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, quantities)]
+    figures.modes(run.base_dir, curves, judge.all_modes)
+    iterations = {name: int(outcomes[0]["iterations"][name]) for name in experiment.arms}
+    figures.samples(run.base_dir, experiment.arms, learned, experiment.shown, iterations)
+    results.write(run.base_dir, "gan", program, run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return {name: metrics[name] for name in experiment.arms}
+
+
+def _curves(run, experiment, judge, outcomes):
+    """`{arm: (iterations [checks], {measure: [checks, seeds]})}`."""
+    curves = {}
+    for name in experiment.arms:
+        parts = []
+        for k, outcome in enumerate(outcomes):
+            rows = [row for row in metrics_lib.read(base_dirs.repeat(run.base_dir, k)) if f"{name}/{judge.keys[0]}_0" in row]
+            count = len(outcome["measures"][name][judge.keys[0]])
+            parts.append({key: [[row[f"{name}/{key}_{n}"] for n in range(count)] for row in rows] for key in judge.keys})
+        steps = np.array([row["step"] for row in rows])
+        curves[name] = (
+            steps * (outcomes[0]["iterations"][name] / steps[-1]),
+            {key: np.concatenate([np.array(part[key], float) for part in parts], 1) for key in judge.keys},
+        )
+    return curves
+
+
+def _mode_claims(experiment, judge, curves):
+    made = []
     for name, most in experiment.at_most.items():
-        iterations, columns = table[name]
+        iterations, columns = curves[name]
         worst = columns["modes"][iterations > experiment.settled].max(0)
         statement = (
             f"{name} holds at most {most} modes at every check after {experiment.settled} iterations, seeds of {len(worst)}"
         )
-        made.append(_claim(f"{name}_at_most_{most}", statement, int((worst <= most).sum()), experiment, "collapses (figure 1)"))
+        count = int((worst <= most).sum())
+        made.append(_claim(f"{name}_at_most_{most}", statement, count, experiment, "collapses (figure 1)"))
     for name in experiment.all_modes:
-        last = table[name][1]["modes"][-1]
-        everything = len(learned.centers)
-        statement = f"{name} holds all {everything} modes (3 sigma) at the end, seeds of {len(last)}"
-        made.append(
-            _claim(f"{name}_all_modes", statement, int((last == everything).sum()), experiment, "covers all (figure 1)")
-        )
-    figures.modes(run.base_dir, table, len(learned.centers))
-    figures.heat_maps(run.base_dir, experiment.arms, learned, experiment.shown, {n: t.iterations for n, t in trainings.items()})
-    results.write(run.base_dir, "gan", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
-    return metrics
+        last = curves[name][1]["modes"][-1]
+        statement = f"{name} holds all {judge.all_modes} modes at the end, seeds of {len(last)}"
+        count = int((last == judge.all_modes).sum())
+        made.append(_claim(f"{name}_all_modes", statement, count, experiment, "covers all (figure 1)"))
+    return made
 
 
 def _claim(identity, statement, count, experiment, seed_value):

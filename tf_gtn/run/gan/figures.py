@@ -11,7 +11,7 @@ from tf_gtn.run.findings import drawing, figures
 def modes(base_dir, table, total):
     """Captured modes by iteration: each seed a thin line, the mean a thick one."""
     caption = (
-        f"Modes captured (of {total}, at least one of the samples within 3 sigma) by iteration; mean and range over seeds."
+        f"Modes captured by iteration (of {total}; points: within 3 sigma, images: by a classifier); mean and range over seeds."
     )
     with drawing.to_png(figures.path(base_dir, "modes"), caption) as figure:
         axes = figure.subplots()
@@ -22,30 +22,60 @@ def modes(base_dir, table, total):
         drawing.finish(figure, axes)
 
 
-def heat_maps(base_dir, arms, learned, shown, iterations):
-    """Samples of the first seed as training goes on, the data last (unrolled GAN paper, figure 1)."""
+def samples(base_dir, arms, learned, shown, iterations):
+    """Samples of the first seed as training goes on, the data last (unrolled GAN paper, figures 1 and 2).
+
+    Args:
+      base_dir: the run's folder.
+      arms: names.
+      learned: the source.
+      shown: how many checks.
+      iterations: `{arm: its iterations}`.
+    """
     found = {arm: _evenly(tf.io.gfile.glob(os.path.join(base_dir, "samples", f"{arm}-*.npy")), shown) for arm in arms}
-    reach = 1.4 * np.abs(learned.centers).max()
-    data = learned.sample((20_000,), [0, 1]).numpy()
+    points = len(learned.sample_shape) == 1
+    data = learned.sample((20_000 if points else 64,), [0, 1]).numpy()
+    draw = _heat(1.4 * np.abs(learned.centers).max()) if points else _tiles
     caption = "Samples of the first seed's generator as training goes on (iterations above), and the data."
-    columns = max(map(len, found.values())) + 1
-    with drawing.to_png(figures.path(base_dir, "heat_maps"), caption, (1.5 * columns, 1.6 * len(arms))) as figure:
+    columns, size = max(map(len, found.values())) + 1, 1.5 if points else 2.0
+    path = figures.path(base_dir, "heat_maps" if points else "samples")
+    with drawing.to_png(path, caption, (size * columns, (size + 0.1) * len(arms))) as figure:
         grid = figure.subplots(len(arms), columns, squeeze=False)
         for row, arm in zip(grid, arms):
-            for axes, path in zip(row, found[arm]):
-                with tf.io.gfile.GFile(path, "rb") as file:
-                    _heat(axes, np.load(file, allow_pickle=False), reach)
-                step = int(os.path.basename(path).rsplit("-", 1)[1].split(".")[0])
-                axes.set_title(f"{step * iterations[arm]:,}")
-            _heat(row[-1], data, reach)
+            last = _step(found[arm][-1])
+            for axes, name in zip(row, found[arm]):
+                with tf.io.gfile.GFile(name, "rb") as file:
+                    draw(axes, np.load(file, allow_pickle=False))
+                axes.set_title(f"{_step(name) * iterations[arm] // last:,}")
+            draw(row[-1], data)
             row[-1].set_title("data")
             row[0].set_ylabel(drawing.label(arm))
+            for axes in row:
+                axes.set(xticks=[], yticks=[])
+                axes.grid(False)
 
 
-def _heat(axes, points, reach):
-    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=64, range=[[-reach, reach]] * 2)
-    axes.imshow(np.sqrt(counts), origin="lower", cmap="Greens")
-    axes.set(xticks=[], yticks=[])
+def _step(path):
+    return int(os.path.basename(path).rsplit("-", 1)[1].split(".")[0])
+
+
+def _heat(reach):
+    def draw(axes, points):
+        counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=64, range=[[-reach, reach]] * 2)
+        axes.imshow(np.sqrt(counts), origin="lower", cmap="Greens")
+
+    return draw
+
+
+def _tiles(axes, images, side=5):
+    """So many rows of images, from [-1, 1]."""
+    shown = np.clip((images[: side * side] + 1) / 2, 0, 1)
+    shown = np.pad(shown, [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=1)
+    height, width, channels = shown.shape[1:]
+    mosaic = (
+        shown.reshape(side, side, height, width, channels).transpose(0, 2, 1, 3, 4).reshape(side * height, side * width, -1)
+    )
+    axes.imshow(np.repeat(mosaic, 3, -1) if channels == 1 else mosaic, interpolation="nearest")
 
 
 def _evenly(paths, count):

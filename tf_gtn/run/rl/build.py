@@ -39,6 +39,7 @@ def make_a2c(
     updates: int,
     encoder: Callable = fully_connected,
     shared=True,
+    orthogonal=False,
     environments=16,
     unroll_length=5,
     restart_every=1000,
@@ -46,8 +47,9 @@ def make_a2c(
     entropy_cost=0.01,
     value_cost=0.5,
     gradient_clipping=None,
+    practice: Callable | None = None,
 ):
-    """A2C in so many environments at once: see `training.A2C` and `a2c.A2CAgent`."""
+    """A2C in so many environments at once: see `training.A2C`, `networks.actor_and_value` and `a2c.A2CAgent`."""
     numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
     errors.at_least_one("rl.make_a2c", **numbers)
     agent = agents.make_a2c(
@@ -56,13 +58,14 @@ def make_a2c(
         encoder,
         optimizer(),
         shared,
+        orthogonal,
         unroll_length=unroll_length,
         discount=discount,
         entropy_cost=entropy_cost,
         value_cost=value_cost,
         gradient_clipping=gradient_clipping,
     )
-    return training.A2C(agent, task(), seed, updates, environments, unroll_length, restart_every)
+    return training.A2C(agent, task(), seed, updates, environments, unroll_length, restart_every, practice)
 
 
 @gin.configurable(module="rl")

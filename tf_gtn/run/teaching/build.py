@@ -19,7 +19,7 @@ from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import statistics
 from tf_gtn.teaching import closed_loop, curricula, evaluation, export, training, treatments
 
-Training = gin.external_configurable(training.Training, module="teaching")
+Training = gin.external_configurable(training.Training, module="teaching", denylist=["auxiliary"])
 
 # Seeds of what a run draws, told apart by their second number.
 _GENERATOR, _CURRICULUM, _PIXELS, _CHOICE = range(1, 5)
@@ -132,9 +132,10 @@ def population(for_dataset, held_out=()):
     return members
 
 
-def make(for_dataset, seed, held_out=(), strategy=None):
+def make(for_dataset, seed, held_out=(), strategy=None, auxiliary=None):
     """A `Training`, as configured in the gin scope of the moment."""
-    return Training(for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed), seed=seed, strategy=strategy)
+    parts = for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed)
+    return Training(*parts, seed=seed, strategy=strategy, auxiliary=auxiliary)
 
 
 def train(trainings, base_dir, schedule, settings, evaluators=None, among=replicas.ALONE):

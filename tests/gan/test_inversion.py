@@ -1,0 +1,38 @@
+"""Reconstruction: least squares where it has a closed form, and the best of several starts where it has none."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.gan import inversion
+
+
+def test_a_linear_generator_gives_the_projection():
+    rng = np.random.default_rng(0)
+    basis, targets = rng.normal(size=(3, 8)), rng.normal(size=(5, 4, 2))
+
+    def generate(z):
+        return tf.reshape(z @ tf.constant(basis), [-1, 4, 2])
+
+    nearest, errors = inversion.reconstruct(generate, targets, 3, tf.constant([0, 1]))
+    codes = np.linalg.lstsq(basis.T, targets.reshape(5, 8).T, rcond=None)[0].T
+    np.testing.assert_allclose(nearest, (codes @ basis).reshape(5, 4, 2), atol=1e-5)
+    np.testing.assert_allclose(errors, np.square(codes @ basis - targets.reshape(5, 8)).mean(1), rtol=1e-6)
+
+
+def test_the_best_start_stays():
+    def generate(z):  # two valleys: z near 1 and, less deep, near -1
+        return tf.where(z > 0, z, -0.5 * z)
+
+    targets = tf.ones([20, 1])
+    single, several = (
+        inversion.reconstruct(generate, targets, 1, tf.constant([3, 3]), starts=n, iterations=2)[1] for n in (1, 5)
+    )
+    assert np.all(several.numpy() <= single.numpy() + 1e-6) or several.numpy().mean() < single.numpy().mean()
+    reached = inversion.reconstruct(generate, targets, 1, tf.constant([3, 3]), starts=5)[1].numpy()
+    assert reached.max() < 1e-6
+
+
+def test_the_same_seed_gives_the_same():
+    found = [inversion.reconstruct(tf.tanh, tf.ones([3, 2]) / 2, 2, tf.constant([1, 2])) for _ in range(2)]
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_allclose(found[0][0], 0.5, atol=1e-3)

@@ -1,0 +1,93 @@
+"""What samples are worth, by their source: modes of a mixture, classes of images, combinations of stacked ones.
+
+A judge has `keys` and is called with samples `[n, ...]`; it returns a number for each key, `spread` among them, the median
+distance of random pairs of samples over that of real ones: near 0 is collapse, far above 1 divergence.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.data import mixtures
+from tf_gtn.gan import classifier, measures, sources
+
+COLLAPSED, DIVERGED = 0.2, 5.0  # spreads that are named in the log
+_REAL = 2500
+
+
+class _Judge:
+    keys = ("spread",)
+
+    def __init__(self, source):
+        self._source = source
+        self.real = source.sample((_REAL,), tf.constant([0, 1])).numpy()
+        self._distance = np.median(measures.pairwise_distances(self.real))
+
+    def __call__(self, samples):
+        found = {"spread": float(np.median(measures.pairwise_distances(samples)) / self._distance)}
+        return {**self._found(np.asarray(samples)), **found}
+
+    def _found(self, samples):
+        raise NotImplementedError
+
+
+class Modes(_Judge):
+    """Of a `data.mixtures.Mixture`: see `measures.modes`."""
+
+    keys = ("modes", "high_quality", "reverse_kl", "spread")
+
+    @property
+    def all_modes(self):
+        return len(self._source.centers)
+
+    def _found(self, samples):
+        found = measures.modes(samples, self._source)
+        return {key: found[key] for key in self.keys if key in found}
+
+
+class Classes(_Judge):
+    """Of `sources.Images`: classes by a classifier, density and coverage in its features."""
+
+    keys = ("modes", "entropy", "kl", "density", "coverage", "spread")
+
+    def __init__(self, source, seed=0):
+        super().__init__(source)
+        self._classifier = classifier.Classifier(source.dataset, seed)
+        self._features, _ = self._classifier.features_and_classes(sources.scaled(source.dataset.validation.images))
+
+    @property
+    def all_modes(self):
+        return self._source.dataset.num_classes
+
+    def _found(self, samples):
+        features, predicted = self._classifier.features_and_classes(samples)
+        found = measures.classes(predicted, self.all_modes)
+        density, coverage = measures.density_and_coverage(self._features, features[: len(self._features)])
+        return {**found, "density": density, "coverage": coverage}
+
+
+class Stacks(_Judge):
+    """Of stacked `sources.Images`: which combinations of classes there are, and KL to uniform."""
+
+    keys = ("modes", "kl", "spread")
+
+    def __init__(self, source, seed=0):
+        super().__init__(source)
+        self._classifier = classifier.Classifier(source.dataset, seed)
+
+    @property
+    def all_modes(self):
+        return self._source.dataset.num_classes**self._source.stacked
+
+    def _found(self, samples):
+        count = self._source.dataset.num_classes
+        each = [self._classifier.features_and_classes(samples[..., k : k + 1])[1] for k in range(self._source.stacked)]
+        combined = np.ravel_multi_index(each, (count,) * self._source.stacked)
+        found = measures.classes(combined, self.all_modes)
+        return {"modes": found["modes"], "kl": found["kl"]}
+
+
+def of(source, seed=0):
+    """The judge of a source's samples; `seed` is the classifier's."""
+    if isinstance(source, mixtures.Mixture):
+        return Modes(source)
+    return Stacks(source, seed) if source.stacked > 1 else Classes(source, seed)

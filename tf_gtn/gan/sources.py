@@ -1,0 +1,44 @@
+"""Real images as a GAN's source, like `data.mixtures.Mixture`: `sample(shape, seed)` in a graph."""
+
+import tensorflow as tf
+
+from tf_gtn import errors
+
+
+class Images:
+    """The training images of a data set in [-1, 1] (unrolled GAN paper, appendices B and C), or several as the channels of one.
+
+    Attributes:
+      dataset: a `data.Dataset`.
+      stacked: images on top of each other; 3 of ten classes make 1,000 modes.
+      sample_shape: `(H, W, C)`.
+    """
+
+    def __init__(self, dataset, stacked=1):
+        """`UserError` unless images that are stacked are grey."""
+        if stacked < 1 or (stacked > 1 and dataset.image_shape[-1] != 1):
+            raise errors.UserError(
+                f"at least one image is stacked, and only grey ones several at a time; got {stacked} of {dataset.name} with "
+                f"{dataset.image_shape[-1]} channels"
+            )
+        self.dataset, self.stacked = dataset, stacked
+        self.sample_shape = (*dataset.image_shape[:2], dataset.image_shape[2] * stacked)
+        self._images = tf.constant(dataset.train.images)
+
+    def sample(self, shape, seed):
+        """Images `[*shape, H, W, C]` as a function of `seed` (integer [2])."""
+        index = tf.random.stateless_uniform((*shape, self.stacked), seed, 0, len(self.dataset.train), tf.int32)
+        images = tf.gather(self._images, index)  # [*shape, stacked, H, W, C]
+        rank = len(shape)
+        order = [*range(rank), rank + 1, rank + 2, rank, rank + 3]
+        return scaled(tf.reshape(tf.transpose(images, order), (*shape, *self.sample_shape)))
+
+
+def scaled(images):
+    """Raw images, 0 to 255 -> [-1, 1]."""
+    return tf.cast(images, tf.float32) / 127.5 - 1
+
+
+def raw(samples):
+    """[-1, 1] -> 0 to 255, what is outside cut off."""
+    return (tf.clip_by_value(samples, -1, 1) + 1) * 127.5
