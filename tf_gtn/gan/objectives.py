@@ -144,7 +144,7 @@ class Unrolled:
 
     def _discriminators(self, players, discriminator, real, fakes):
         batches = {"real": real, "fake": fakes}
-        if len(real) == 1:
+        if real.shape[0] == 1:
             once = tf.nest.map_structure(lambda x: x[0], batches)
 
             def step(batch, d, _):
@@ -159,7 +159,7 @@ class Unrolled:
 
     def _both(self, players, generator, discriminator, real, noise):
         params, rest = generator["params"], {k: v for k, v in generator.items() if k != "params"}
-        if len(real) == 1:
+        if real.shape[0] == 1:
             real, noise = (tf.repeat(x, self.steps + 1, 0) for x in (real, noise))
 
         def step(_, state, batch):
