@@ -24,7 +24,7 @@ RL = [
     "tensorflow-probability>=0.23,<0.24",
     "ale-py>=0.12.1",
 ]
-GAN = ["tensorflow-probability>=0.23,<0.24"]
+GAN = ["tensorflow-probability>=0.23,<0.24", "tf_keras>=2.21,<2.22"]
 NAS = ["ray>=2.60", "optuna>=5"]
 TUNE = ["optuna>=5", "torch>=2.6"]  # torch: Optuna's Gaussian-process sampler is written in it
 

@@ -123,3 +123,28 @@ def test_unknown_game():
 def test_games_of_few_actions():
     found = atari.games(most_actions=4)
     assert "breakout" in found and "pong" not in found and set(found) < set(atari.games())
+
+
+def test_a_lost_life_ends_an_episode_and_the_game_goes_on():
+    environment, rng = atari.make(2, 0, "breakout", episodic_life=True), np.random.default_rng(0)
+    environment.reset()
+    ends, games, total, scores = 0, 0, 0.0, []
+    while games < 3:
+        now = environment.step(rng.integers(0, environment.actions, 2))
+        ends, games = ends + now.is_last().sum(), games + environment.finished.sum()
+        total += now.reward.sum()
+        scores.extend(environment.scores[environment.finished])
+        np.testing.assert_array_equal(now.discount, np.where(now.is_last(), 0, 1))
+    assert 5 * games <= ends < 5 * games + 5  # five lives; the other game is still going
+    assert sum(scores) <= total and environment.finished.any()
+
+
+def test_a_games_return_is_of_all_lives():
+    from tf_gtn.rl import rollouts
+
+    found = {}
+    for lives in (False, True):
+        environment = atari.make(4, 0, "breakout", episodic_life=lives)
+        rng = np.random.default_rng(1)
+        found[lives] = rollouts.returns_of(environment, lambda t, o, rng=rng: rng.integers(0, 4, len(o)), 3)
+    np.testing.assert_array_equal(found[False], found[True])  # the same actions, the same games

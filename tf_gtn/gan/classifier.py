@@ -25,7 +25,7 @@ class Classifier:
         model.compile(keras.optimizers.Adam(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         examples = tf.data.Dataset.from_tensor_slices((dataset.normalize(dataset.train.images), dataset.train.labels))
         examples = examples.shuffle(len(dataset.train), seed=seed, reshuffle_each_iteration=True).batch(batch_size)
-        model.fit(examples, epochs=epochs, verbose=0)
+        model.fit(examples, epochs=epochs, shuffle=False, verbose=0)
         both = keras.Model(model.inputs, [model.layers[-2].output, model.outputs[0]])
         self._apply = tf.function(lambda images: both(images, training=False), autograph=False, reduce_retracing=True)
         predicted = self._outputs(dataset.validation.images)[1].argmax(-1)

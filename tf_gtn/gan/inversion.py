@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import legacy_keras
 
 
 def reconstruct(generate, targets, latent, seed, starts=3, iterations=100):
@@ -20,14 +20,11 @@ def reconstruct(generate, targets, latent, seed, starts=3, iterations=100):
       `(nearest [n, ...], errors [n])`: mean squared errors over pixels.
 
     Raises:
-      UserError: TensorFlow Probability is not installed.
+      UserError: TensorFlow Probability is not installed, or `tf.keras` was used as Keras 3 before.
     """
-    try:
-        from tensorflow_probability.python.optimizer import lbfgs  # what is imported alone touches no Keras
-    except ImportError:
-        raise errors.UserError(
-            "reconstruction needs TensorFlow Probability, which is not installed: pip install 'tf_gtn[gan]'"
-        ) from None
+    legacy_keras.use("gan")
+    import tensorflow_probability as tfp  # after that, and slow to import
+
     targets = tf.convert_to_tensor(targets)
     repeated = tf.repeat(targets, starts, 0)
     axes = list(range(1, len(targets.shape)))
@@ -40,7 +37,7 @@ def reconstruct(generate, targets, latent, seed, starts=3, iterations=100):
         return error, tape.gradient(error, z)
 
     start = tf.random.stateless_normal((len(repeated), latent), seed, dtype=targets.dtype)
-    found = lbfgs.minimize(value_and_gradients, start, max_iterations=iterations, tolerance=1e-5)
+    found = tfp.optimizer.lbfgs_minimize(value_and_gradients, start, max_iterations=iterations, tolerance=1e-5)
     errors_ = tf.reshape(found.objective_value, [-1, starts])
     best = tf.argmin(tf.where(tf.math.is_finite(errors_), errors_, errors_.dtype.max), 1, tf.int32)
     rows = tf.range(len(targets)) * starts + best

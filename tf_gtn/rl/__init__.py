@@ -3,6 +3,6 @@
 The one room that knows tf-agents, and with it legacy Keras: importing it sets `TF_USE_LEGACY_KERAS=1` in this process.
 """
 
-from tf_gtn.rl import legacy_keras
+from tf_gtn import legacy_keras
 
-legacy_keras.use()
+legacy_keras.use("rl")

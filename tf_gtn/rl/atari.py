@@ -11,7 +11,10 @@ from tf_gtn.rl import environments
 
 
 class AtariEnvironment(environments.VectorEnvironment):
-    """Atari games; a picture is the newest frame of the first one."""
+    """Atari games, whose scores are of all lives; a picture is the newest frame of the first one."""
+
+    def _finished(self, last, truncated, info):
+        return last & (truncated | (info["lives"] == 0))
 
     def render(self, mode="rgb_array"):
         del mode
@@ -47,7 +50,7 @@ def make(
       sticky_actions: chance that the action before is taken again.
       clip_rewards: the largest absolute reward, or None; scores are never clipped.
       noops: at most so many idle frames at an episode's start.
-      episodic_life: whether a lost life ends an episode.
+      episodic_life: whether a lost life ends an episode for the agent; the game goes on.
       max_frames: where an episode is cut off.
       draw: there are pictures in any case: the newest frame.
 
@@ -67,7 +70,7 @@ def make(
         frameskip=frame_skip,
         repeat_action_probability=sticky_actions,
         noop_max=noops,
-        episodic_life=episodic_life,
+        life_loss_info=episodic_life,  # what ale-py calls episodic_life begins a new game with every life
         max_num_frames_per_episode=max_frames,
         reward_clipping=False,
     )

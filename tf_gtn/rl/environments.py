@@ -28,7 +28,8 @@ class VectorEnvironment(py_environment.PyEnvironment):
       actions: how many there are.
       name: of what it is.
       scale: what observations are divided by, or None.
-      scores: `[B]`, the sum of each episode's rewards so far, unclipped.
+      scores: `[B]`, the sum of the rewards so far, unclipped, of an episode, or of a game of several lives.
+      finished: `[B]` boolean, whether the step just taken was the last one that a score counts.
     """
 
     def __init__(self, environment, seed, name, scale=None, clip_rewards=None, transform=None):
@@ -66,7 +67,7 @@ class VectorEnvironment(py_environment.PyEnvironment):
         last = int(environment.single_action_space.n) - 1
         self._action_spec = array_spec.BoundedArraySpec((), np.int64, 0, last, "action")
         self.actions = last + 1
-        self._ended = np.zeros(environment.num_envs, bool)
+        self._ended, self.finished = (np.zeros(environment.num_envs, bool) for _ in range(2))
         self.scores = np.zeros(environment.num_envs, np.float32)
 
     @property
@@ -109,20 +110,25 @@ class VectorEnvironment(py_environment.PyEnvironment):
 
     def _reset(self):
         observation, _ = self._asked("reset", seed=self._seed)
-        self._ended[:], self.scores = False, np.zeros_like(self.scores)
+        self._ended, self.finished = (np.zeros_like(self._ended) for _ in range(2))
+        self.scores = np.zeros_like(self.scores)
         return ts.restart(self._observed(observation), self.batch_size)
 
     def _step(self, action):
-        observation, reward, terminated, truncated, _ = self._asked("step", np.asarray(action))
+        observation, reward, terminated, truncated, info = self._asked("step", np.asarray(action))
         reward = np.asarray(reward, np.float32)
-        self.scores = np.where(self._ended, np.float32(0), self.scores + reward)
+        self.scores = np.where(self.finished, np.float32(0), self.scores + reward)
         if self._clip is not None:
             reward = np.clip(reward, -self._clip, self._clip)
         last = np.logical_or(terminated, truncated)
         step_type = np.where(self._ended, ts.StepType.FIRST, np.where(last, ts.StepType.LAST, ts.StepType.MID))
         discount = np.where(terminated, np.float32(0), np.float32(1))
-        self._ended = last
+        self._ended, self.finished = last, self._finished(last, truncated, info)
         return ts.TimeStep(step_type.astype(np.int32), reward, discount, self._observed(observation))
+
+    def _finished(self, last, truncated, info):
+        del truncated, info
+        return last
 
     def _observed(self, observation):
         if self._transform is not None:

@@ -60,14 +60,14 @@ def episodes_of(environment, act, seed):
 
 
 def returns_of(environment, act, seed):
-    """Undiscounted returns `[B]` of an episode of each environment, as of `episodes_of`, of which nothing else is kept."""
+    """Undiscounted returns `[B]` of an episode of each environment, or of a game of several lives; nothing else is kept."""
     environment.seed(seed)
     now, t = environment.reset(), 0
     going, returns = np.ones(environment.batch_size, bool), np.zeros(environment.batch_size, np.float32)
     while going.any():
         now = environment.step(np.asarray(act(t, now.observation)))
-        returns = np.where(going & now.is_last(), environment.scores, returns)
-        going, t = going & ~now.is_last(), t + 1
+        returns = np.where(going & environment.finished, environment.scores, returns)
+        going, t = going & ~environment.finished, t + 1
     return returns
 
 

@@ -117,23 +117,10 @@ class A2C(_Agent):
     and a resumed run takes them again, so that it goes on from the very same states.
     """
 
-    def __init__(
-        self, agent, make_environment, seed, outer_steps, environments=16, unroll_length=5, restart_every=1000, practice=None
-    ):
-        """Makes the environments.
-
-        Args:
-          agent: made for them.
-          make_environment: `count, seed -> VectorEnvironment`, where the agent is tested.
-          seed: of all that is drawn.
-          outer_steps: how many updates.
-          environments: how many at once.
-          unroll_length: n, the agent's.
-          restart_every: updates.
-          practice: where the agent learns, if not in `make_environment`'s.
-        """
+    def __init__(self, agent, make_environment, seed, outer_steps, environments=16, unroll_length=5, restart_every=1000):
+        """`make_environment`: `count, seed -> VectorEnvironment`; the agent is made for it."""
         super().__init__(agent, make_environment, seed, outer_steps)
-        self._environment = (practice or make_environment)(environments, 0)
+        self._environment = make_environment(environments, 0)
         self._length, self._restart_every, self._now = unroll_length, restart_every, None
         kept = (restart_every, unroll_length, environments)
         self._kept = tf.Variable(tf.zeros(kept, tf.int32), trainable=False, name="actions_since_restart")
@@ -162,7 +149,7 @@ class A2C(_Agent):
             following = self._environment.step(action)
             frames.append(trajectory.from_transition(self._now, policy_step.PolicyStep(action), following))
             actions.append(action)
-            scores.extend(self._environment.scores[following.is_last()])
+            scores.extend(self._environment.scores[self._environment.finished])
             self._now = following
         frames.append(
             trajectory.from_transition(self._now, policy_step.PolicyStep(actions[-1]), self._now)

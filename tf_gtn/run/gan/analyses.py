@@ -23,12 +23,13 @@ _TARGETS = 3  # second number of a seed
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`trainings`: `{arm: trained}`; `judge`: of the source; `seed`, `folder`: of this run."""
+    """`trainings`: `{arm: trained}`; `judge`: of the source; `seed`, `folder`: of this run; `taught`: `teaching.Evaluation`."""
 
     trainings: dict
     judge: object
     seed: int
     folder: str
+    taught: object
 
 
 @gin.configurable(module="analyses")
@@ -135,7 +136,7 @@ class _FewSteps:
         _need(trainings, gtn_gan.GTNGAN, "few_steps")
 
     def measure(self, context):
-        return {arm: float(np.mean(few_step(trained))) for arm, trained in context.trainings.items()}
+        return {arm: float(np.mean(few_step(trained, context.taught))) for arm, trained in context.trainings.items()}
 
     def draw(self, base_dir, table):
         pass
@@ -150,9 +151,8 @@ def check(names, trainings):
         REGISTRY[name].check(trainings)
 
 
-def few_step(trained):
+def few_step(trained, settings):
     """Test accuracies of fresh learners that a GTN-GAN teaches, its lesson as it trains with it."""
-    settings = teaching.Evaluation()
     judge = evaluation.Evaluator.of(trained.training)
     return judge.accuracies(trained.training.dataset.test, settings.test_learners, teaching.TEST_SEED + trained.training.seed)
 

@@ -90,19 +90,20 @@ def run(run, program):
 
     trainings = make(run.seed)
     analyses.check(experiment.analyses, trainings)
+    taught = teaching.Evaluation() if any(isinstance(t, gtn_gan.GTNGAN) for t in trainings.values()) else None
     claims.check_names(experiment.claims, experiment.arms, experiment.analyses)
     if not run.ready(allowed=("gan.Experiment.claims", "gan.Experiment.seeds")):
         return None
     judge = judges.of(learned)
 
     def one(folder, seed, trainings):
-        return _outcome(folder, seed, trainings, schedule, experiment, judge)
+        return _outcome(folder, seed, trainings, schedule, experiment, judge, taught)
 
     outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one)
     return _conclude(run, program, experiment, learned, judge, outcomes, next(iter(trainings.values())))
 
 
-def _outcome(folder, seed, trainings, schedule, experiment, judge):
+def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
     """Trains, measures and exports one seed."""
     samples = os.path.join(folder, "samples")
     tf.io.gfile.makedirs(samples)
@@ -124,10 +125,10 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge):
         last = next(row for row in reversed(rows) if f"{name}/{judge.keys[0]}_0" in row)
         measured[name] = {key: [last[f"{name}/{key}_{n}"] for n in range(trained.count)] for key in judge.keys}
         if isinstance(trained, gtn_gan.GTNGAN):
-            teaching.export_gtn(trained.training, os.path.join(folder, "export", name), analyses.few_step(trained))
+            teaching.export_gtn(trained.training, os.path.join(folder, "export", name), analyses.few_step(trained, taught))
         else:
             export.save(trained, os.path.join(folder, "export", name), trained.outer_steps)
-    context = analyses.Context(trainings, judge, seed, folder)
+    context = analyses.Context(trainings, judge, seed, folder, taught)
     return {
         "measures": measured,
         "seconds_per_iteration": {name: seconds[name] / t.iterations for name, t in trainings.items()},

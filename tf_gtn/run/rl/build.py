@@ -47,7 +47,6 @@ def make_a2c(
     entropy_cost=0.01,
     value_cost=0.5,
     gradient_clipping=None,
-    practice: Callable | None = None,
 ):
     """A2C in so many environments at once: see `training.A2C`, `networks.actor_and_value` and `a2c.A2CAgent`."""
     numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
@@ -65,7 +64,7 @@ def make_a2c(
         value_cost=value_cost,
         gradient_clipping=gradient_clipping,
     )
-    return training.A2C(agent, task(), seed, updates, environments, unroll_length, restart_every, practice)
+    return training.A2C(agent, task(), seed, updates, environments, unroll_length, restart_every)
 
 
 @gin.configurable(module="rl")

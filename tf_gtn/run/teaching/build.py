@@ -159,12 +159,12 @@ def train(trainings, base_dir, schedule, settings, evaluators=None, among=replic
     return evaluators, seconds
 
 
-def export_gtn(trained, base_dir, accuracies):
-    """Exports under the number of outer steps; returns the path."""
+def export_gtn(trained, directory, accuracies):
+    """Exports into `directory` under the number of outer steps; returns the path."""
     mean, interval = statistics.mean_and_interval(accuracies)
     accuracy = {"mean": mean, "ci95": interval, "learners": len(accuracies)}
     meta = export.metadata(trained, gin_config.config_str(), accuracy)
-    return export.save(trained, os.path.join(base_dir, "export"), trained.outer_steps, meta)
+    return export.save(trained, directory, trained.outer_steps, meta)
 
 
 def export_evaluator(exported, for_dataset, held_out):

@@ -114,7 +114,11 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         whole = len(shown) == len(dataset.test)
         accuracies[name] = curves[name][:, -1] if whole else evaluator.accuracies(dataset.test, *sample)
     exported = next((name for name, training in trainings.items() if export.exportable(training)), None)
-    exports = {exported: build.export_gtn(trainings[exported], folder, accuracies[exported])} if exported else {}
+    exports = (
+        {exported: build.export_gtn(trainings[exported], os.path.join(folder, "export"), accuracies[exported])}
+        if exported
+        else {}
+    )
     figures.draw_arms(folder, trainings)
     context = analyses.Context(dataset, trainings, evaluators, exports, settings, seed, folder)
     found = {name: _analysed(name, context) for name in comparison.analyses}

@@ -9,12 +9,11 @@ import keras
 import pytest
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.rl import legacy_keras
+from tf_gtn import errors, legacy_keras
 
 
 def test_both_kerases_side_by_side():
-    legacy_keras.use()
+    legacy_keras.use("rl")
     assert tf.keras.Model.__module__.startswith("tf_keras") and keras.__version__.startswith("3.")
     assert issubclass(__import__("tf_agents").networks.network.Network, tf.keras.layers.Layer)
 
@@ -23,7 +22,14 @@ def test_a_missing_package_is_named(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_agents" else find(name))
     with pytest.raises(errors.UserError, match=r"tf_agents.*pip install 'tf_gtn\[rl\]'"):
-        legacy_keras.use()
+        legacy_keras.use("rl")
+
+
+def test_probability_alone():
+    code = "import keras, tf_gtn.gan.inversion as i, tensorflow as tf; i.reconstruct(tf.tanh, tf.ones([1, 1]) / 2, 1, [0, 1])"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_too_late():
