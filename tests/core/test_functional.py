@@ -180,3 +180,12 @@ def test_neighbouring_seeds_share_nothing():
     for i, one in enumerate(kernels):
         for other in kernels[:i]:
             assert np.abs(one - other).max() > 1e-3
+
+
+def test_an_lstms_forget_gate_starts_open():
+    model = keras.Sequential([keras.Input((3, 2)), keras.layers.LSTM(4)])
+    params, _ = functional.Functional(model).initial_values(tf.constant([0, 1]))
+    drawn = {path.rsplit("/", 1)[1]: value.numpy() for path, value in params.items()}
+    np.testing.assert_array_equal(drawn["bias"], np.repeat([0, 1, 0, 0], 4))
+    np.testing.assert_array_equal(drawn["bias"], model.layers[-1].cell.bias)
+    np.testing.assert_allclose(drawn["recurrent_kernel"] @ drawn["recurrent_kernel"].T, np.eye(4), atol=1e-5)

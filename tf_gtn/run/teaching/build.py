@@ -5,7 +5,6 @@ are in `config.registrations`.
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
 
 import gin

@@ -1,0 +1,77 @@
+"""Bandits: known policies, the policy gradient by its expectation, coupling, and separate meta-learners."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gtn.core import SGD
+from tf_gtn.dynamics import bandits, problems
+
+
+def learners(**settings):
+    return bandits.Learners(problems.Bandit(3, 3), 2, SGD(0.5, 0.0), **settings)
+
+
+def test_q_of_a_known_policy():
+    made = learners()
+    logits = np.log(np.array([[0.7, 0.2, 0.1]] * 3))
+    params = {"weights": tf.constant(np.tile(logits, (2, 1, 1)), tf.float32)}
+    expected = np.array([0.7, 0.2, 0.1])[made.correct.numpy()]
+    np.testing.assert_allclose(made.q(params), expected, rtol=1e-5)
+
+
+def test_reinforce_is_the_expected_gradient_on_average():
+    noisy, exact = learners(batch_size=200_000), learners(batch_size=None)
+    found = []
+    for made in (noisy, exact):
+        params = made._start
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            loss = made.loss(params, tf.constant([0, 1]))
+        found.append(tape.gradient(loss, params))
+    for name in found[0]:
+        np.testing.assert_allclose(found[0][name], found[1][name], atol=5e-3)
+        assert np.abs(found[1][name]).max() > 0.02
+
+
+def test_the_expected_gradient_is_that_of_finite_differences():
+    made = learners(batch_size=None)
+    params = made._start
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        loss = made.loss(params, None)
+    gradient = tape.gradient(loss, params)["bias"].numpy()
+    nudge = np.zeros((2, 1, 3), np.float32)
+    nudge[1, 0, 2] = 1e-2
+    ends = [float(made.loss({**params, "bias": params["bias"] + sign * nudge}, None)) for sign in (1, -1)]
+    assert gradient[1, 0, 2] == pytest.approx((ends[0] - ends[1]) / 2e-2, rel=1e-2)
+
+
+def test_separate_learners_share_nothing():
+    made = learners(coupled=False, batch_size=None)
+    assert set(made._start) == {"weights"}
+    curves = made.curves([0, 50, 2000])
+    assert curves.shape == (3, 2, 3) and curves[-1].min() > 0.9 > curves[0].max()
+    np.testing.assert_allclose(made.curves([0, 2000])[-1], curves[-1], rtol=1e-5)
+
+
+def test_a_context_is_probed_by_forks():
+    of = bandits.Episodes(problems.Bandit(2, 3), 4, 5)
+    params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
+    correct = of.problem.independent(6, [0, 1])
+    seed = tf.constant([0, 2])
+    curves, episode = of.curves(params, correct, seed), of.play(params, correct, seed)
+    assert curves.shape == (4, 6, 2)
+    _, logits = of._look(
+        params, tf.nest.map_structure(lambda x: x[2], episode["known"]["state"]), tf.fill([6], 1), episode["known"]["last"][2]
+    )
+    np.testing.assert_allclose(curves[2, :, 1], tf.gather(tf.nn.softmax(logits), correct[:, 1], batch_dims=1), rtol=1e-5)
+    assert episode["reward"].shape == (4, 6) and set(np.unique(episode["reward"])) <= {0.0, 1.0}
+
+
+def test_separate_meta_learners_move_when_their_context_comes():
+    length, runs, contexts = 6, 50, 2
+    curves = np.repeat(np.arange(length)[:, None, None] / 10.0, runs * contexts, 1)  # q is how often it was seen
+    found = bandits.separate(curves, contexts, seed=0)
+    assert found.shape == (length, runs, contexts)
+    np.testing.assert_allclose(found.sum(-1) * 10, np.repeat(np.arange(length)[:, None], runs, 1))  # one context a step

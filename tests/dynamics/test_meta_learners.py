@@ -1,0 +1,102 @@
+"""Meta-learners: gradients by differences, probes that leave no trace, and resumed training."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gtn.core import SGD, Adam
+from tf_gtn.dynamics import bandits, meta_learners, problems
+
+
+def regression(length=4, units=5, **settings):
+    return meta_learners.Regression(problems.Linear(2), length, units, **settings)
+
+
+def training(episodes, seed=0, optimizer=None):
+    return meta_learners.MetaTraining(episodes, optimizer or SGD(0.05, 0.0), seed, 3, iterations=2, batch_size=6)
+
+
+def test_the_prediction_knows_the_target_before_and_not_its_own():
+    of = regression()
+    params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
+    x, y = of.problem.batch(of.problem.tasks(2, [0, 1]), 4, [0, 2])
+    _, outputs = of.run(params, x, y)
+    changed = tf.tensor_scatter_nd_add(y, [[0, 2]], [[5.0, 5.0]])
+    difference = np.abs(of.run(params, x, changed)[1] - outputs).max(-1)
+    assert np.all(difference[0, :3] == 0) and difference[0, 3] > 0 and np.all(difference[1] == 0)
+
+
+@pytest.mark.parametrize("kind", ["regression", "bandit"])
+def test_the_outer_gradient_is_that_of_finite_differences(kind):
+    """Of a bandit: of the REINFORCE loss with its actions and returns as they were drawn."""
+    of = regression() if kind == "regression" else bandits.Episodes(problems.Bandit(2, 2), 3, 5)
+    params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
+    seed = tf.constant([3, 4])
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        loss = of.loss(params, 8, seed)
+    gradients = tape.gradient(loss, params)
+    path = next(path for path in params if "readout" in path and "kernel" in path)
+    ends = []
+    for sign in (1, -1):
+        moved = {**params, path: params[path] + sign * tf.one_hot(0, params[path].shape[0])[:, None] * 1e-3}
+        ends.append(float(of.loss(moved, 8, seed)))
+    found = float(tf.reduce_sum(gradients[path][0]))
+    assert found == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=0.02, abs=2e-4)
+
+
+def test_probing_leaves_the_episode_as_it_was_and_sees_what_it_predicts():
+    of = regression(length=5)
+    params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
+    tasks = of.problem.tasks(3, [0, 1])
+    x, y = of.problem.batch(tasks, 5, [0, 2])
+    states, outputs = of.run(params, x, y)
+    kept = [v.numpy() for v in tf.nest.flatten(states)]
+    q = of.curves(params, tasks, tf.constant([0, 2]))
+    assert q.shape == (5, 3, 2)
+    for before, after in zip(kept, tf.nest.flatten(states)):
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(of.run(params, x, y)[1], outputs)
+    again = tf.concat([x[:, 3], y[:, 2]], -1)  # a fork at t = 3 that is given the episode's own x
+    forked = tf.nest.map_structure(lambda v: v[3], states)
+    np.testing.assert_allclose(of.lstm.step(params, forked, again)[1], outputs[:, 3], rtol=1e-5)
+
+
+def test_a_meta_learner_that_knows_the_answer_has_q_one():
+    """Probes are answered by an LSTM stand-in that computes W x: the instrument's own part."""
+    of = regression(length=3)
+    tasks = of.problem.tasks(2, [0, 1])
+
+    class Knows:
+        units = 1
+
+        def start(self, count):
+            return {"h": tf.zeros([count, 1])}
+
+        def step(self, params, state, x):
+            rows = len(x) // len(tasks)
+            per_task = tf.tile(tf.repeat(tasks, rows // 3 if rows >= 3 else 1, 0), [3 if rows >= 3 else 1, 1, 1])
+            return state, tf.linalg.matvec(per_task, x[:, :2])
+
+    of.lstm = Knows()
+    np.testing.assert_allclose(of.curves(None, tasks, tf.constant([0, 2])), np.ones((3, 2, 2)), atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.05, 0.0), Adam(1e-3)], ids=["sgd", "adam"])
+def test_a_resumed_run_gives_the_same_numbers(optimizer):
+    of = regression()
+    whole, first, second = (training(of, optimizer=optimizer) for _ in range(3))
+    expected = [{k: float(v) for k, v in whole.step(i).items()} for i in range(3)]
+    first.step(0)
+    for mine, other in zip(second.variables, first.variables, strict=True):
+        mine.assign(other)
+    assert [{k: float(v) for k, v in second.step(i).items()} for i in (1, 2)] == expected[1:]
+    second.restart(training(of, seed=9, optimizer=optimizer))
+    assert float(second.step(0)["loss"]) == float(training(of, seed=9, optimizer=optimizer).step(0)["loss"])
+
+
+def test_the_same_task_at_every_episode_makes_it_a_learner():
+    of = regression(tasks=problems.Linear(2).tasks(1, [0, 1]))
+    trained = meta_learners.MetaTraining(of, Adam(1e-2), 0, 3, iterations=60, batch_size=20)
+    losses = [float(trained.step(i)["loss"]) for i in range(3)]
+    assert losses[2] < 0.5 * losses[0]

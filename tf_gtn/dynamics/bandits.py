@@ -1,0 +1,163 @@
+"""Contextual bandits: Learners by REINFORCE, coupled by a shared bias or separate, and LSTM meta-learners (section 5)."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.dynamics import meta_learners
+
+
+class Learners:
+    """R linear-softmax policies side by side, each on a bandit of its own (equation 11)."""
+
+    def __init__(self, problem, runs, optimizer, seed=0, coupled=True, deviation=1 / 5**0.5, batch_size=200):
+        """Draws tasks and weights.
+
+        Args:
+          problem: a `problems.Bandit`.
+          runs: R.
+          optimizer: of `core.optimizers`.
+          seed: integer.
+          coupled: whether a bias is shared by all contexts; else each context has a policy of its own.
+          deviation: of the truncated normal weights (A.5: 1 / sqrt(5)).
+          batch_size: examples an update, drawn by the policy; None: the expected gradient, without any noise.
+        """
+        self._problem, self._optimizer, self._coupled, self._batch = problem, optimizer, coupled, batch_size
+        self._seed, self._runs = seed, runs
+        drawn, weights, bias = tf.unstack(tf.random.experimental.stateless_split([seed, 5], 3))
+        self.correct = problem.conflicting(runs, drawn)
+        shape = (runs, problem.contexts, problem.actions)
+        self._start = {"weights": tf.random.stateless_truncated_normal(shape, weights, stddev=deviation)}
+        if coupled:
+            self._start["bias"] = tf.random.stateless_truncated_normal((runs, 1, problem.actions), bias, stddev=deviation)
+        self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
+        self._train = tf.function(self._trained, autograph=False)
+
+    def curves(self, steps):
+        """q `[C, R, contexts]` after each of the given numbers of steps, ascending; 0 is the start."""
+        state, before, found = {"params": self._start, "slots": self._optimizer.init(self._start)}, 0, []
+        for step in steps:
+            state = self._train(state, tf.constant(before), tf.constant(int(step)))
+            found.append(self.q(state["params"]).numpy())
+            before = int(step)
+        return np.stack(found)
+
+    def policy(self, params):
+        """`[R, contexts, actions]` chances."""
+        return tf.nn.softmax(params["weights"] + params.get("bias", 0.0), -1)
+
+    def q(self, params):
+        """The chance of the correct action, `[R, contexts]`."""
+        return tf.gather(self.policy(params), self.correct, batch_dims=2)
+
+    def loss(self, params, seed):
+        """-E[r], or what has REINFORCE's gradient of it, summed over runs."""
+        if self._batch is None:
+            return -tf.reduce_sum(tf.reduce_mean(self._problem.expected_reward(self.q(params)), -1))
+        contexts, actions, rewards = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+        shape = (self._runs, self._batch)
+        context = tf.random.stateless_uniform(shape, contexts, 0, self._problem.contexts, tf.int32)
+        log = tf.gather(tf.math.log(self.policy(params)), context, batch_dims=1)  # [R, B, actions]
+        noise = tf.random.stateless_uniform(log.shape, actions, 1e-20, 1.0)
+        action = tf.argmax(tf.stop_gradient(log) - tf.math.log(-tf.math.log(noise)), -1, tf.int32)
+        reward = self._problem.reward(action == tf.gather(self.correct, context, batch_dims=1), rewards)
+        return -tf.reduce_sum(tf.reduce_mean(reward * tf.gather(log, action, batch_dims=2), -1))
+
+    def _trained(self, state, start, stop):
+        def body(t, state):
+            with tf.GradientTape() as tape:
+                tape.watch(tf.nest.flatten(state["params"]))
+                loss = self.loss(state["params"], tf.stack([self._seed, t]))
+            gradients = tape.gradient(loss, state["params"])
+            params, slots = self._optimizer.update(gradients, state["slots"], state["params"], self._hyper)
+            return t + 1, {"params": params, "slots": slots}
+
+        return tf.while_loop(lambda t, _: t < stop, body, (start, state), parallel_iterations=1)[1]
+
+
+class Episodes:
+    """Episodes of bandits for an LSTM that gets the context, its last action and the reward for it (section 5.2.1).
+
+    Trained by REINFORCE on the rewards to come, less their mean over the batch.
+
+    Attributes:
+      lstm: the `meta_learners.LSTM`.
+      length: T (the text: 100; A.6: 125).
+    """
+
+    def __init__(self, problem, length=100, units=64, entropy_cost=0.0):
+        self.problem, self.length, self._entropy_cost = problem, length, entropy_cost
+        self.lstm = meta_learners.LSTM(problem.contexts + problem.actions + 1, problem.actions, units)
+
+    def loss(self, params, count, seed):
+        drawn, played = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        correct = self.problem.independent(count, drawn)
+        episode = self.play(params, correct, played)
+        to_come = tf.cumsum(episode["reward"], 0, reverse=True)
+        advantage = to_come - tf.reduce_mean(to_come, 1, keepdims=True)
+        loss = -tf.reduce_mean(tf.stop_gradient(advantage) * episode["log_chance"])
+        return loss - self._entropy_cost * tf.reduce_mean(episode["entropy"])
+
+    def play(self, params, correct, seed):
+        """Episodes `[T, n]`: reward, log_chance, entropy; context, and what the LSTM knew before each step."""
+        count = correct.shape[0]
+        streams = tf.random.experimental.stateless_split(seed, 3)
+        shape = (self.length, count)
+        contexts = tf.random.stateless_uniform(shape, streams[0], 0, self.problem.contexts, tf.int32)
+        noise = tf.random.stateless_uniform((*shape, self.problem.actions), streams[1], 1e-20, 1.0)
+        gumbel = -tf.math.log(-tf.math.log(noise))
+        luck = tf.random.stateless_uniform(shape, streams[2])
+        state, last = self.lstm.start(count), tf.zeros([count, self.problem.actions + 1])
+        rows = []
+        for t in range(self.length):
+            known = {"state": state, "last": last}
+            state, logits = self._look(params, state, contexts[t], last)
+            log = tf.nn.log_softmax(logits)
+            action = tf.argmax(tf.stop_gradient(log) + gumbel[t], -1, tf.int32)
+            right = action == tf.gather(correct, contexts[t], batch_dims=1)
+            reward = tf.cast(luck[t] < tf.where(right, self.problem.p_correct, self.problem.p_incorrect), tf.float32)
+            chosen = tf.one_hot(action, self.problem.actions)
+            last = tf.concat([chosen, reward[:, None]], -1)
+            entropy = -tf.reduce_sum(tf.exp(log) * log, -1)
+            rows.append({"reward": reward, "log_chance": tf.reduce_sum(log * chosen, -1), "entropy": entropy, "known": known})
+        return {**tf.nest.map_structure(lambda *x: tf.stack(x), *rows), "context": contexts}
+
+    def curves(self, params, correct, seed):
+        """q `[T, n, contexts]`: forked copies get every context at every step (section 5.2.2)."""
+        known = self.play(params, correct, seed)["known"]
+        length, count = known["last"].shape[:2]
+
+        def flat(x):
+            return tf.reshape(x, (length * count, x.shape[-1]))
+
+        found = []
+        for context in range(self.problem.contexts):
+            fork = tf.nest.map_structure(flat, known["state"])
+            _, logits = self._look(params, fork, tf.fill([length * count], context), flat(known["last"]))
+            chances = tf.reshape(tf.nn.softmax(logits), (length, count, -1))
+            right = tf.broadcast_to(correct[:, context], (length, count))
+            found.append(tf.gather(chances, right, batch_dims=2))
+        return tf.stack(found, -1)
+
+    def _look(self, params, state, context, last):
+        x = tf.concat([tf.one_hot(context, self.problem.contexts), last], -1)
+        return self.lstm.step(params, state, x)
+
+
+def separate(curves, contexts, seed):
+    """What K separate meta-learners do, each of which sees its own context alone (section 5.2.3).
+
+    Args:
+      curves: q `[T, n * contexts, 1]` of episodes with one context, T the number of steps of the whole.
+      contexts: K.
+      seed: integer, of the order in which contexts come.
+
+    Returns:
+      q `[T, n, K]`, by the steps of all.
+    """
+    curves = np.asarray(curves)[..., 0]
+    length, count = len(curves), curves.shape[1] // contexts
+    curves = curves[:, : count * contexts].reshape(length, count, contexts)
+    drawn = np.random.default_rng(seed).integers(0, contexts, (length, count))
+    seen = np.cumsum(drawn[..., None] == np.arange(contexts), 0)
+    seen = np.concatenate([np.zeros_like(seen[:1]), seen[:-1]])  # before each step
+    return np.take_along_axis(curves, np.minimum(seen, length - 1), 0)

@@ -1,0 +1,90 @@
+"""What is measured of a learner at work: how much of each part of its task's structure it has, q, and when.
+
+q is 1 where a part is learned and 0 where nothing is. Parts are singular modes, Fourier modes, or contexts.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def effective_spectrum(estimate, modes):
+    """diag(U^T W_hat V) (learning dynamics paper, equations 3 and 5).
+
+    Args:
+      estimate: `[..., Ny, Nx]`, the linear function that a network is.
+      modes: `(U [..., Ny, K], s [..., K], V [..., Nx, K])` of the target, as of `modes_of`.
+
+    Returns:
+      `[..., K]`.
+    """
+    left, _, right = modes
+    return tf.einsum("...ik,...ij,...jk->...k", left, estimate, right)
+
+
+def modes_of(target):
+    """`(U, s, V)` of matrices `[..., Ny, Nx]`, s from the largest on."""
+    s, left, right = tf.linalg.svd(target)
+    return left, s, right
+
+
+def linear_part(inputs, outputs):
+    """The matrix `[..., Ny, Nx]` that maps probes `[(...,) N, Nx]` to outputs `[..., N, Ny]` with the least squares (3.2.3)."""
+    return tf.linalg.matrix_transpose(tf.linalg.pinv(inputs) @ outputs)
+
+
+def fourier_projection(estimate, target, count):
+    """Re(g_hat g*) / |g|^2 of the first `count` frequencies (equation 10).
+
+    Args:
+      estimate, target: `[..., N]`, values at `probes(N)`.
+      count: K; frequencies 1 to K.
+
+    Returns:
+      `[..., K]`; 0 where the target has nothing at a frequency and the estimate neither, otherwise infinite or NaN there.
+    """
+    found, wanted = (tf.signal.rfft(x)[..., 1 : count + 1] for x in (estimate, target))
+    return tf.math.real(found * tf.math.conj(wanted)) / tf.square(tf.abs(wanted))
+
+
+def probes(count=40):
+    """Equispaced points over one period, `[count]`, centred (footnote 1)."""
+    points = np.linspace(-0.5, 0.5, count + 1)[:-1]
+    return (points - points.mean()).astype(np.float32)
+
+
+def ranked(curves):
+    """q_c as q_k: contexts from the one with the greatest mean over time on (equation 14).
+
+    `curves` `[T, ..., K]` -> the same, ordered along the last axis, each run by itself.
+    """
+    curves = np.asarray(curves)
+    order = np.argsort(-curves.mean(0), axis=-1, kind="stable")
+    return np.take_along_axis(curves, np.broadcast_to(order, curves.shape), -1)
+
+
+def steps_to(curves, steps, threshold=0.8, interpolate=False):
+    """The first of `steps` [T] at which q > threshold, for curves `[T, ...]`; infinity where it never is: censored.
+
+    With `interpolate`, where the straight line between two steps crosses it, as few steps (those of an episode) need.
+    """
+    curves, steps = np.asarray(curves, float), np.asarray(steps, float)
+    above = curves > threshold
+    index = above.argmax(0)
+    first = steps[index]
+    if interpolate:
+        before = np.maximum(index - 1, 0)
+        high, low = (np.take_along_axis(curves, i[None], 0)[0] for i in (index, before))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(index > 0, (threshold - low) / (high - low), 1.0)
+        first = steps[before] + share * (first - steps[before])
+    return np.where(above.any(0), first, np.inf)
+
+
+def ratio(slow, fast):
+    """How many times as long the slow part takes: medians over runs `[n]` of steps, those that never got there among them.
+
+    Returns:
+      `{"ratio", "censored"}`: infinite if the slow one's median is; the share of runs in which the slow part was not reached.
+    """
+    slow, fast = np.asarray(slow, float), np.asarray(fast, float)
+    return {"ratio": float(np.median(slow) / np.median(fast)), "censored": float(np.isinf(slow).mean())}

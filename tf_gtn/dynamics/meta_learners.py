@@ -1,0 +1,187 @@
+"""LSTM meta-learners: networks whose activations learn a new task within an episode (sections 3.2 and 4.2, A.2 and A.4)."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn.core import Functional, supervised
+from tf_gtn.dynamics import learners
+
+
+class LSTM:
+    """An LSTM cell with a linear readout, as a pure function of its weights."""
+
+    def __init__(self, inputs, outputs, units=64):
+        x, h, c = (keras.Input((n,), name=name) for n, name in ((inputs, "x"), (units, "h"), (units, "c")))
+        hidden, (h_next, c_next) = keras.layers.LSTMCell(units, name="lstm")(x, [h, c])
+        read = keras.layers.Dense(outputs, name="readout")(hidden)
+        self.units, self.functional = units, Functional(keras.Model([x, h, c], [read, h_next, c_next], name="meta_learner"))
+
+    def start(self, count):
+        """The state of so many episodes before their first step."""
+        return {"h": tf.zeros([count, self.units]), "c": tf.zeros([count, self.units])}
+
+    def step(self, params, state, x):
+        """`x` `[n, inputs]` -> `(state, outputs [n, outputs])`."""
+        (outputs, h, c), _ = self.functional(params, {}, [x, state["h"], state["c"]])
+        return {"h": h, "c": c}, outputs
+
+
+class MetaTraining:
+    """The outer loop: every update takes a batch of new tasks, an episode each, and the mean loss over it (equation 4).
+
+    Attributes:
+      variables, outer_steps, skipped, consecutively_skipped: as `run.loop` has them; an outer step takes `iterations` updates.
+      episodes: an outer step's.
+    """
+
+    def __init__(
+        self,
+        episodes,
+        optimizer,
+        seed,
+        outer_steps,
+        iterations=100,
+        batch_size=200,
+    ):
+        """Draws the LSTM.
+
+        Args:
+          episodes: `Regression` or `bandits.Episodes`: `lstm`, and `loss(params, count, seed)`.
+          optimizer: of `core.optimizers`.
+          seed: integer.
+          outer_steps, iterations: the whole is `outer_steps * iterations` updates.
+          batch_size: episodes an update (A.2: 200).
+        """
+        self.outer_steps, self.iterations, self.seed, self._batch = outer_steps, iterations, seed, batch_size
+        self.of, self._optimizer = episodes, optimizer
+        self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
+        self._state = tf.nest.map_structure(self._variable, self._drawn(seed))
+        self.skipped, self.consecutively_skipped = (
+            keras.Variable(0, dtype="int32", trainable=False, name=name) for name in ("skipped", "in_a_row")
+        )
+        self._run = tf.function(self._updated, autograph=False)
+
+    @property
+    def variables(self):
+        return [*tf.nest.flatten(self._state), self.skipped, self.consecutively_skipped]
+
+    @property
+    def episodes(self):
+        return self.iterations * self._batch
+
+    @property
+    def params(self):
+        """The LSTM's weights of the moment."""
+        return tf.nest.map_structure(tf.convert_to_tensor, self._state["params"])
+
+    def step(self, index):
+        """Outer step number `index`; returns the last update's `{"loss", "gradient_norm"}`."""
+        return self._run(tf.constant(self.seed), tf.constant(index))
+
+    def restart(self, fresh):
+        """Becomes what `fresh` is, one of the same make with another seed, and keeps what was traced."""
+        for mine, other in zip(self.variables, fresh.variables, strict=True):
+            mine.assign(other)
+        self.seed = fresh.seed
+
+    def _drawn(self, seed):
+        params, _ = self.of.lstm.functional.initial_values(tf.constant([seed, 2**30]))
+        state = supervised.initial_state(self._optimizer, params, {})
+        return {"params": state["params"], "slots": state["slots"]}
+
+    def _variable(self, value):
+        return keras.Variable(value, dtype=value.dtype, trainable=False, name="meta_learner")
+
+    def _updated(self, seed, index):
+        update = tf.function(self._update, autograph=False, experimental_attributes={"_noinline": True})
+        state = tf.nest.map_structure(tf.convert_to_tensor, self._state)
+        found = {"loss": tf.zeros([]), "gradient_norm": tf.zeros([])}
+
+        def body(t, state, _):
+            return t + 1, *update(state, tf.stack([seed, index * self.iterations + t]))
+
+        _, after, found = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, state, found), parallel_iterations=1)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after)])
+        for variable, old, new in zip(*(tf.nest.flatten(s) for s in (self._state, state, after)), strict=True):
+            variable.assign(tf.where(finite, new, old))
+        self.skipped.assign(self.skipped + tf.cast(~finite, tf.int32))
+        self.consecutively_skipped.assign(tf.where(finite, 0, self.consecutively_skipped + 1))
+        return found
+
+    def _update(self, state, seed):
+        with tf.GradientTape() as tape:
+            tape.watch(tf.nest.flatten(state["params"]))
+            loss = self.of.loss(state["params"], self._batch, seed)
+        gradients = tape.gradient(loss, state["params"])
+        params, slots = self._optimizer.update(gradients, state["slots"], state["params"], self._hyper)
+        found = {"loss": loss, "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients))}
+        return {"params": params, "slots": slots}, found
+
+
+class Regression:
+    """Episodes of regression: at step t the LSTM gets x_t and y_{t-1} and predicts y_t (section 3.2.1).
+
+    Attributes:
+      lstm: the `LSTM`.
+      length: T.
+    """
+
+    def __init__(self, problem, length=20, units=64, tasks=None):
+        """`tasks`: always these, one for each episode of a batch: a Learner with an LSTM's parameters (figures A4, A6)."""
+        inputs, outputs = (problem.size, problem.size) if hasattr(problem, "size") else (1, 1)
+        self.problem, self.length, self._tasks = problem, length, tasks
+        self.lstm = LSTM(inputs + outputs, outputs, units)
+
+    def loss(self, params, count, seed):
+        """Mean over episodes and steps of the squared error, summed over outputs (equation 4)."""
+        drawn, data = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        tasks = (
+            self.problem.tasks(count, drawn) if self._tasks is None else tf.repeat(self._tasks, count // len(self._tasks), 0)
+        )
+        x, y = self.problem.batch(tasks, self.length, data)
+        _, outputs = self.run(params, x, y)
+        return tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(outputs, y), -1))
+
+    def run(self, params, x, y):
+        """Episodes `[n, T, ...]` -> `(states before each step {[T, n, units]}, outputs [n, T, Ny])`."""
+        state, states, outputs = self.lstm.start(x.shape[0]), [], []
+        before = tf.concat([tf.zeros_like(y[:, :1]), y[:, :-1]], 1)
+        for t in range(self.length):  # one graph: T is small, and a loop would cost more than the step
+            states.append(state)
+            state, read = self.lstm.step(params, state, tf.concat([x[:, t], before[:, t]], -1))
+            outputs.append(read)
+        return tf.nest.map_structure(lambda *s: tf.stack(s), *states), tf.stack(outputs, 1)
+
+    def curves(self, params, tasks, seed, last=False):
+        """q `[T, n, K]` within episodes on the given tasks, by forked copies that get probes instead of x_t (3.2.3, 4.2.2).
+
+        At t (from 0) the LSTM has seen t examples. `last`: at the last step alone, `[1, n, K]`.
+        """
+        x, y = self.problem.batch(tasks, self.length, seed)
+        states, _ = self.run(params, x, y)
+        before = tf.transpose(tf.concat([tf.zeros_like(y[:, :1]), y[:, :-1]], 1), [1, 0, 2])  # [T, n, Ny]
+        if last:
+            states, before = tf.nest.map_structure(lambda v: v[-1:], (states, before))
+
+        def outputs(probes):
+            count, shape = probes.shape[0], before.shape[:2]
+
+            def spread(v):
+                return tf.reshape(tf.repeat(v[:, :, None], count, 2), (-1, v.shape[-1]))
+
+            rows = tf.reshape(tf.broadcast_to(probes, (*shape, *probes.shape)), (-1, probes.shape[-1]))
+            forked = tf.nest.map_structure(spread, states)
+            _, read = self.lstm.step(params, forked, tf.concat([rows, spread(before)], -1))
+            return tf.reshape(read, (*shape, count, -1))
+
+        return learners.shares(self.problem, tasks, outputs)
+
+    def averaged(self, params, tasks, seed, chunk=100):
+        """q `[T, K]`, the mean over the tasks' episodes."""
+        look = tf.function(self.curves, autograph=False)
+        parts = [
+            look(params, tasks[start : start + chunk], tf.constant([seed, start])).numpy()
+            for start in range(0, len(tasks), chunk)
+        ]
+        return np.concatenate(parts, 1).mean(1)
