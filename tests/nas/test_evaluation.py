@@ -21,7 +21,7 @@ def small(digits):
 
 @pytest.fixture(scope="module")
 def by_gtn(small):
-    return evaluation.evaluate(SPACE, TEXT, 3, evaluation.GTN(steps=4, learning_rate_scale=1.0), small)
+    return evaluation.evaluate(SPACE, TEXT, 3, evaluation.GTN(steps=4, learning_rate_limit=1.0), small)
 
 
 def test_a_row_is_complete_and_of_that_network(by_gtn):

@@ -31,8 +31,9 @@ class MetaTraining:
     """The outer loop: every update takes a batch of new tasks, an episode each, and the mean loss over it (equation 4).
 
     Attributes:
+      of: the episodes.
       variables, outer_steps, skipped, consecutively_skipped: as `run.loop` has them; an outer step takes `iterations` updates.
-      episodes: an outer step's.
+      taken, last_loss: outer steps so far, and the last update's loss.
     """
 
     def __init__(
@@ -60,15 +61,13 @@ class MetaTraining:
         self.skipped, self.consecutively_skipped = (
             keras.Variable(0, dtype="int32", trainable=False, name=name) for name in ("skipped", "in_a_row")
         )
+        self.taken = keras.Variable(0, dtype="int32", trainable=False, name="outer_steps_taken")
+        self.last_loss = keras.Variable(np.nan, trainable=False, name="last_loss")
         self._run = tf.function(self._updated, autograph=False)
 
     @property
     def variables(self):
-        return [*tf.nest.flatten(self._state), self.skipped, self.consecutively_skipped]
-
-    @property
-    def episodes(self):
-        return self.iterations * self._batch
+        return [*tf.nest.flatten(self._state), self.skipped, self.consecutively_skipped, self.taken, self.last_loss]
 
     @property
     def params(self):
@@ -107,6 +106,8 @@ class MetaTraining:
             variable.assign(tf.where(finite, new, old))
         self.skipped.assign(self.skipped + tf.cast(~finite, tf.int32))
         self.consecutively_skipped.assign(tf.where(finite, 0, self.consecutively_skipped + 1))
+        self.taken.assign(index + 1)
+        self.last_loss.assign(found["loss"])
         return found
 
     def _update(self, state, seed):

@@ -32,7 +32,8 @@ class GTN:
       name: of the budget, in rows.
       export_dir: see `tf_gtn.load`.
       steps: SGD steps; None: as many as the GTN was trained with.
-      learning_rate_scale: see `LoadedGTN.train`.
+      learning_rate_limit: the learned rates are limited to that fraction of the largest; "auto": the best of several by the
+        synthetic loss, which costs as many trainings.
       weight_norm: whether kernels are weight-normalised (appendix A.2: "we do so when we train architectures with GTN-generated
         data").
       split: what accuracy is measured on.
@@ -41,7 +42,7 @@ class GTN:
     name: str = "gtn"
     export_dir: str = "digits"
     steps: int | None = None
-    learning_rate_scale: float | str = "auto"
+    learning_rate_limit: float | str = "auto"
     weight_norm: bool = True
     split: str = "validation"
 
@@ -119,10 +120,10 @@ def _by_gtn(model, seed, budget, dataset):
     start = teacher.learner.initial_values(tf.constant([seed, _INIT]))
 
     def teach():
-        if budget.learning_rate_scale == "auto":
+        if budget.learning_rate_limit == "auto":
             found = teacher.best(start, xs)[0]
         else:
-            found = teacher.teach(start, {**xs, "learning_rate": xs["learning_rate"] * budget.learning_rate_scale})[0]
+            found = teacher.teach(start, lesson.limited(xs, budget.learning_rate_limit))[0]
         teacher.learner.assign(*found)
 
     teach()  # traces

@@ -25,7 +25,7 @@ nas.Search.proposer = @nas.Random()
 nas.Search.architectures = 4
 nas.Search.evaluations = (@nas.GTN(), @nas.Real())
 nas.GTN.steps = 2
-nas.GTN.learning_rate_scale = 1.0
+nas.GTN.learning_rate_limit = 1.0
 nas.Real.epochs = (0.1, 0.2)
 nas.Search.reference = 'real_0.2'
 nas.Search.compared = ('gtn', 'real_0.1')
@@ -105,7 +105,7 @@ def workers():
 def test_a_killed_worker_and_a_poison_network_cost_nothing_else():
     space, dataset = plain.Plain(), data.load("digits")
     good = "depth=0,filters=4,kernel=1,pool=none,head=flatten,units=16,normalization=none,activation=relu"
-    budget, killed = evaluation.GTN(steps=1, learning_rate_scale=1.0), []
+    budget, killed = evaluation.GTN(steps=1, learning_rate_limit=1.0), []
 
     def kill():
         deadline = time.time() + 100
@@ -135,7 +135,7 @@ def test_on_demand_saves_a_front(tmp_path):
         "--gin_file=gin/nas/plain.gin",
         "--gin_bindings=ARCHITECTURES = 4",
         "--gin_bindings=nas.GTN.steps = 2",
-        "--gin_bindings=nas.GTN.learning_rate_scale = 1.0",
+        "--gin_bindings=nas.GTN.learning_rate_limit = 1.0",
         "--gin_bindings=nas.Search.limits = {'parameters': 5000}",
     )
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,27 @@
+"""Looks at what learners, meta-learners and Bayes' rule learn first.
+
+    python -m binaries.run_dynamics --base_dir=runs/linear --gin_file=gin/dynamics/linear_small.gin
+
+Parts that are done stay done; the same command goes on.
+"""
+
+from tf_gtn.run import app
+from tf_gtn.run.dynamics import experiment
+
+
+def main(run):
+    metrics = experiment.run(run, "run_dynamics")
+    if metrics is None:
+        return
+    for name, found in metrics.items():
+        ratio = "never" if found["ratio"] is None else f"{found['ratio']:.3g} times as long"
+        print(f"{name}: the last part takes {ratio} as the first; not reached in {found['censored']:.0%} of the runs")
+    print(f"report: {run.base_dir}/report.html")
+
+
+def run():
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

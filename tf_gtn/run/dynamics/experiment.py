@@ -1,0 +1,103 @@
+"""A study of learning dynamics: parts by name, what is claimed of their numbers, figures.
+
+<base_dir>/parts/<name>.json    what a part found; one that has its file is not done again
+<base_dir>/parts/<name>/        checkpoints and curves of its meta-learners
+"""
+
+import dataclasses
+import json
+import os
+
+import gin
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run.config import registrations
+from tf_gtn.run.dynamics import figures
+from tf_gtn.run.dynamics import parts as _parts  # noqa: F401 - registers their gin names
+from tf_gtn.run.findings import report, results
+
+_RELATIONS = ("between", "at_most", "at_least", "times_above")
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is looked at and claimed.
+
+    Attributes:
+      parts: `{name: part}`, such as `{'learner': @learner/dynamics.Learner()}`.
+      claims: (quantity `<part>/<number>`, relation, bound, the paper's value): `between` (low, high), `at_most` or `at_least` a
+        number, or `times_above` (another quantity, how many times at least).
+    """
+
+    parts: dict
+    claims: tuple = ()
+
+    def __post_init__(self):
+        registrations.check_arms("dynamics.Experiment", tuple(self.parts))
+        for part in self.parts.values():
+            if not hasattr(part, "measure"):
+                raise errors.UserError(f"dynamics.Experiment.parts are made, such as @dynamics.Learner(); got {part!r}")
+        for spec in self.claims:
+            if not isinstance(spec, list | tuple) or len(spec) not in (3, 4):
+                raise errors.UserError(f"a claim is (quantity, relation, bound, the paper's value); got {spec!r}")
+            if spec[1] not in _RELATIONS:
+                raise errors.unknown("relation", spec[1], _RELATIONS)
+            named = [spec[0]] + ([spec[2][0]] if spec[1] == "times_above" else [])
+            for name in named:
+                if name.split("/")[0] not in self.parts or "/" not in name:
+                    raise errors.unknown("quantity of a claim", name, [f"{part}/ratio" for part in self.parts])
+
+
+def run(run, program):
+    """Everything from building to report.html; returns the metrics, or None in a dry run."""
+    experiment = Experiment()
+    if not run.ready(allowed=("dynamics.Experiment.claims",)):
+        return None
+    folder = os.path.join(run.base_dir, "parts")
+    tf.io.gfile.makedirs(folder)
+    found = {}
+    for k, (name, part) in enumerate(experiment.parts.items()):
+        path = os.path.join(folder, f"{name}.json")
+        if not tf.io.gfile.exists(path):
+            print(f"{name} ({k + 1} of {len(experiment.parts)})", flush=True)
+            measured = part.measure(run.seed, os.path.join(folder, name))
+            base_dirs.write_text(path, json.dumps(results.plain(measured, name)))
+        with tf.io.gfile.GFile(path) as file:
+            found[name] = json.load(file)
+    return _conclude(run, program, experiment, found)
+
+
+def _conclude(run, program, experiment, found):
+    metrics = {name: {**each["numbers"], "to": each["to"], "labels": each["labels"]} for name, each in found.items()}
+    for name, each in found.items():
+        metrics[name] |= {"table": each["table"]} if "table" in each else {}
+        figures.part(run.base_dir, name, each)
+    made = [_claim(spec, found) for spec in experiment.claims]
+    results.write(run.base_dir, "dynamics", program, run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return metrics
+
+
+def _claim(spec, found):
+    quantity, relation, bound, *seed_value = spec
+
+    def value(name):
+        part, number = name.split("/", 1)
+        if number not in found[part]["numbers"]:
+            raise errors.unknown(f"number of {part}", number, found[part]["numbers"])
+        return found[part]["numbers"][number]
+
+    measured = value(quantity)
+    words, numbers, rule = f"{bound}", {"bound": bound}, f"measured {'<=' if relation == 'at_most' else '>='} bound"
+    if relation == "between":
+        numbers, rule, words = {"low": bound[0], "high": bound[1]}, "low <= measured <= high", f"{bound[0]} and {bound[1]}"
+    if relation == "times_above":
+        other, times = bound
+        numbers, rule = {"other": value(other), "times": times}, "measured >= times * other"
+        words = f"{other} by a factor of {times}"
+    statement = f"{quantity} is {relation.replace('_', ' ').replace('times above', 'above')} {words}"
+    identity = f"{quantity}_{relation}".replace("/", "_")
+    return results.claim(identity, statement, seed_value[0] if seed_value else None, measured, None, rule, **numbers)

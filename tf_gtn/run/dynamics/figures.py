@@ -1,0 +1,39 @@
+"""One figure a part: curves of q, steps to thresholds, and, where there are stages of outer training, those."""
+
+import numpy as np
+
+from tf_gtn.run.findings import drawing, figures
+
+
+def part(base_dir, name, found):
+    """`<base_dir>/figures/<name>.png` of what a part gives (see `parts`)."""
+    stages = found.get("stages")
+    caption = (
+        "q, the share of each part of the task that is learned (left; bands: 95% over runs); median steps until it passes "
+        "thresholds (middle)" + ("; inner steps to 0.8 as outer training goes on (right)." if stages else ".")
+    )
+    steps, labels = np.array(found["steps"], float), found["labels"]
+    logarithmic = len(steps) > 2 and steps[-1] / max(steps[1], 1) > 300
+    with drawing.to_png(figures.path(base_dir, name), caption, (4.3 * (3 if stages else 2), 3.4)) as figure:
+        axes, *others = figure.subplots(1, 3 if stages else 2)
+        for k, label in enumerate(labels):
+            q, low, high = (np.array(found[key], float)[:, k] for key in ("q", "low", "high"))
+            shown = np.maximum(steps, 0.5) if logarithmic else steps
+            drawing.line(axes, label, labels, shown, q, (low, high))
+        axes.set(xlabel="steps", ylabel="q", ylim=(-0.2, 1.2))
+        if logarithmic:
+            axes.set_xscale("log")
+        for threshold, to in found["to"].items():
+            values = [np.nan if v is None else v for v in to]
+            others[0].plot(range(len(labels)), values, "o-", label=f"q > {threshold}")
+        others[0].set(ylabel="steps", ylim=(0, None))
+        others[0].set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+        others[0].legend()
+        if stages:
+            to = np.array([[np.nan if v is None else v for v in row] for row in stages["to"]], float)
+            for k, label in enumerate(labels):
+                color, dashes, marker = drawing.style(label, labels)
+                others[1].plot(stages["episodes"], to[:, k], dashes, color=color, marker=marker)
+            others[1].set(xlabel="episodes of outer training", ylabel="steps to q > 0.8", ylim=(0, None))
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))

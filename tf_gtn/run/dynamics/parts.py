@@ -1,0 +1,384 @@
+"""What a study is made of. A part looks at one kind of learner on one kind of problem and gives
+
+    {"steps": [T], "labels": [K], "q": [T][K], "low": [T][K], "high": [T][K],    mean and interval over runs
+     "to": {threshold: [K]},                                              median steps to reach it, null where never
+     "numbers": {name: number or null}}
+
+beside what its own figures need. Each is made by gin in a scope of its own.
+"""
+
+import dataclasses
+import os
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, meta_learners, problems
+from tf_gtn.run import loop
+from tf_gtn.run.config import registrations
+from tf_gtn.run.findings import statistics
+
+for _problem in (problems.Linear, problems.Fourier, problems.Bandit):
+    gin.external_configurable(_problem, module="dynamics")
+gin.external_configurable(learners.perceptron, "perceptron", module="dynamics", denylist=["inputs", "outputs"])
+
+THRESHOLDS = (0.5, 0.8, 0.95)
+_TASKS, _PROBES = 11, 12  # second numbers of seeds
+
+
+def summary(steps, q, labels, interpolate=False, **numbers):
+    """What every part gives, from curves `[T, runs, K]`."""
+    low, high = statistics.interval(np.moveaxis(q, 1, 0)) if q.shape[1] > 1 else (q[:, 0], q[:, 0])
+    found = {"steps": np.asarray(steps), "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
+    found["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
+    half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
+    ratios = {
+        **instruments.ratio(most[:, -1], most[:, 0]),
+        "ratio_to_half": instruments.ratio(half[:, -1], half[:, 0])["ratio"],
+    }
+    return {**found, "numbers": {**ratios, **numbers}}
+
+
+def _sizes(problem):
+    return (problem.size, problem.size) if isinstance(problem, problems.Linear) else (1, 1)
+
+
+def labels(problem):
+    """Names of the parts of a task: singular values where they are given, frequencies, or places in the order of learning."""
+    if isinstance(problem, problems.Linear):
+        return [f"s = {s:g}" for s in problem.spectrum] or [f"mode {k + 1}" for k in range(problem.size)]
+    if isinstance(problem, problems.Fourier):
+        return [f"frequency {k + 1}" for k in range(len(problem.amplitudes))]
+    return [f"context {k + 1}" for k in range(problem.contexts)]
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """Networks trained on a single task each (figures 1, 7, 8, A1a, A2).
+
+    Attributes:
+      problem: `@dynamics.Linear()` or `@dynamics.Fourier()`.
+      network: `@dynamics.perceptron`, a function of inputs and outputs.
+      optimizer: of `optimizers`.
+      runs: networks, each with a task of its own.
+      steps: of training.
+      checks: looks at it, evenly spaced.
+      batch_size: examples a step.
+      paper_steps: the paper's length; the share of runs whose last part is not there by then is `censored_in_paper_steps`.
+    """
+
+    problem: object
+    optimizer: object
+    network: object = learners.perceptron
+    runs: int = 10
+    steps: int = 4000
+    checks: int = 200
+    batch_size: int = 100
+    paper_steps: int | None = None
+
+    def __post_init__(self):
+        registrations.at_least(1, "dynamics.Learner", self)
+        if not isinstance(self.problem, problems.Linear | problems.Fourier):
+            raise errors.UserError(f"dynamics.Learner is for regression; got {self.problem!r}")
+
+    def measure(self, seed, folder):
+        del folder
+        tasks = self.problem.tasks(self.runs, tf.constant([seed, _TASKS]))
+        model = self.network(*_sizes(self.problem))
+        found = learners.Learners(self.problem, tasks, model, self.optimizer, self.batch_size, seed).curves(
+            self.steps, self.checks
+        )
+        numbers = {"final_loss": float(found["loss"][-1].mean())}
+        if self.paper_steps is not None:
+            reached = instruments.steps_to(found["q"][..., -1], found["steps"])
+            numbers["censored_in_paper_steps"] = float((reached > self.paper_steps).mean())
+        return summary(found["steps"], found["q"], labels(self.problem), **numbers)
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class MetaLearner:
+    """LSTM meta-learners for regression, and inner curves at stages of outer training (figures 3, 5, 9, 14, 15, A1, A3 to A7).
+
+    Attributes:
+      problem: what they are looked at on.
+      trained_on: what they are trained on; None: `problem` without its spectrum.
+      optimizer: the outer one, of `optimizers`.
+      instances: independently trained ones.
+      updates: of the outer optimiser.
+      batch_size: episodes an update.
+      length: T.
+      units: of the LSTM.
+      episodes: looked at; q is their mean.
+      stages: how often they are looked at, evenly spaced.
+      fixed_task: always one task: a Learner with an LSTM's parameters (figures A4, A6), looked at after its last step.
+    """
+
+    problem: object
+    optimizer: object
+    trained_on: object = None
+    instances: int = 3
+    updates: int = 5000
+    batch_size: int = 200
+    length: int = 20
+    units: int = 64
+    episodes: int = 1000
+    stages: int = 5
+    fixed_task: bool = False
+
+    def __post_init__(self):
+        registrations.at_least(1, "dynamics.MetaLearner", self)
+        if not isinstance(self.problem, problems.Linear | problems.Fourier):
+            raise errors.UserError(f"dynamics.MetaLearner is for regression; got {self.problem!r}")
+        if self.fixed_task and self.trained_on is not None:
+            raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
+
+    def measure(self, seed, folder):
+        def make(own):
+            fixed = self.problem.tasks(1, tf.constant([own, _TASKS])) if self.fixed_task else None
+            of = meta_learners.Regression(self._trained_on(), self.length, self.units, fixed)
+            return own, of, fixed
+
+        def look(trained, of, fixed):
+            if fixed is not None:
+                q = of.curves(trained.params, tf.repeat(fixed, 100, 0), tf.constant([seed, _PROBES]), last=True)
+                return q.numpy().mean(1)
+            tasks = self.problem.tasks(self.episodes, tf.constant([seed, _TASKS]))
+            return of.averaged(trained.params, tasks, seed)
+
+        made = [make(seed + n) for n in range(self.instances)]
+        curves, losses, at = _meta_trained(made, look, self, folder)
+        episodes = self.updates * self.batch_size
+        if self.fixed_task:  # curves over training, of the network after its last step
+            q = np.moveaxis(curves[:, :, 0], 0, 1)
+            return summary(at, q, labels(self.problem), episodes=episodes)
+        found = summary(np.arange(self.length), np.moveaxis(curves[:, -1], 0, 1), labels(self.problem), True, episodes=episodes)
+        found["numbers"]["final_loss"] = float(np.mean(losses))
+        return {**found, "stages": _stages(np.arange(self.length), curves, at, self.batch_size)}
+
+    def _trained_on(self):
+        if self.trained_on is not None:
+            return self.trained_on
+        if isinstance(self.problem, problems.Linear) and not self.fixed_task:
+            return dataclasses.replace(self.problem, spectrum=())
+        return self.problem
+
+
+def _meta_trained(made, look, settings, folder):
+    """Trains `(seed, episodes, more)` side by side as a run; returns curves `[instances, stages, T, K]`, losses, updates."""
+    iterations = max(1, settings.updates // settings.stages // 10)
+    outer_steps = -(-settings.updates // iterations)
+    trainings, parts = {}, {}
+    for own, of, *more in made:
+        name = f"instance_{own}"
+        trainings[name] = meta_learners.MetaTraining(of, settings.optimizer, own, outer_steps, iterations, settings.batch_size)
+        parts[name] = of, more
+    every = max(1, outer_steps // settings.stages)
+    os.makedirs(folder, exist_ok=True)
+
+    def path(name, outer_step):
+        return os.path.join(folder, f"{name}-{outer_step:05d}.npy")
+
+    def validate(name, trained):
+        of, more = parts[name]
+        q = look(trained, of, *more)
+        np.save(path(name, int(trained.taken.numpy())), q.astype(np.float32))
+        return {"q_first": float(q[-1, 0]), "q_last": float(q[-1, -1])}
+
+    loop.train(trainings, folder, validate, log_every=every, checkpoint_every=every, validate_every=every)
+    steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
+    curves = np.stack([[np.load(path(name, k), allow_pickle=False) for k in steps] for name in trainings])
+    losses = [float(t.last_loss.numpy()) for t in trainings.values()]
+    return curves, losses, np.array(steps) * iterations
+
+
+def _stages(steps, curves, at, batch_size):
+    """Inner curves `[instances, stages, T, K]` at stages of outer training (figures 14 to 16)."""
+    mean = curves.mean(0)
+    return {
+        "episodes": np.asarray(at) * batch_size,
+        "q": mean,
+        "to": [instruments.steps_to(each, steps, 0.8, interpolate=True) for each in mean],
+    }
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class Bayes:
+    """The Bayes-optimal observer with the right prior (figures 6, 11).
+
+    Attributes:
+      problem: `@dynamics.Linear()` with a spectrum, or `@dynamics.Fourier()`.
+      length: observations.
+      episodes: over which q is averaged.
+      bins: of the table of phases, an axis (section 4.2.5: 16).
+      noise: standard deviation that the observer of functions counts with; the table's grid leaves more than the data's.
+    """
+
+    problem: object
+    length: int = 20
+    episodes: int = 100
+    bins: int = 16
+    noise: float = 0.2
+
+    def __post_init__(self):
+        registrations.at_least(1, "dynamics.Bayes", self)
+
+    def measure(self, seed, folder):
+        del folder
+        tasks = self.problem.tasks(self.episodes, tf.constant([seed, _TASKS]))
+        x, y = self.problem.batch(tasks, self.length, tf.constant([seed, _PROBES]))
+        if isinstance(self.problem, problems.Linear):
+            means = bayes.linear_posterior_means(x, y, self.problem.noise, self.problem.scale)
+            modes = instruments.modes_of(tf.cast(tasks, tf.float64))
+            q = (instruments.effective_spectrum(means, modes) / modes[1]).numpy()
+        else:
+            table, points = bayes.Phases(self.problem, self.bins), instruments.probes()
+            means = [table.posterior_means(x[i, :, 0].numpy(), y[i, :, 0].numpy(), points, self.noise) for i in range(len(x))]
+            target = self.problem.values(tasks, tf.constant(points))
+            found = instruments.fourier_projection(
+                tf.constant(np.stack(means, 1), tf.float32), target, len(self.problem.amplitudes)
+            )
+            q = found.numpy()
+        q = q.mean(1, keepdims=True)  # the mean curve is what the paper looks at
+        return summary(np.arange(self.length + 1), q, labels(self.problem), True)
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class BanditLearner:
+    """REINFORCE on a contextual bandit, coupled or separate contexts, for each of several settings (figure 12).
+
+    Attributes:
+      problem: `@dynamics.Bandit()`.
+      optimizer: of `optimizers`.
+      coupled: whether contexts share a bias.
+      deviations: of the initial weights, one setting each.
+      batch_sizes: examples an update, one setting each; 0: the expected gradient, without noise.
+      runs: of each setting ("50 training runs").
+      steps: at most.
+      checks: looks, evenly spaced on a logarithmic axis.
+    """
+
+    problem: object
+    optimizer: object
+    coupled: bool = True
+    deviations: tuple = (1 / 5**0.5,)
+    batch_sizes: tuple = (200,)
+    runs: int = 50
+    steps: int = 100_000
+    checks: int = 120
+
+    def __post_init__(self):
+        registrations.at_least(1, "dynamics.BanditLearner", self)
+
+    def measure(self, seed, folder):
+        del folder
+        at = np.unique(np.concatenate([[0], np.geomspace(1, self.steps, self.checks).round()]).astype(int))
+        table, first = [], None
+        for deviation in self.deviations:
+            for batch in self.batch_sizes:
+                made = bandits.Learners(self.problem, self.runs, self.optimizer, seed, self.coupled, deviation, batch or None)
+                found = summary(at, instruments.ranked(made.curves(at)), labels(self.problem))
+                first = first or found
+                table.append({"deviation": deviation, "batch_size": batch, **found["numbers"]})
+        finite = [row["ratio"] for row in table if np.isfinite(row["ratio"])]
+        first["numbers"]["largest_ratio"] = max(finite) if finite else float("inf")
+        return {**first, "table": table}
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class BanditMetaLearner:
+    """LSTM meta-learners of bandits by REINFORCE, one for all contexts or one a context (figures 13, 16).
+
+    Attributes:
+      problem: `@dynamics.Bandit()`.
+      optimizer: the outer one.
+      coupled: one for all contexts; else meta-learners of a single context, put together.
+      instances, updates, batch_size, length, units, episodes, stages: as of `MetaLearner`.
+      entropy_cost: of REINFORCE.
+    """
+
+    problem: object
+    optimizer: object
+    coupled: bool = True
+    instances: int = 3
+    updates: int = 5000
+    batch_size: int = 200
+    length: int = 100
+    units: int = 64
+    episodes: int = 2000
+    stages: int = 5
+    entropy_cost: float = 0.0
+
+    def __post_init__(self):
+        registrations.at_least(1, "dynamics.BanditMetaLearner", self)
+
+    def measure(self, seed, folder):
+        contexts = self.problem.contexts
+        problem = self.problem if self.coupled else dataclasses.replace(self.problem, contexts=1)
+        made = [
+            (seed + n, bandits.Episodes(problem, self.length, self.units, self.entropy_cost)) for n in range(self.instances)
+        ]
+
+        def look(trained, of):
+            curves, chunk = tf.function(of.curves, autograph=False), 200
+            count = self.episodes if self.coupled else self.episodes * contexts
+            correct = problem.independent(count, tf.constant([seed, _TASKS]))
+            parts = [
+                curves(trained.params, correct[k : k + chunk], tf.constant([seed, k])).numpy() for k in range(0, count, chunk)
+            ]
+            q = np.concatenate(parts, 1)
+            if not self.coupled:
+                q = bandits.separate(q, contexts, seed)
+            return instruments.ranked(q).mean(1)
+
+        curves, losses, at = _meta_trained(made, look, self, folder)
+        steps = np.arange(self.length)
+        found = summary(steps, np.moveaxis(curves[:, -1], 0, 1), labels(self.problem), True)
+        found["numbers"] |= {"episodes": self.updates * self.batch_size, "final_loss": float(np.mean(losses))}
+        return {**found, "stages": _stages(steps, curves, at, self.batch_size)}
+
+
+@gin.configurable(module="dynamics")
+@dataclasses.dataclass(frozen=True)
+class Taught:
+    """A linear learner taught by a GTN, or by real batches with a learned schedule (no paper has it): q within the lesson.
+
+    Attributes:
+      problem: `@dynamics.Linear()` with a spectrum.
+      taught: by a GTN; else on real batches.
+      tasks: GTNs, each of a task of its own.
+      outer_steps: of each.
+      inner_steps, batch_size: of a lesson.
+      learners: fresh ones, looked at in the end.
+    """
+
+    problem: object
+    taught: bool = True
+    tasks: int = 3
+    outer_steps: int = 1000
+    inner_steps: int = 20
+    batch_size: int = 20
+    learners: int = 5
+
+    def __post_init__(self):
+        registrations.at_least(1, "dynamics.Taught", self)
+
+    def measure(self, seed, folder):
+        os.makedirs(folder, exist_ok=True)
+        tasks = self.problem.tasks(self.tasks, tf.constant([seed, _TASKS]))
+        trainings = {
+            f"task_{n}": bridge.LinearGTN(
+                self.problem, tasks[n], seed + n, self.outer_steps, self.taught, self.inner_steps, self.batch_size
+            )
+            for n in range(self.tasks)
+        }
+        loop.train(trainings, folder, log_every=10, checkpoint_every=200)
+        found = [trained.curves(self.learners, seed) for trained in trainings.values()]
+        q, loss = (np.concatenate([part[i] for part in found], 1) for i in range(2))
+        return summary(np.arange(len(q)), q, labels(self.problem), True, final_loss=float(loss[-1].mean()))
