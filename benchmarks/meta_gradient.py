@@ -13,17 +13,14 @@ left out.
 import argparse
 import copy
 import json
-import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-PEERS = ROOT / "benchmarks" / "peers"
-THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "KMP_BLOCKTIME": "0"}
+from benchmarks._workers import PEERS, ROOT, Worker
+
 CONV2 = {"learner": "conv2", "steps": 8, "batch": 128}
 SIZES = {
     "8x8": {**CONV2, "image": [8, 8, 1], "filters": [32, 64], "units": 64, "steps": 16, "batch": 64},
@@ -35,39 +32,6 @@ ROUNDS = {"8x8": 15, "28x28": 5, "28x28_32": 1, "32x32": 2}
 COMPARED_STEPS = {"conv2": 2, "conv5": 1}
 TOLERANCE = 1e-4
 _compared = {}  # what `differences` found, by problem
-
-
-class Worker:
-    """A contender's process; `ask` sends a line and returns its answer."""
-
-    def __init__(self, command):
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=_environment(),
-        )
-
-    def ask(self, line):
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        while answer := self._process.stdout.readline():
-            if answer.startswith("{"):
-                return json.loads(answer)
-        raise RuntimeError(f"a worker ended: {self._process.stderr.read()[-2000:]}")
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
-
-
-def _environment():
-    import os
-
-    return {**os.environ, **THREADS, "PYTHONPATH": str(ROOT)}
 
 
 def contenders(problem, config):

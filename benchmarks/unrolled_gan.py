@@ -17,7 +17,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import meta_gradient
+from benchmarks._workers import PEERS, ROOT, Worker
 from tf_gtn.core import Adam
 from tf_gtn.data import mixtures
 from tf_gtn.gan import objectives, training
@@ -107,10 +107,10 @@ def eager(steps):
 
 def pytorch(steps):
     """The same in PyTorch, in a process of its own; None where it is not installed."""
-    python = meta_gradient.ROOT / ".bench" / "pytorch" / "bin" / "python"
+    python = ROOT / ".bench" / "pytorch" / "bin" / "python"
     if not python.exists():
         return None
-    worker = meta_gradient.Worker([str(python), str(meta_gradient.PEERS / "_pytorch_gan.py"), str(steps)])
+    worker = Worker([str(python), str(PEERS / "_pytorch_gan.py"), str(steps)])
     return lambda: worker.ask("run")["seconds"]
 
 

@@ -65,7 +65,7 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
             arguments = [f"--base_dir={runs}/evaluation" if a.startswith("--base_dir") else a for a in arguments]
         if name == "train_cartpole_gtn":
             arguments += programs.SMALL_CARTPOLE
-        elif name in ("train_a2c", "search_architectures", "train_unrolled_gan"):
+        elif name in ("train_a2c", "search_architectures", "train_unrolled_gan", "run_dynamics"):
             arguments += ["--dry_run"]
         elif any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
             arguments = [a for a in arguments if a != "--join"] + ["--dry_run", f"--tfds_data_dir={mock_data}"]

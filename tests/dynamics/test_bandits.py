@@ -30,8 +30,8 @@ def test_reinforce_is_the_expected_gradient_on_average():
             loss = made.loss(params, tf.constant([0, 1]))
         found.append(tape.gradient(loss, params))
     for name in found[0]:
-        np.testing.assert_allclose(found[0][name], found[1][name], atol=5e-3)
-        assert np.abs(found[1][name]).max() > 0.02
+        np.testing.assert_allclose(found[0][name], found[1][name], atol=4e-3)
+        assert np.abs(found[1][name]).max() > 0.01
 
 
 def test_the_expected_gradient_is_that_of_finite_differences():

@@ -16,6 +16,7 @@ class LSTM:
         hidden, (h_next, c_next) = keras.layers.LSTMCell(units, name="lstm")(x, [h, c])
         read = keras.layers.Dense(outputs, name="readout")(hidden)
         self.units, self.functional = units, Functional(keras.Model([x, h, c], [read, h_next, c_next], name="meta_learner"))
+        self._rest = self.functional.values()[1]  # Keras' cell keeps a seed for dropout
 
     def start(self, count):
         """The state of so many episodes before their first step."""
@@ -23,7 +24,7 @@ class LSTM:
 
     def step(self, params, state, x):
         """`x` `[n, inputs]` -> `(state, outputs [n, outputs])`."""
-        (outputs, h, c), _ = self.functional(params, {}, [x, state["h"], state["c"]])
+        (outputs, h, c), _ = self.functional(params, self._rest, [x, state["h"], state["c"]])
         return {"h": h, "c": c}, outputs
 
 

@@ -1,0 +1,98 @@
+"""`run_dynamics`, small."""
+
+import json
+import pathlib
+
+import pytest
+
+from tests.run import programs
+from tests.run.programs import run
+from tf_gtn.run.findings import drawing, results
+
+LINEAR = [
+    *(
+        "--gin_file=gin/dynamics/linear_small.gin",
+        "--gin_bindings=RUNS = 2",
+        "--gin_bindings=UPDATES = 4",
+        "--gin_bindings=INSTANCES = 2",
+    ),
+    *[
+        f"--gin_bindings={name}/dynamics.Learner.steps = 20"
+        for name in ("learner", "learner_5d", "learner_relu", "learner_adam")
+    ],
+    *[
+        f"--gin_bindings={name}/dynamics.Learner.checks = 4"
+        for name in ("learner", "learner_5d", "learner_relu", "learner_adam")
+    ],
+    "--gin_bindings=dynamics.MetaLearner.units = 4",
+    "--gin_bindings=dynamics.MetaLearner.batch_size = 6",
+    "--gin_bindings=dynamics.MetaLearner.length = 3",
+    "--gin_bindings=dynamics.MetaLearner.stages = 2",
+    "--gin_bindings=dynamics.MetaLearner.episodes = 8",
+    "--gin_bindings=lstm_learner/dynamics.MetaLearner.stages = 2",
+    "--gin_bindings=dynamics.Bayes.episodes = 4",
+    "--gin_bindings=dynamics.Taught.tasks = 1",
+    "--gin_bindings=dynamics.Taught.outer_steps = 2",
+    "--gin_bindings=dynamics.Taught.learners = 2",
+]
+
+
+def test_everything_is_there_and_what_is_done_stays(tmp_path):
+    done = run("run_dynamics", f"--base_dir={tmp_path}", *LINEAR)
+    assert done.returncode == 0, done.stderr
+    found = results.read(tmp_path)
+    assert found["system"] == "dynamics" and len(found["claims"]) == 5
+    parts = [path.stem for path in tmp_path.glob("parts/*.json")]
+    assert len(parts) == 13
+    for name in parts:
+        assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
+    assert found["metrics"]["bayes"]["ratio"] < 1.4 and found["metrics"]["meta_learner"]["labels"] == ["s = 3", "s = 0.06"]
+    table = json.loads((tmp_path / "parts/meta_learner.json").read_text())
+    assert len(table["stages"]["q"]) == 2 and len(table["q"]) == 3
+    before = {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts}
+    (tmp_path / "parts/learner_5d.json").unlink()
+    done = run("run_dynamics", f"--base_dir={tmp_path}", *LINEAR)
+    assert done.returncode == 0 and "learner_5d (2 of 13)" in done.stdout and "bayes (" not in done.stdout, done.stdout
+    assert {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts} == before
+
+
+def test_bandits(tmp_path):
+    small = (
+        "SWEEP_STEPS = 20",
+        "UPDATES = 2",
+        "INSTANCES = 1",
+        "dynamics.BanditLearner.runs = 2",
+        "learner/dynamics.BanditLearner.steps = 20",
+        "learner_separate/dynamics.BanditLearner.steps = 20",
+        "dynamics.BanditMetaLearner.units = 4",
+        "dynamics.BanditMetaLearner.batch_size = 4",
+        "dynamics.BanditMetaLearner.length = 4",
+        "dynamics.BanditMetaLearner.stages = 1",
+        "dynamics.BanditMetaLearner.episodes = 4",
+    )
+    bindings = [f"--gin_bindings={binding}" for binding in small]
+    done = run("run_dynamics", f"--base_dir={tmp_path}", "--gin_file=gin/dynamics/bandit_small.gin", *bindings)
+    assert done.returncode == 0, done.stderr
+    table = results.read(tmp_path)["metrics"]["sweep"]["table"]
+    assert [(row["deviation"], row["batch_size"]) for row in table][:2] == [(0.4472, 0), (0.4472, 200)] and len(table) == 12
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in pathlib.Path("gin/dynamics").glob("*.gin")))
+def test_run_files_are_complete(name):
+    done = run("run_dynamics", f"--gin_file=gin/dynamics/{name}.gin", "--dry_run")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    "binding, words",
+    [
+        ("dynamics.Experiment.claims = (('lerner/ratio', 'at_most', 1),)", ["lerner", "learner/ratio"]),
+        ("dynamics.Experiment.claims = (('learner/ratio', 'atmost', 1),)", ["at_most"]),
+        ("two/dynamics.Linear.spectrum = (1.0,)", ["spectrum"]),
+        ("dynamics.Learner.batch_size = 0", ["at least 1"]),
+        ("dynamics.MetaLearner.lenght = 3", ["length"]),
+    ],
+)
+def test_mistakes_are_one_line(binding, words):
+    done = run("run_dynamics", "--gin_file=gin/dynamics/linear_small.gin", f"--gin_bindings={binding}", "--dry_run")
+    programs.assert_one_line(done, *words)
