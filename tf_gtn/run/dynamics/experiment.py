@@ -99,5 +99,5 @@ def _claim(spec, found):
         numbers, rule = {"other": value(other), "times": times}, "measured >= times * other"
         words = f"{other} by a factor of {times}"
     statement = f"{quantity} is {relation.replace('_', ' ').replace('times above', 'above')} {words}"
-    identity = f"{quantity}_{relation}".replace("/", "_")
+    identity = f"{quantity}_{relation}{'_' + bound[0] if relation == 'times_above' else ''}".replace("/", "_")
     return results.claim(identity, statement, seed_value[0] if seed_value else None, measured, None, rule, **numbers)
