@@ -36,12 +36,7 @@ def source(load, mixture: Callable | None = ring, stacked=1):
 @gin.configurable(module="gan", denylist=["shape"])
 def networks(shape, generator: Callable = ring_generator, discriminator: Callable = ring_discriminator):
     """Both players, for samples of that shape."""
-    try:
-        return generator(shape), discriminator(shape)
-    except TypeError as error:
-        if "unpack" not in str(error) and "positional" not in str(error):
-            raise
-        raise errors.UserError(f"gan.networks: these networks are not for samples of the shape {list(shape)}") from None
+    return generator(shape), discriminator(shape)
 
 
 def _unrolled(seed, learned):
