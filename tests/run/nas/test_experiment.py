@@ -28,6 +28,7 @@ nas.GTN.steps = 2
 nas.GTN.learning_rate_limit = 1.0
 nas.Real.epochs = (0.1, 0.2)
 nas.Search.reference = 'real_0.2'
+nas.Search.reference_seeds = 2
 nas.Search.compared = ('gtn', 'real_0.1')
 nas.Search.final = @final/nas.Real()
 final/nas.Real.name = 'final'
@@ -57,6 +58,9 @@ def test_everything_is_there(folder):
     keys = {(row["architecture"], row["seed"], row["budget"]) for row in made}
     assert len(keys) == len(made) and {row["budget"] for row in made} == {"gtn", "real_0.1", "real_0.2", "final_0.1"}
     assert sum(row["budget"] == "gtn" for row in made) == 4
+    again = [row for row in made if row["seed"] == 1 and row["budget"] == "real_0.2"]
+    assert len(again) == 4 and found["metrics"]["real_0.2"]["reliability"]["n"] == 4
+    assert found["metrics"]["correlations"]["gtn"]["gtn"] == pytest.approx(1)
     for budget in ("gtn", "real_0.1"):
         assert {"correlation", "correlation_of_top_half", "cost_ratio"} <= found["metrics"][budget].keys()
     assert len(found["claims"]) == 4 and len(found["metrics"]["final"]["gtn"]["values"]) == 2

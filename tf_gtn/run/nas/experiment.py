@@ -46,6 +46,8 @@ class Search:
       limits: `{"parameters" or "flops" or "latency": largest}`; what is proposed above is passed over. Latency: milliseconds of
         an image on this machine.
       reference: the budget that the others are ranked against, by correlation; None: none is.
+      reference_seeds: trainings by the reference whose mean ranks, from the run's seed on; how well the first agrees with the
+        others' mean, its reliability, bounds what any evaluation can reach.
       compared: two budgets whose correlations with the reference are compared, a claim.
       final: an evaluation of the best by each budget and of a random pick, with `final_seeds`; None: there is none.
       final_space: what their cells are built in then, such as more and wider ones; None: `space`.
@@ -61,6 +63,7 @@ class Search:
     keep: float = 1.0
     limits: dict = dataclasses.field(default_factory=dict)
     reference: str | None = None
+    reference_seeds: int = 1
     compared: tuple = ()
     final: object = None
     final_space: object = None
@@ -68,7 +71,10 @@ class Search:
     front: tuple = ()
 
     def __post_init__(self):
-        errors.at_least_one("nas.Search", architectures=self.architectures, final_seeds=self.final_seeds)
+        numbers = {name: getattr(self, name) for name in ("architectures", "final_seeds", "reference_seeds")}
+        errors.at_least_one("nas.Search", **numbers)
+        if self.reference_seeds > 1 and self.reference is None:
+            raise errors.UserError("nas.Search.reference_seeds has no effect without a reference")
         if not 0 < self.keep <= 1:
             raise errors.UserError(f"nas.Search.keep is a share above 0, at most 1; got {self.keep}")
         for name in (*self.limits, *self.front):
@@ -91,7 +97,7 @@ def run(run, address=None, workers=None):
     """Everything from proposing to report.html; returns the metrics, or None in a dry run."""
     dataset, settings = registrations.load_data(tfds_data_dir=run.tfds_data_dir), Search()
     _check(settings, dataset, run.seed)
-    if not run.ready():
+    if not run.ready(allowed=("nas.Search.reference_seeds",)):
         return None
     found = records.Records(run.base_dir)
     with farm.Farm(settings.space, dataset, address, workers) as pool, loop.signals() as received:
@@ -103,12 +109,24 @@ def run(run, address=None, workers=None):
             if settings.keep < 1:
                 left = [row["architecture"] for row in search.halved(rows, settings.keep)]
             everything.evaluate([(a, run.seed, budget) for a in left])
+        if settings.reference_seeds > 1:
+            reference = _alone(settings)
+            seeds = range(run.seed + 1, run.seed + settings.reference_seeds)
+            everything.evaluate([(a, s, reference) for s in seeds for a in proposed])
         picked = _picked(settings, found, proposed, run.seed)
         if settings.final is not None:
             seeds = range(run.seed, run.seed + settings.final_seeds)
             finals = [(a, s, settings.final) for a in dict.fromkeys(picked.values()) for s in seeds]
             everything.evaluate(finals, space=settings.final_space)
     return _conclude(run, settings, dataset, found, proposed, picked)
+
+
+def _alone(settings):
+    """The reference, without the other budgets of its evaluation."""
+    budget = next(each for each in settings.evaluations if settings.reference in each.names)
+    if isinstance(budget, evaluation.GTN):
+        return budget
+    return dataclasses.replace(budget, epochs=(budget.all_epochs[budget.names.index(settings.reference)],))
 
 
 def _check(settings, dataset, seed):
@@ -195,7 +213,9 @@ def _conclude(run, settings, dataset, found, proposed, picked):
     for budget, columns in table.items():
         metrics[budget] = {name: statistics.summary([columns[name]]) for name in ("accuracy", "training_seconds", "seconds")}
     if settings.reference and len(whole) > 2:
-        made += _rank(settings, table, metrics)
+        seeds = range(seed, seed + settings.reference_seeds)
+        again = [[(found.find(a, s, settings.reference) or {}).get("accuracy", np.nan) for a in whole] for s in seeds]
+        made += _rank(settings, table, metrics, np.array(again, float))
         figures.scatter(run.base_dir, table, settings.reference)
     if settings.final is not None:
         seeds = range(seed, seed + settings.final_seeds)
@@ -224,9 +244,15 @@ def _conclude(run, settings, dataset, found, proposed, picked):
 _MEASURED = ("accuracy", "loss", "training_seconds", "seconds", "parameters", "flops")
 
 
-def _rank(settings, table, metrics):
-    """Correlations of every budget with the reference, and the claims."""
-    reference = table[settings.reference]["accuracy"]
+def _rank(settings, table, metrics, again):
+    """Correlations of every budget with the reference, and the claims; `again` `[seeds, architectures]`: the reference's."""
+    reference = np.nanmean(again, 0)
+    if len(again) > 1:
+        metrics[settings.reference]["reliability"] = ranking.correlation(again[0], np.nanmean(again[1:], 0))
+    metrics["correlations"] = {
+        first: {second: ranking.spearman(one["accuracy"], other["accuracy"]) for second, other in table.items()}
+        for first, one in table.items()
+    }
     for budget, columns in table.items():
         if budget != settings.reference:
             metrics[budget] |= {
