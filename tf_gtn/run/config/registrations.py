@@ -8,10 +8,14 @@ from tf_gtn import data, errors
 from tf_gtn.core import estimators, optimizers
 from tf_gtn.data import augmentation
 from tf_gtn.models import generators, population
+from tf_gtn.nas import cells, plain
+from tf_gtn.nas import population as cell_population
 
 load_data = gin.external_configurable(data.load, "load", module="data")
 Population = gin.external_configurable(population.Population, module="models")
 Given = gin.external_configurable(population.Given, module="models")
+for _configurable in (cells.Cells, plain.Plain, cell_population.Population):  # spaces, also as learners of a GTN
+    gin.external_configurable(_configurable, module="nas")
 conditional = gin.external_configurable(generators.conditional, module="generators")
 gin.external_configurable(generators.xy, module="generators")
 gin.external_configurable(augmentation.random_crop_flip, module="augmentation")

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.nas import cells, costs, evaluation, farm, plain, ranking, search
+from tf_gtn.nas import costs, evaluation, farm, ranking, search
 from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import loop
 from tf_gtn.run import progress as progress_lib
@@ -26,7 +26,7 @@ from tf_gtn.run.nas import figures, records
 from tf_gtn.run.teaching import build
 from tf_gtn.teaching import loading
 
-for _configurable in (cells.Cells, plain.Plain, evaluation.GTN, evaluation.Real, search.Random, search.Evolution, search.TPE):
+for _configurable in (evaluation.GTN, evaluation.Real, search.Random, search.Evolution, search.TPE):
     gin.external_configurable(_configurable, module="nas")
 
 LIMITED = ("parameters", "flops", "latency")
