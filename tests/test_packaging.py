@@ -101,12 +101,12 @@ def test_the_metadata_says_what_is_needed(metadata):
     assert metadata["Name"] == "tf_gtn"
     assert metadata["Version"] == version.__version__
     assert set(metadata["Requires-Python"].split(",")) == {">=3.10", "<3.12"}
-    assert set(metadata.get_all("Provides-Extra")) == {"dev", "rl", "nas", "tune", "all"}
+    assert set(metadata.get_all("Provides-Extra")) == {"dev", "rl", "gan", "nas", "tune", "all"}
     core = {r.name for r in requirements(metadata)}
     assert {"tensorflow", "keras", "gin-config"} <= core
     assert not core & {"tf-agents", "tf_keras", "ray", "optuna"}
-    names = {extra: {r.name for r in requirements(metadata, extra)} for extra in ("rl", "nas", "tune", "all")}
-    assert names["all"] == names["rl"] | names["nas"]  # PyTorch and tf-agents want different typing-extensions
+    names = {extra: {r.name for r in requirements(metadata, extra)} for extra in ("rl", "gan", "nas", "tune", "all")}
+    assert names["all"] == names["rl"] | names["nas"] | names["gan"]  # PyTorch and tf-agents want different typing-extensions
 
 
 def test_whatever_is_imported_is_required(metadata):
