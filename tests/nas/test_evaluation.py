@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_gtn.nas import costs, evaluation, plain
+from tf_gtn import data
+from tf_gtn.nas import cells, costs, evaluation, plain
 from tf_gtn.teaching import loading
 
 SPACE = plain.Plain()
@@ -69,3 +70,18 @@ def test_cutout_blanks_one_square():
     np.testing.assert_array_equal(images[..., 0], images[..., 1])
     assert blanked.sum((1, 2)).max() == 16 and blanked.any((1, 2)).all() and not blanked.all((1, 2)).any()
     assert len({tuple(row) for row in blanked.reshape(50, -1)}) > 20
+
+
+@pytest.mark.slow
+def test_the_papers_network_takes_two_steps():
+    """N = 6 and F = 36 (section 2) on images like CIFAR10's, with cutout and augmentation."""
+    rng = np.random.default_rng(0)
+
+    def split(n):
+        return data.Split(rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, n).astype(np.int32))
+
+    mock = data.Dataset("mock", split(8), split(4), split(4), tuple("0123456789"))
+    space = cells.Cells(repeats=6, filters=36)
+    budget = evaluation.Real(epochs=(1,), batch_size=4, augment=True, cutout=16, weight_decay=3e-4, learning_rate=0.024)
+    (row,) = evaluation.evaluate(space, str(space.sample(rng)), 0, budget, mock)
+    assert np.isfinite(row["loss"]) and 1e6 < row["parameters"] < 3e7

@@ -283,7 +283,8 @@ def save_front(run, settings, dataset, found, proposed):
         if "accuracy" in row:
             measured = network_costs(settings.space, architecture, dataset, "latency" in settings.front)
             rows.append({"architecture": architecture, "accuracy": row["accuracy"], **measured})
-    front = sorted(search.pareto(rows, settings.front), key=lambda row: row[settings.front[0]])
+    equal = {(row["accuracy"], *(row[name] for name in settings.front)): row for row in reversed(rows)}  # one of each
+    front = sorted(search.pareto([*equal.values()], settings.front), key=lambda row: row[settings.front[0]])
     folder = os.path.join(run.base_dir, "networks")
     tf.io.gfile.makedirs(folder)
     for k, row in enumerate(front):
