@@ -33,8 +33,8 @@ def use(extra):
     # Where `import tensorflow.keras` leads was settled when TensorFlow was imported, and it would rebind `tf.keras`.
     if sys.modules.setdefault("tensorflow.keras", legacy) is not legacy or tf.keras.Model is not legacy.Model:
         raise errors.UserError(
-            f"{packages[0]} needs legacy Keras, but tf.keras was used as Keras 3 before: import tf_gtn.{extra} first, or set "
-            "TF_USE_LEGACY_KERAS=1 in the environment"
+            f"{packages[0]} needs legacy Keras, but tf.keras was used as Keras 3 before: "
+            f"{'import tf_gtn.rl first, or ' if extra == 'rl' else ''}set TF_USE_LEGACY_KERAS=1 in the environment"
         )
     with contextlib.redirect_stderr(io.StringIO()):  # tf-agents imports Gym, which complains of its age
         importlib.import_module("tf_agents.environments" if extra == "rl" else packages[0])

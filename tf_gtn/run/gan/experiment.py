@@ -202,11 +202,9 @@ def _mode_claims(experiment, judge, curves):
     made = []
     for name, most in experiment.at_most.items():
         iterations, columns = curves[name]
-        worst = columns["modes"][iterations > experiment.settled].max(0)
-        statement = (
-            f"{name} holds at most {most} modes at every check after {experiment.settled} iterations, seeds of {len(worst)}"
-        )
-        count = int((worst <= most).sum())
+        later, seeds = columns["modes"][iterations > experiment.settled], columns["modes"].shape[1]
+        statement = f"{name} holds at most {most} modes at every check after {experiment.settled} iterations, seeds of {seeds}"
+        count = int((later.max(0) <= most).sum()) if len(later) else None  # a shortened run has no such check
         made.append(_claim(f"{name}_at_most_{most}", statement, count, experiment, "collapses (figure 1)"))
     for name in experiment.all_modes:
         last = curves[name][1]["modes"][-1]
