@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup test digits lint bench lock clean
+.PHONY: help setup test digits dynamics regression bandit lint bench lock clean
 .SILENT:
 
 PYTHON ?=
@@ -36,6 +36,18 @@ test: setup ## run the tests
 
 digits: setup ## teach the 8x8 digits and compare the treatments; the report is runs/digits/report.html
 	$(VENV_PYTHON) -m binaries.compare_treatments --base_dir=runs/digits --gin_file=gin/teaching/digits.gin
+
+dynamics: setup ## the figures of learning dynamics; the report is runs/dynamics/report.html; 40 minutes
+	$(MAKE) -j2 regression bandit
+	$(VENV_PYTHON) -m binaries.make_report --base_dir=runs/dynamics $(addprefix --run=runs/dynamics/,linear nonlinear bandit)
+
+# Beside each other, a core each.
+STUDY = $(VENV_PYTHON) -m binaries.run_dynamics --threads_per_operation=1
+regression:
+	$(STUDY) --base_dir=runs/dynamics/linear --gin_file=gin/dynamics/linear_small.gin
+	$(STUDY) --base_dir=runs/dynamics/nonlinear --gin_file=gin/dynamics/nonlinear_small.gin
+bandit:
+	$(STUDY) --base_dir=runs/dynamics/bandit --gin_file=gin/dynamics/bandit_small.gin
 
 # Peers of benchmarks.meta_gradient, and of benchmarks.a2c (sb3), each in an environment of its own.
 .bench/pytorch/ready: PACKAGES = torch==2.13.0 numpy

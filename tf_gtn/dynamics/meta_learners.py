@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn.core import Functional, supervised
+from tf_gtn.core import Functional, updates
 from tf_gtn.dynamics import learners
 
 
@@ -28,93 +28,37 @@ class LSTM:
         return {"h": h, "c": c}, outputs
 
 
-class MetaTraining:
+class MetaTraining(updates.Updates):
     """The outer loop: every update takes a batch of new tasks, an episode each, and the mean loss over it (equation 4).
 
     Attributes:
       of: the episodes.
-      variables, outer_steps, skipped, consecutively_skipped: as `run.loop` has them; an outer step takes `iterations` updates.
-      taken, last_loss: outer steps so far, and the last update's loss.
     """
 
-    def __init__(
-        self,
-        episodes,
-        optimizer,
-        seed,
-        outer_steps,
-        iterations=100,
-        batch_size=200,
-    ):
+    def __init__(self, episodes, optimizer, seed, outer_steps, iterations=100, batch_size=200):
         """Draws the LSTM.
 
         Args:
           episodes: `Regression` or `bandits.Episodes`: `lstm`, and `loss(params, count, seed)`.
           optimizer: of `core.optimizers`.
-          seed: integer.
-          outer_steps, iterations: the whole is `outer_steps * iterations` updates.
+          seed, outer_steps, iterations: see `core.updates.Updates`.
           batch_size: episodes an update (A.2: 200).
         """
-        self.outer_steps, self.iterations, self.seed, self._batch = outer_steps, iterations, seed, batch_size
-        self.of, self._optimizer = episodes, optimizer
+        self.of, self._optimizer, self._batch = episodes, optimizer, batch_size
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
-        self._state = tf.nest.map_structure(self._variable, self._drawn(seed))
-        self.skipped, self.consecutively_skipped = (
-            keras.Variable(0, dtype="int32", trainable=False, name=name) for name in ("skipped", "in_a_row")
-        )
-        self.taken = keras.Variable(0, dtype="int32", trainable=False, name="outer_steps_taken")
-        self.last_loss = keras.Variable(np.nan, trainable=False, name="last_loss")
-        self._run = tf.function(self._updated, autograph=False)
-
-    @property
-    def variables(self):
-        return [*tf.nest.flatten(self._state), self.skipped, self.consecutively_skipped, self.taken, self.last_loss]
+        params, _ = episodes.lstm.functional.initial_values(tf.constant([seed, 2**30]))
+        state = {"params": params, "slots": optimizer.init(params)}
+        super().__init__(state, self._update, ("loss", "gradient_norm"), seed, outer_steps, iterations)
 
     @property
     def params(self):
         """The LSTM's weights of the moment."""
-        return tf.nest.map_structure(tf.convert_to_tensor, self._state["params"])
+        return self.state()["params"]
 
-    def step(self, index):
-        """Outer step number `index`; returns the last update's `{"loss", "gradient_norm"}`."""
-        return self._run(tf.constant(self.seed), tf.constant(index))
-
-    def restart(self, fresh):
-        """Becomes what `fresh` is, one of the same make with another seed, and keeps what was traced."""
-        for mine, other in zip(self.variables, fresh.variables, strict=True):
-            mine.assign(other)
-        self.seed = fresh.seed
-
-    def _drawn(self, seed):
-        params, _ = self.of.lstm.functional.initial_values(tf.constant([seed, 2**30]))
-        state = supervised.initial_state(self._optimizer, params, {})
-        return {"params": state["params"], "slots": state["slots"]}
-
-    def _variable(self, value):
-        return keras.Variable(value, dtype=value.dtype, trainable=False, name="meta_learner")
-
-    def _updated(self, seed, index):
-        update = tf.function(self._update, autograph=False, experimental_attributes={"_noinline": True})
-        state = tf.nest.map_structure(tf.convert_to_tensor, self._state)
-        found = {"loss": tf.zeros([]), "gradient_norm": tf.zeros([])}
-
-        def body(t, state, _):
-            return t + 1, *update(state, tf.stack([seed, index * self.iterations + t]))
-
-        _, after, found = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, state, found), parallel_iterations=1)
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after)])
-        for variable, old, new in zip(*(tf.nest.flatten(s) for s in (self._state, state, after)), strict=True):
-            variable.assign(tf.where(finite, new, old))
-        self.skipped.assign(self.skipped + tf.cast(~finite, tf.int32))
-        self.consecutively_skipped.assign(tf.where(finite, 0, self.consecutively_skipped + 1))
-        self.taken.assign(index + 1)
-        self.last_loss.assign(found["loss"])
-        return found
-
-    def _update(self, state, seed):
+    def _update(self, state, seed, number):
         with tf.GradientTape() as tape:
             tape.watch(tf.nest.flatten(state["params"]))
-            loss = self.of.loss(state["params"], self._batch, seed)
+            loss = self.of.loss(state["params"], self._batch, tf.stack([seed, number]))
         gradients = tape.gradient(loss, state["params"])
         params, slots = self._optimizer.update(gradients, state["slots"], state["params"], self._hyper)
         found = {"loss": loss, "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients))}

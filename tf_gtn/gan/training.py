@@ -1,24 +1,22 @@
 """Training of unrolled GANs: an outer step is many iterations in one graph, of N networks that differ in their seed alone."""
 
-import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import Adam, Functional, outer_update, stacking, supervised
+from tf_gtn.core import Adam, Functional, stacking, supervised, updates
 from tf_gtn.gan import objectives
 
 ADAM = Adam(1e-4, beta_1=0.5)  # unrolled GAN paper, appendix A
 _INIT, _STATISTICS = 2**30, 2**30 + 10  # seeds beside those of iterations
 
 
-class UnrolledGAN:
+class UnrolledGAN(updates.Updates):
     """Alternating updates of generator and discriminator by Adam (unrolled GAN paper, equations 10 and 11).
 
     Attributes:
       source: what is learned.
       players: an `objectives.Players`; of `stacking.Stacked` networks where there are several seeds.
-      taken: outer steps taken so far.
-      outer_steps, variables: as of `teaching.Training`; an outer step takes `iterations` iterations.
+      outer_steps, iterations, taken: see `core.updates.Updates`; the state has one for each of `generator`, `discriminator`.
       count: how many networks stand side by side.
     """
 
@@ -60,52 +58,32 @@ class UnrolledGAN:
         """
         numbers = {"outer_steps": outer_steps, "iterations": iterations, "networks": networks, "batch_size": batch_size}
         errors.at_least_one("gan.UnrolledGAN", **numbers)
-        self.count, self.seed, self.outer_steps, self.iterations = networks, seed, outer_steps, iterations
+        self.count, self.seed = networks, seed
         self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
         self._batch, self.source = batch_size, source
         self._noise, self._ahead = generator.input_shape[1:], discriminator_unrolled
         optimizers = generator_optimizer or ADAM, discriminator_optimizer or ADAM
         parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
         self.players = objectives.Players(*parts, *optimizers, loss)
-        self._state = {
-            name: self._variables(part, optimizer, k)
+        state = {
+            name: self._drawn(part, optimizer, k)
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
         }
-        self.skipped = keras.Variable(0, dtype="int32", trainable=False, name="skipped")
-        self.consecutively_skipped = keras.Variable(0, dtype="int32", trainable=False, name="consecutively_skipped")
-        self.taken = keras.Variable(0, dtype="int32", trainable=False, name="outer_steps_taken")
-        self._run = tf.function(self._iterate, autograph=False)
+        super().__init__(
+            state, self._iteration, ("loss", "discriminator_loss", "gradient_norm"), seed, outer_steps, iterations
+        )
         self._generate = tf.function(self._generated, autograph=False)
 
     def _stacked(self, functional):
         return functional if self.count == 1 else stacking.Stacked(functional, self.count)
 
-    def _variables(self, part, optimizer, k):
+    def _drawn(self, part, optimizer, k):
         drawn = [
             (part if self.count == 1 else part.functional).initial_values(tf.constant([self.seed + n, _INIT + k]))
             for n in range(self.count)
         ]
         values = drawn[0] if self.count == 1 else tf.nest.map_structure(lambda *v: tf.stack(v), *drawn)
-        state = supervised.initial_state(optimizer, *values)
-        return tf.nest.map_structure(lambda v: keras.Variable(v, dtype=v.dtype, trainable=False, name="player"), state)
-
-    @property
-    def variables(self):
-        return [*tf.nest.flatten(self._state), self.skipped, self.consecutively_skipped, self.taken]
-
-    def state(self):
-        """`{"generator", "discriminator"}`, each player's state as tensors."""
-        return tf.nest.map_structure(tf.convert_to_tensor, self._state)
-
-    def step(self, index):
-        """Outer step number `index`; returns the last iteration's losses, means over networks, and gradient norm."""
-        return self._run(tf.constant(self.seed), tf.constant(index))
-
-    def restart(self, fresh):
-        """Becomes what `fresh` is, one of the same make with another seed, and keeps what was traced."""
-        for mine, other in zip(self.variables, fresh.variables, strict=True):
-            mine.assign(other)
-        self.seed = fresh.seed
+        return supervised.initial_state(optimizer, *values)
 
     def samples(self, count, seed):
         """`[networks, count, ...]` samples, batch statistics where there are any."""
@@ -168,27 +146,3 @@ class UnrolledGAN:
                 moved = self.players.generator_step(moved, d, real, noise)
             loss = -self.players.f(d, real, self.players.fake(moved, noise))
         return loss, tape.gradient(loss, d["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-    def _iterate(self, seed, index):
-        """`iterations` of them; what is not finite in the end changes nothing."""
-        first = index * self.iterations
-        traced = tf.function(self._iteration, autograph=False, experimental_attributes={"_noinline": True})
-        state = self.state()
-        found = dict.fromkeys(("loss", "discriminator_loss", "gradient_norm"), tf.zeros([]))
-
-        def body(t, state, _):
-            return t + 1, *traced(state, seed, first + t)
-
-        _, after, found = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, state, found), parallel_iterations=1)
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after) if x.dtype.is_floating])
-        stuck = tf.convert_to_tensor(self.consecutively_skipped) >= outer_update.MAX_SKIPPED
-        for variable, old, new in zip(
-            tf.nest.flatten(self._state), tf.nest.flatten(state), tf.nest.flatten(after), strict=True
-        ):
-            variable.assign(tf.where(finite & ~stuck, new, old))
-        self.taken.assign(index + 1)
-        self.skipped.assign(self.skipped + tf.cast(~finite & ~stuck, tf.int32))
-        self.consecutively_skipped.assign(
-            tf.where(stuck, self.consecutively_skipped, tf.where(finite, 0, self.consecutively_skipped + 1))
-        )
-        return found

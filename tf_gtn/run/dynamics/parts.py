@@ -17,6 +17,7 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, meta_learners, problems
 from tf_gtn.run import loop
+from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import statistics
 
@@ -191,7 +192,8 @@ def _meta_trained(made, look, settings, folder):
     loop.train(trainings, folder, validate, log_every=every, checkpoint_every=every, validate_every=every)
     steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
     curves = np.stack([[np.load(path(name, k), allow_pickle=False) for k in steps] for name in trainings])
-    losses = [float(t.last_loss.numpy()) for t in trainings.values()]
+    last = metrics_lib.read(folder)[-1]
+    losses = [np.nan if last[f"{name}/loss"] is None else last[f"{name}/loss"] for name in trainings]
     return curves, losses, np.array(steps) * iterations
 
 
