@@ -16,12 +16,14 @@ FORMS = {  # name: (version, image shape, classes)
 
 
 def prepare(folder):
-    """Writes all of `FORMS` under `folder`, and of `glyphs` the digits: 60 training and 20 test images each."""
+    """Writes under `folder`: all of `FORMS`, `glyphs`' digits, 60 training and 20 test images each, 6 of its characters."""
     for form in FORMS.items():
         _builder(*form)(data_dir=str(folder)).download_and_prepare()
     glyphs = glyphs_dataset_builder.Builder
     with mock.patch.dict(glyphs.BUILDER_CONFIGS[0].samples, {"train": 6, "test": 2}):
         glyphs(config="digits", data_dir=str(folder)).download_and_prepare()
+    with mock.patch.dict(glyphs.BUILDER_CONFIGS[1].samples, {"train": 6}):
+        glyphs(config="alphabets", data_dir=str(folder)).download_and_prepare()
 
 
 def _builder(data_set, form):

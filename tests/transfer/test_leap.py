@@ -63,8 +63,11 @@ def pulled_forward(net, manifold, thetas, points, batch):
     return total
 
 
+KINDS = [(1, True, True), (1, True, False), (1, False, True), (2, True, True), (2, False, True), (2, False, False)]
+
+
 @pytest.mark.parametrize("optimizer", [SGD(0.5, 0.0), SGD(2.0, 0.5), Adam(0.1)], ids=["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("power, loss, stabilizer", [(1, True, True), (1, True, False), (2, True, True), (2, False, False)])
+@pytest.mark.parametrize("power, loss, stabilizer", KINDS)
 def test_equation_8_is_the_gradient_of_the_pulled_forward_objective(optimizer, power, loss, stabilizer):
     net, batch, manifold = network(), problem(), leap.Manifold(power, loss, stabilizer)
     start, _ = net.initial_values(tf.constant([0, 1]))
@@ -145,12 +148,6 @@ def test_theorem_1_on_a_toy():
         assert np.all(np.diff(lengths) <= 1e-9) and lengths[-1] < 0.7 * lengths[0]
 
 
-def test_rho_of_a_known_jacobian():
-    assert float(leap.relative_precision(tf.constant(np.diag([1.0, 0.5])))) == pytest.approx(0.5 / 1.5)
-    assert float(leap.relative_precision(tf.eye(3))) == 0
-
-
-@pytest.mark.parametrize("settings", [(3, True, True), (1, False, True)])
-def test_mistakes(settings):
+def test_mistakes():
     with pytest.raises(errors.UserError):
-        leap.Manifold(*settings)
+        leap.Manifold(3)

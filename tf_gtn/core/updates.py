@@ -7,7 +7,7 @@ from tf_gtn.core import outer_update
 
 
 class Updates:
-    """A state that is updated many times an outer step; one that is not finite in the end is left as it was before, and counted.
+    """A state that is updated many times an outer step; one that is not finite in the end is left as it was, and counted.
 
     After `outer_update.MAX_SKIPPED` such outer steps in a row nothing changes any more.
 

@@ -37,13 +37,7 @@ def load(name, known=(), tfds_data_dir=None, image_size=None):
       errors.UserError: unknown name or config; not prepared in the folder, or unreadable; no train split, no image or
         label; images of several sizes or of a dtype or range that can't be uint8.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise errors.UserError(
-            f"data set {name!r} is not built in, and TensorFlow Datasets cannot be imported: {error}"
-        ) from error
-
+    tfds = _tfds(name)
     builder = _builder(tfds, name, known, tfds_data_dir)
     classes = _classes(tfds, name, builder.info.features)
     # Only a builder that is not prepared, or mocked by tfds.testing, doesn't know its splits; as_dataset tells which.
@@ -75,6 +69,51 @@ def load(name, known=(), tfds_data_dir=None, image_size=None):
         train = dataset.Split(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
     share = _VALIDATION_SHARE.get(builder.name, splitting.Source.validation_share)
     return splitting.Source(classes, train, validation_share=share, stratified=builder.name in _POOLED, **own)
+
+
+def alphabets(name, tfds_data_dir=None, image_size=None):
+    """All images of a prepared data set whose examples say their `alphabet` and `alphabet_char_id`, such as omniglot.
+
+    Returns:
+      `{alphabet: uint8 [characters, samples, H, W, C]}`, characters in their order, as many samples as the rarest one has.
+
+    Raises:
+      errors.UserError: as `load`, or an example has no alphabet.
+    """
+    tfds = _tfds(name)
+    builder = _builder(tfds, name, (), tfds_data_dir)
+    features, owner = builder.info.features, f"data set {name!r}"
+    keys = ("image", "alphabet", "alphabet_char_id")
+    if not isinstance(features, tfds.features.FeaturesDict) or not {*keys} <= {*features.keys()}:
+        raise errors.UserError(f"{owner} has no features {', '.join(keys)}: its classes are not in alphabets")
+    found = {}
+    for part in sorted({*builder.info.splits} & {"train", "test"} or {"train", "test"}):
+        try:
+            examples = builder.as_dataset(split=part, read_config=tfds.ReadConfig(try_autocache=False))
+        except (AssertionError, KeyError, ValueError) as error:
+            raise _not_prepared(name, builder) from error
+        for example in examples.batch(256).as_numpy_iterator():
+            pictures = images.to_uint8(example["image"], owner)
+            pictures = images.resize(pictures, image_size) if image_size else pictures
+            for picture, alphabet, character in zip(pictures, example["alphabet"], example["alphabet_char_id"]):
+                found.setdefault(int(alphabet), {}).setdefault(int(character), []).append(picture)
+    named = features["alphabet"].int2str
+    return {named(k): _stacked([found[k][c] for c in sorted(found[k])]) for k in sorted(found)}
+
+
+def _stacked(characters):
+    samples = min(map(len, characters))
+    return np.array([pictures[:samples] for pictures in characters], np.uint8)
+
+
+def _tfds(name):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise errors.UserError(
+            f"data set {name!r} is not built in, and TensorFlow Datasets cannot be imported: {error}"
+        ) from error
+    return tfds
 
 
 def _builder(tfds, name, known, data_dir):

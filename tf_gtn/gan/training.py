@@ -69,9 +69,7 @@ class UnrolledGAN(updates.Updates):
             name: self._drawn(part, optimizer, k)
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
         }
-        super().__init__(
-            state, self._iteration, ("loss", "discriminator_loss", "gradient_norm"), seed, outer_steps, iterations
-        )
+        super().__init__(state, self._iteration, ("loss", "discriminator_loss", "gradient_norm"), seed, outer_steps, iterations)
         self._generate = tf.function(self._generated, autograph=False)
 
     def _stacked(self, functional):

@@ -18,7 +18,8 @@ class Manifold:
     Attributes:
       power: p of equation 7: 1 for the length, 2 for the energy.
       loss: whether the loss is a coordinate; else the parameters alone.
-      stabilizer: never follow a step's gradient uphill: -|df| in the place of df (appendix C).
+      stabilizer: never follow a step's gradient uphill: -|df| in the place of df (appendix C); without the loss as a
+        coordinate, what that adds where the loss rises.
     """
 
     power: int = 1
@@ -28,8 +29,6 @@ class Manifold:
     def __post_init__(self):
         if self.power not in (1, 2):
             raise errors.UserError(f"transfer.Manifold.power is 1, the length, or 2, the energy; got {self.power}")
-        if self.stabilizer and not self.loss:
-            raise errors.UserError("transfer.Manifold.stabilizer has no effect without the loss as a coordinate")
 
     def increment(self, before, gradient, loss_before, after, loss_after):
         """One segment's share of the meta-gradient (equation 8 over p, with Jacobians for the identity).
@@ -45,17 +44,17 @@ class Manifold:
         """
         moved = tf.nest.map_structure(lambda a, b: b - a, before, after)
         squared = tf.add_n([tf.reduce_sum(tf.square(v)) for v in tf.nest.flatten(moved)])
-        direction = moved
-        if self.loss:
-            change = loss_after - loss_before
-            squared += tf.square(change)
-            signed = -tf.abs(change) if self.stabilizer else change
-            direction = tf.nest.map_structure(lambda m, g: m + signed * g, moved, gradient)
+        change = loss_after - loss_before
+        share = change if self.loss else tf.zeros_like(change)
+        if self.stabilizer:
+            share -= 2 * tf.nn.relu(change)
+        squared += tf.square(change) if self.loss else 0
+        direction = tf.nest.map_structure(lambda m, g: m + share * g, moved, gradient)
         scale = -tf.math.rsqrt(tf.maximum(squared, 1e-30)) if self.power == 1 else -tf.ones_like(squared)
         return tf.nest.map_structure(lambda d: scale * d, direction), squared
 
 
-def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None):
+def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None, error_fn=None):
     """Trains on one task and accumulates the meta-gradient on the way, in one pass; graph-safe.
 
     Args:
@@ -67,9 +66,11 @@ def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None
       manifold: a `Manifold`; None accumulates nothing.
       loss_fn: `(labels, outputs) -> scalar`.
       hyper: `t -> {name: scalar}` of the optimiser; by default its own values.
+      error_fn: `(labels, outputs) -> scalar`, looked at on the way; by default the loss.
 
     Returns:
-      `{"params", "model", "increment", "length", "energy", "losses" [steps + 1]}`.
+      `{"params", "model", "increment", "length", "energy", "losses" [steps + 1], "errors" [steps + 1]}`, the latter two of each
+      step's batch before its update.
     """
     constant = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
 
@@ -79,7 +80,8 @@ def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None
             tape.watch(tf.nest.flatten(params))
             outputs, model = network(params, model, inputs, training=True)
             loss = loss_fn(labels, outputs)
-        return loss, tape.gradient(loss, params, unconnected_gradients=tf.UnconnectedGradients.ZERO), model
+        gradient = tape.gradient(loss, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return tf.stack([loss, loss if error_fn is None else error_fn(labels, outputs)]), gradient, model
 
     def update(params, slots, gradient, t):
         return optimizer.update(gradient, slots, params, hyper(t) if hyper is not None else constant)
@@ -90,48 +92,24 @@ def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None
         "length": tf.zeros([], tf.nest.flatten(params)[0].dtype),
         "energy": tf.zeros([], tf.nest.flatten(params)[0].dtype),
     }
-    loss, gradient, model = look(params, model, tf.constant(0))
-    losses = tf.TensorArray(loss.dtype, size=steps + 1, element_shape=[]).write(0, loss)
+    seen, gradient, model = look(params, model, tf.constant(0))
+    rows = tf.TensorArray(seen.dtype, size=steps + 1, element_shape=[2]).write(0, seen)
 
-    def body(t, params, slots, model, loss, gradient, total, losses):
+    def body(t, params, slots, model, seen, gradient, total, rows):
         after, slots = update(params, slots, gradient, t)
-        loss_after, gradient_after, model = look(after, model, t + 1)
+        seen_after, gradient_after, model = look(after, model, t + 1)
         if manifold is not None:
-            own, squared = manifold.increment(params, gradient, loss, after, loss_after)
+            own, squared = manifold.increment(params, gradient, seen[0], after, seen_after[0])
             total = {
                 "increment": tf.nest.map_structure(tf.add, total["increment"], own),
                 "length": total["length"] + tf.sqrt(squared),
                 "energy": total["energy"] + squared,
             }
-        return t + 1, after, slots, model, loss_after, gradient_after, total, losses.write(t + 1, loss_after)
+        return t + 1, after, slots, model, seen_after, gradient_after, total, rows.write(t + 1, seen_after)
 
-    state = (tf.constant(0), params, optimizer.init(params), model, loss, gradient, total, losses)
-    _, params, _, model, _, _, total, losses = tf.while_loop(
+    state = (tf.constant(0), params, optimizer.init(params), model, seen, gradient, total, rows)
+    _, params, _, model, _, _, total, rows = tf.while_loop(
         lambda t, *_: t < steps, body, state, parallel_iterations=1, maximum_iterations=steps
     )
-    return {"params": params, "model": model, **total, "losses": losses.stack()}
-
-
-def reptile(start, params):
-    """Reptile's meta-gradient theta_0 - theta_K, all steps included."""
-    return tf.nest.map_structure(lambda a, b: a - b, start, params)
-
-
-def first_order_maml(network, trained, batch, loss_fn):
-    """MAML's meta-gradient without second derivatives: the gradient at the trained parameters on a batch of the task's own."""
-    inputs, labels = batch
-    with tf.GradientTape() as tape:
-        tape.watch(tf.nest.flatten(trained["params"]))
-        outputs, _ = network(trained["params"], trained["model"], inputs, training=True)
-        loss = loss_fn(labels, outputs)
-    return tape.gradient(loss, trained["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-
-def relative_precision(jacobian):
-    """rho = ||I - J||_1 / ||J||_1 in the Schatten 1-norm, of `[..., n, n]` (appendix D)."""
-    identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
-
-    def norm(matrix):
-        return tf.reduce_sum(tf.linalg.svd(matrix, compute_uv=False), -1)
-
-    return norm(identity - jacobian) / norm(jacobian)
+    losses, errors_ = tf.unstack(rows.stack(), axis=1)
+    return {"params": params, "model": model, **total, "losses": losses, "errors": errors_}

@@ -34,7 +34,7 @@ def load(config="", tfds_data_dir=None, image_size=None, **_):
         raise errors.UserError(f"data set 'glyphs/{config}' has no alphabets; got {alphabet!r}")
     if alphabet and alphabet not in groups:
         raise errors.unknown("alphabet of data set 'glyphs/alphabets'", alphabet, groups)
-    _prepare(config, tfds_data_dir)
+    prepare(config, tfds_data_dir)
     source = tfds_source.load(f"glyphs/{config}", tfds_data_dir=tfds_data_dir, image_size=image_size)
     if config == "digits":
         return dataclasses.replace(source, validation_share=fractions.Fraction(1, 6), stratified=True)
@@ -54,8 +54,8 @@ def _only(source, groups, alphabet):
     )
 
 
-def _prepare(config, data_dir):
-    """Renders into a folder that gets its name when it is complete; another process may do the same meanwhile."""
+def prepare(config, data_dir):
+    """Renders a config where it is not yet; its folder gets its name when it is complete, another process may do the same."""
     # Slow to import, and needed here alone.
     from tf_gtn.data.glyphs import glyphs_dataset_builder
 

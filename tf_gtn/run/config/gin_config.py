@@ -25,7 +25,10 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
 # The parameters whose values name scopes.
-ARMS = tuple((name, "arms") for name in ("teaching.Comparison", "teaching.Tuning", "rl.Experiment", "gan.Experiment"))
+ARMS = tuple(
+    (name, "arms")
+    for name in ("teaching.Comparison", "teaching.Tuning", "rl.Experiment", "gan.Experiment", "transfer.Experiment")
+)
 
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself

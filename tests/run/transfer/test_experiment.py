@@ -1,0 +1,97 @@
+"""`train_leap`, small."""
+
+import json
+
+import pytest
+
+from tests.run import programs
+from tests.run.programs import run
+from tf_gtn.run.findings import drawing, results
+
+TINY = (
+    "--gin_file=gin/leap/omniglot_small.gin",
+    "--gin_bindings=OUTER_STEPS = 2",
+    "--gin_bindings=INNER_STEPS = 2",
+    "--gin_bindings=INNER_BATCH = 4",
+    "--gin_bindings=CHECKPOINT_EVERY = 1",
+    "--gin_bindings=run.Schedule.log_every = 1",
+    "--gin_bindings=transfer.arm.batch = 1",
+    "--gin_bindings=transfer.Experiment.pretraining = (1, 2)",
+    "--gin_bindings=transfer.Experiment.evaluated = 2",
+    "--gin_bindings=transfer.Experiment.validated = 1",
+    "--gin_bindings=transfer.Experiment.claims = (('error/maml_2', 'above', 'error/leap_2'),)",
+    "--gin_bindings=transfer.alphabets.held_out = 2",
+    "--gin_bindings=new/transfer.Inner.steps = 3",
+    "--gin_bindings=convolutional.four_modules.filters = 2",
+)
+ARMS = ("leap", "finetuning", "reptile", "maml", "first_order_maml", "no_pretraining")
+
+
+@pytest.fixture(scope="module")
+def here(mock_data):
+    return f"--tfds_data_dir={mock_data}"
+
+
+def test_everything_is_there_and_further_seeds_join(tmp_path, here):
+    done = run("train_leap", f"--base_dir={tmp_path}", here, *TINY, "--gin_bindings=transfer.Experiment.seeds = 1")
+    assert done.returncode == 0, done.stderr
+    first = (tmp_path / "outcome.json").read_text()
+    done = run("train_leap", f"--base_dir={tmp_path}", here, *TINY, "--gin_bindings=transfer.Experiment.seeds = 2")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "outcome.json").read_text() == first
+    found = results.read(tmp_path)
+    assert found["system"] == "transfer" and len(found["claims"]) == 1
+    for arm in ARMS:
+        for table in ("error", "area"):
+            assert len(found["metrics"][f"{table}/{arm}_2"]["values"]) == 2
+    for name in ("by_number_of_tasks", "held_out_tasks", "pretraining"):
+        assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
+    outcomes = [json.loads(p.read_text()) for p in (tmp_path / "outcome.json", tmp_path / "repeats/1/outcome.json")]
+    assert outcomes[0]["error"] != outcomes[1]["error"]
+    assert all(len(outcome["curve"]["leap_1"]) == 3 for outcome in outcomes)
+
+
+def test_the_ablation_and_rho(tmp_path, here):
+    arms = "('length_loss_stable', 'energy')"
+    settings = [s for s in TINY[1:] if "claims" not in s and "pretraining" not in s]
+    done = run(
+        "train_leap",
+        f"--base_dir={tmp_path}",
+        here,
+        "--gin_file=gin/leap/ablation_small.gin",
+        *settings,
+        f"--gin_bindings=transfer.Experiment.arms = {arms}",
+        "--gin_bindings=transfer.Experiment.pretraining = (2,)",
+        "--gin_bindings=transfer.Experiment.seeds = 1",
+        "--gin_bindings=transfer.Experiment.rates = (0.01, 0.5)",
+        "--gin_bindings=transfer.Experiment.rate_steps = 2",
+        "--gin_bindings=transfer.Experiment.claims = (('rho/whole_0.5', 'at_least', 'rho/whole_0.01'),)",
+    )
+    assert done.returncode == 0, done.stderr
+    found = results.read(tmp_path)
+    assert found["claims"][0]["holds"] and drawing.caption(str(tmp_path / "figures" / "rho.png"))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (programs.ROOT / "gin" / "leap").glob("*.gin")))
+def test_run_files_are_complete(name, here):
+    offline = ["--gin_bindings=DATASET = 'glyphs'", "--gin_bindings=transfer.Experiment.pretraining = (1, 2)"]
+    offline += ["--gin_bindings=transfer.Experiment.claims = ()", "--gin_bindings=transfer.Experiment.evaluated = 2"]
+    offline += ["--gin_bindings=transfer.alphabets.held_out = 2"]
+    done = run("train_leap", f"--gin_file=gin/leap/{name}.gin", "--dry_run", here, *offline)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    "binding, words",
+    [
+        ("leap/transfer.arm.method = 'lep'", "did you mean 'leap'"),
+        ("reptile/transfer.arm.manifold = @transfer.Manifold()", "of the method leap"),
+        ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
+        ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
+        ("transfer.alphabets.name = 'omniglotto'", "omniglot"),
+        ("transfer.alphabets.name = 'mnist'", "not in alphabets"),
+    ],
+)
+def test_mistakes_are_one_line(binding, words, here):
+    done = run("train_leap", *TINY, here, f"--gin_bindings={binding}", "--dry_run")
+    assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

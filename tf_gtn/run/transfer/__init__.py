@@ -1,0 +1,1 @@
+"""The rim of transfer: parts by gin, the experiment, its figures."""

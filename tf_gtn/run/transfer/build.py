@@ -1,0 +1,68 @@
+"""The transfer system's gin names, and how the program puts its parts together."""
+
+from collections.abc import Callable
+
+import gin
+
+from tf_gtn import errors
+from tf_gtn.core import Functional
+from tf_gtn.data import alphabets as sources
+from tf_gtn.models import convolutional
+from tf_gtn.transfer import leap, methods, tasks
+
+Inner = gin.external_configurable(methods.Inner, module="transfer")
+Manifold = gin.external_configurable(leap.Manifold, module="transfer")
+four_modules = gin.external_configurable(
+    convolutional.four_modules, module="convolutional", denylist=["image_shape", "classes"]
+)
+
+
+@gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
+def alphabets(seed, tfds_data_dir, name="glyphs", classes=20, held_out=5, rotated=False, image_size=None):
+    """An alphabet a task: see `tasks.of_alphabets`; `name`: glyphs, or omniglot for those who have it."""
+    found = sources.load(name, tfds_data_dir=tfds_data_dir, image_size=image_size)
+    return tasks.of_alphabets(found, classes, held_out, seed, rotated)
+
+
+@gin.configurable(module="transfer", denylist=["from_tasks"])
+def network(from_tasks, make: Callable = four_modules):
+    """The network for tasks, as a pure function."""
+    return Functional(make(from_tasks.image_shape, from_tasks.classes))
+
+
+@gin.configurable(module="transfer", denylist=["given", "count", "seed"])
+def arm(
+    given,
+    count,
+    seed,
+    outer_steps: int,
+    method="leap",
+    inner: Callable = Inner,
+    batch=20,
+    learning_rate=0.1,
+    encoder_only=False,
+    manifold=None,
+    training_rate=None,
+):
+    """A fresh method on the first `count` of the tasks.
+
+    Args:
+      given: `tasks.Tasks`.
+      count, seed: see `methods.Method`.
+      outer_steps, batch, learning_rate, encoder_only: see `methods.Method`.
+      method: a name of `methods.METHODS`.
+      inner: `@transfer.Inner`.
+      manifold: leap's, `@transfer.Manifold()`.
+      training_rate: finetuning's.
+    """
+    if method not in methods.METHODS:
+        raise errors.unknown("method", method, methods.METHODS)
+    own = {"manifold": ("leap", manifold), "training_rate": ("finetuning", training_rate)}
+    for name, (owner, value) in own.items():
+        if value is not None and method != owner:
+            raise errors.UserError(f"transfer.arm.{name} is of the method {owner}, and has no effect on {method}")
+    settings = {name: value for name, (_, value) in own.items() if value is not None}
+    steps = 1 if method == "no_pretraining" else outer_steps
+    return methods.METHODS[method](
+        network(given), given, count, inner(), seed, steps, batch, learning_rate, encoder_only, **settings
+    )

@@ -1,0 +1,164 @@
+"""An experiment of transfer: arms, each a gin scope, pretrained on several numbers of tasks, then learning tasks held out.
+
+Each seed's folder (`repeats`) has checkpoints, metrics.jsonl and
+
+    outcome.json    {"error", "area": {"<arm>_<tasks>": [one a held-out task]}, "curve": {"<arm>_<tasks>": [K]},
+                     "seconds_per_step": {"<arm>_<tasks>": s}, "outer_steps": {"<arm>_<tasks>": n},
+                     "rho": {"<convention>_<rate>": {steps: [one a task]}}}
+"""
+
+import dataclasses
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.core import supervised
+from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import loop, repeats
+from tf_gtn.run import metrics as metrics_lib
+from tf_gtn.run.config import gin_config, registrations
+from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.transfer import build, figures
+from tf_gtn.transfer import jacobians, methods
+
+_LEARNING, _VALIDATION = 1_000_001, 2_000_003  # seeds of new tasks' training
+
+
+@gin.configurable(module="transfer")
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is pretrained, looked at and claimed.
+
+    Attributes:
+      arms: names; each is a gin scope.
+      pretraining: numbers of tasks.
+      evaluated: tasks, the last ones, that are held out for evaluation.
+      validated: tasks before them, on which curves are drawn during pretraining; nothing is chosen by them.
+      seeds: runs of each arm, from the run's seed on; each has its own choice of characters and alphabets.
+      rates: learning rates of rho (appendix D); none: it is not looked at.
+      rate_steps: of SGD.
+      claims: see `findings.claims.compare`; quantities are `error/<arm>_<tasks>`, `area/<arm>_<tasks>`, and
+        `rho/<convention>_<rate>` with a convention of `whole`, `layer`.
+    """
+
+    arms: tuple[str, ...]
+    pretraining: tuple[int, ...] = (1, 10, 20)
+    evaluated: int = 10
+    validated: int = 3
+    seeds: int = 5
+    rates: tuple[float, ...] = ()
+    rate_steps: int = 20
+    claims: tuple = ()
+
+    def __post_init__(self):
+        registrations.at_least(1, "transfer.Experiment", self)
+        registrations.check_arms("transfer.Experiment", self.arms, taken=_TABLES)
+        if not self.pretraining or min(self.pretraining) < 1 or len(set(self.pretraining)) < len(self.pretraining):
+            raise errors.UserError(f"transfer.Experiment.pretraining is numbers of tasks, each once; got {self.pretraining}")
+        if any(not rate > 0 for rate in self.rates):
+            raise errors.UserError(f"transfer.Experiment.rates are above 0; got {self.rates}")
+        claims.check("transfer.Experiment.claims", self.claims)
+        claims.check_names(self.claims, (), _TABLES)
+
+
+_TABLES, _NUMBERS = ("error", "area", "rho"), ("seconds_per_step", "outer_steps")
+
+
+@gin.configurable(module="transfer")
+def learning(inner=build.Inner):
+    """How new tasks are learned: `@transfer.Inner`."""
+    return inner()
+
+
+def run(run, program):
+    """Everything from building to report.html; returns the metrics, or None in a dry run."""
+    experiment, schedule = Experiment(), registrations.Schedule()
+    gin_config.check_arms_differ(experiment.arms)
+
+    def make(seed):
+        given = build.alphabets(seed, run.tfds_data_dir)
+        most = len(given) - experiment.evaluated - experiment.validated
+        if max(experiment.pretraining) > most:
+            raise errors.UserError(
+                f"there are {len(given)} tasks; with {experiment.evaluated} to evaluate and {experiment.validated} to validate "
+                f"on at most {most} are left to pretrain on; got {max(experiment.pretraining)}"
+            )
+        made = {}
+        for name in experiment.arms:
+            for count in experiment.pretraining:
+                with gin.config_scope(name):
+                    made[f"{name}_{count}"] = build.arm(given, count, seed)
+        return made
+
+    trainings, inner = make(run.seed), learning()
+    _check_claims(experiment)
+    if not run.ready(allowed=("transfer.Experiment.claims", "transfer.Experiment.seeds")):
+        return None
+
+    def one(folder, seed, trainings):
+        tf.io.gfile.makedirs(folder)
+        return _outcome(folder, seed, trainings, schedule, experiment, inner)
+
+    outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one)
+    return _conclude(run, program, experiment, outcomes)
+
+
+def _check_claims(experiment):
+    known = [f"{table}/{arm}_{n}" for table in ("error", "area") for arm in experiment.arms for n in experiment.pretraining]
+    known += [f"rho/{convention}_{rate}" for convention in ("whole", "layer") for rate in experiment.rates]
+    for spec in experiment.claims:
+        for name in (spec[0], spec[2]):
+            if isinstance(name, str) and name not in known:
+                raise errors.unknown("quantity of a claim", name, known)
+
+
+def _outcome(folder, seed, trainings, schedule, experiment, inner):
+    given = next(iter(trainings.values())).tasks
+    last = len(given) - experiment.evaluated
+    learners = {name: methods.Learning(trained, given, inner) for name, trained in trainings.items()}
+
+    def validate(name, trained):
+        del trained
+        found = [learners[name](task, _VALIDATION + seed) for task in range(last - experiment.validated, last)]
+        return {f"validation_{key}": float(np.mean([f[key] for f in found])) for key in ("error", "area", "loss")}
+
+    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
+    outcome = {"error": {}, "area": {}, "curve": {}}
+    for name in trainings:
+        found = [learners[name](task, _LEARNING + seed) for task in range(last, len(given))]
+        for key in ("error", "area"):
+            outcome[key][name] = [float(f[key]) for f in found]
+        outcome["curve"][name] = np.mean([f["curve"] for f in found], 0)
+    outcome |= {"seconds_per_step": seconds, "outer_steps": {name: t.outer_steps for name, t in trainings.items()}}
+    return {**outcome, "rho": _rho(experiment, next(iter(trainings.values())), seed)}
+
+
+def _rho(experiment, method, seed):
+    """rho of the first convolution from fresh weights (figure 4): `{convention_rate: [steps]}`, of one task."""
+    found, network, inner = {}, method.network, method.inner
+    start = network.initial_values(tf.constant([seed, 3]))
+    batch = methods.batches(method.tasks, tf.constant(0), inner.batch_size, tf.constant([seed, 4]))
+    path = next(iter(network.values()[0]))
+    for rate in experiment.rates:
+        for convention in ("whole", "layer"):
+            made = jacobians.of_layer(
+                network, start, batch, experiment.rate_steps, rate, path, supervised.cross_entropy, convention == "whole"
+            )
+            found[f"{convention}_{rate}"] = jacobians.relative_precision(made).numpy()
+    return found
+
+
+def _conclude(run, program, experiment, outcomes):
+    quantities = {f"{t}/{name}": [o[t][name] for o in outcomes] for t in ("error", "area") for name in outcomes[0][t]}
+    quantities |= {f"rho/{name}": [o["rho"][name][-1] for o in outcomes] for name in outcomes[0]["rho"]}
+    metrics = {name: statistics.summary(values) for name, values in quantities.items()}
+    for key in _NUMBERS:
+        metrics[key] = {name: statistics.median([o[key][name] for o in outcomes]) for name in outcomes[0][key]}
+    made = claims.compare(experiment.claims, quantities, "held-out tasks of one run")
+    rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
+    figures.draw(run.base_dir, experiment, outcomes, quantities, rows)
+    results.write(run.base_dir, "transfer", program, run.seed, metrics, made, run.seconds())
+    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    return metrics
