@@ -1,5 +1,9 @@
 """Leap: equation 8 against automatic differentiation, Reptile as its simplest case, theorem 1 on a toy, flat memory."""
 
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from tf_gtn.core import SGD, Adam, Functional
 from tf_gtn.transfer import leap
 
 STEPS = 4
+CAPTURED = {"capture_output": True, "text": True, "check": True, "cwd": pathlib.Path(__file__).parents[2]}
 
 
 def network():
@@ -151,3 +156,27 @@ def test_theorem_1_on_a_toy():
 def test_mistakes():
     with pytest.raises(errors.UserError):
         leap.Manifold(3)
+
+
+PEAK = """
+import resource, sys
+from tf_gtn.run import quiet
+quiet.import_tensorflow()
+import keras, tensorflow as tf
+from tf_gtn.core import SGD, Functional
+from tf_gtn.transfer import leap
+net = Functional(keras.Sequential([keras.Input((1000,)), keras.layers.Dense(1000, name="a"), keras.layers.Dense(2, name="b")]))
+x, y = tf.random.stateless_normal([4, 1000], [0, 0]), tf.zeros([4, 2])
+loss = lambda labels, outputs: tf.reduce_mean(tf.square(labels - outputs))
+start = net.initial_values(tf.constant([0, 1]))
+run = tf.function(lambda n: leap.train(net, SGD(1e-3, 0.0), start, lambda t: (x, y), n, leap.Manifold(), loss)["length"])
+for n in (10, int(sys.argv[1])):
+    run(tf.constant(n))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_steps():
+    """A million weights: 990 more copies of them would be 4 GB."""
+    few, many = (int(subprocess.run([sys.executable, "-c", PEAK, n], **CAPTURED).stdout.split()[-1]) for n in ("10", "1000"))
+    assert many < 1.05 * few
