@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_gtn.core import Functional
 from tf_gtn.transfer import jacobians
 
-PATH, STEPS, RATE = "hidden/kernel", 3, 0.3
+PATH, STEPS, RATE = "network/hidden/kernel", 3, 0.3
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def problem():
         keras.layers.Dense(3, "tanh", dtype="float64", name="hidden"),
         keras.layers.Dense(2, dtype="float64", name="out"),
     ]
-    net, rng = Functional(keras.Sequential(layers)), np.random.default_rng(0)
+    net, rng = Functional(keras.Sequential(layers, name="network")), np.random.default_rng(0)
     x, y = tf.constant(rng.normal(size=(STEPS, 6, 2))), tf.constant(rng.normal(size=(STEPS, 6, 2)))
     return net, net.initial_values(tf.constant([0, 1])), lambda t: (tf.gather(x, t), tf.gather(y, t))
 

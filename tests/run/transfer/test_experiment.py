@@ -88,8 +88,8 @@ def test_run_files_are_complete(name, here):
         ("reptile/transfer.arm.manifold = @transfer.Manifold()", "of the method leap"),
         ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
-        ("transfer.alphabets.name = 'omniglotto'", "omniglot"),
-        ("transfer.alphabets.name = 'mnist'", "not in alphabets"),
+        ("DATASET = 'omniglotto'", "omniglot"),
+        ("DATASET = 'mnist'", "not in alphabets"),
     ],
 )
 def test_mistakes_are_one_line(binding, words, here):
