@@ -1,5 +1,7 @@
 """Ways to an initialisation: each outer step by hand, what is learned and what drawn anew, learning a new task."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -150,6 +152,37 @@ def test_learning_a_new_task(network, tasks):
     assert found["curve"].shape == (60,) and found["area"] == pytest.approx(found["curve"].mean())
     assert found["curve"][-10:].mean() < found["curve"][:10].mean()
     assert 0 <= found["error"] <= 1 and float(found["error"]) == float(again["error"])
+
+
+def test_a_task_stops_when_it_is_good_enough(network, tasks, monkeypatch):
+    """Two points in a row without an error are enough, so three losses of four are left."""
+    monkeypatch.setattr(methods, "wrong", lambda *_: tf.constant(0.0))
+    good = dataclasses.replace(INNER, stop_error=0.02, stop_batches=2)
+    lengths = []
+    for inner in (INNER, good):
+        method = methods.Reptile(network, tasks, 2, inner, 0, 1)
+        found = method._train(method.start(method.state(), tf.constant([1, 1])), tf.constant(0), tf.constant([2, 2]))
+        lengths.append(len(found["losses"]))
+    assert lengths == [4, 3]
+    with pytest.raises(errors.UserError, match="held-out images"):
+        methods.Learning(method, tasks, good)
+
+
+def test_patience_keeps_the_best_and_stops(network, tasks):
+    method = make("reptile", network, tasks, patience=2, outer_steps=5)
+    states = []
+    for index, error in enumerate((0.5, 0.3, 0.4, 0.35, 0.1)):
+        method.step(index)
+        states.append(method.state())
+        if index < 4:
+            method.judged(error)
+    tf.nest.map_structure(np.testing.assert_array_equal, states[4], states[3])  # its fifth step is none
+    tf.nest.map_structure(np.testing.assert_array_equal, method.learned(), states[1])
+    (before, *_), (after, *_) = (tf.nest.flatten(states[n]["params"]) for n in (1, 3))
+    assert np.abs(before - after).max() > 0
+    other = make("reptile", network, tasks, patience=2, outer_steps=5)
+    other.restart(method)
+    tf.nest.map_structure(np.testing.assert_array_equal, other.learned(), states[1])
 
 
 def test_cosine():

@@ -54,7 +54,7 @@ class Manifold:
         return tf.nest.map_structure(lambda d: scale * d, direction), squared
 
 
-def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None, error_fn=None):
+def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None, error_fn=None, enough=None, in_a_row=1):
     """Trains on one task and accumulates the meta-gradient on the way, in one pass; graph-safe.
 
     Args:
@@ -67,10 +67,12 @@ def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None
       loss_fn: `(labels, outputs) -> scalar`.
       hyper: `t -> {name: scalar}` of the optimiser; by default its own values.
       error_fn: `(labels, outputs) -> scalar`, looked at on the way; by default the loss.
+      enough: `(params, model, t) -> boolean scalar`; training stops after `in_a_row` points in a row where it is true.
+      in_a_row: see `enough`.
 
     Returns:
-      `{"params", "model", "increment", "length", "energy", "losses" [steps + 1], "errors" [steps + 1]}`, the latter two of each
-      step's batch before its update.
+      `{"params", "model", "increment", "length", "energy", "losses" [n + 1], "errors" [n + 1]}`, the latter two of each step's
+      batch before its update, and of the last point; n is `steps`, or fewer if it was enough.
     """
     constant = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
 
@@ -95,7 +97,7 @@ def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None
     seen, gradient, model = look(params, model, tf.constant(0))
     rows = tf.TensorArray(seen.dtype, size=steps + 1, element_shape=[2]).write(0, seen)
 
-    def body(t, params, slots, model, seen, gradient, total, rows):
+    def body(t, row, params, slots, model, seen, gradient, total, rows):
         after, slots = update(params, slots, gradient, t)
         seen_after, gradient_after, model = look(after, model, t + 1)
         if manifold is not None:
@@ -105,11 +107,13 @@ def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None
                 "length": total["length"] + tf.sqrt(squared),
                 "energy": total["energy"] + squared,
             }
-        return t + 1, after, slots, model, seen_after, gradient_after, total, rows.write(t + 1, seen_after)
+        if enough is not None:
+            row = tf.where(enough(after, model, t + 1), row + 1, 0)
+        return t + 1, row, after, slots, model, seen_after, gradient_after, total, rows.write(t + 1, seen_after)
 
-    state = (tf.constant(0), params, optimizer.init(params), model, seen, gradient, total, rows)
-    _, params, _, model, _, _, total, rows = tf.while_loop(
-        lambda t, *_: t < steps, body, state, parallel_iterations=1, maximum_iterations=steps
+    state = (tf.constant(0), tf.constant(0), params, optimizer.init(params), model, seen, gradient, total, rows)
+    taken, _, params, _, model, _, _, total, rows = tf.while_loop(
+        lambda t, row, *_: (t < steps) & (row < in_a_row), body, state, parallel_iterations=1, maximum_iterations=steps
     )
-    losses, errors_ = tf.unstack(rows.stack(), axis=1)
+    losses, errors_ = tf.unstack(rows.stack()[: taken + 1], axis=1)
     return {"params": params, "model": model, **total, "losses": losses, "errors": errors_}

@@ -6,6 +6,7 @@ learned, or all but the last layer's, which is drawn anew for every task then.
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
@@ -25,15 +26,22 @@ class Inner:
       batch_size: images a step.
       optimizer: of `core.optimizers`.
       cosine: let its learning rate fall to 0 by a cosine (appendix G).
+      stop_error: stop after `stop_batches` batches of held-out images in a row with an error below it (appendix F: 2%, 30); 0:
+        never. Of Leap, Reptile and first-order MAML while they pretrain.
+      stop_batches: see `stop_error`.
     """
 
     steps: int = 100
     batch_size: int = 20
     optimizer: object = SGD(0.1, 0.0)
     cosine: bool = False
+    stop_error: float = 0.0
+    stop_batches: int = 30
 
     def __post_init__(self):
-        errors.at_least_one("transfer.Inner", steps=self.steps, batch_size=self.batch_size)
+        errors.at_least_one("transfer.Inner", steps=self.steps, batch_size=self.batch_size, stop_batches=self.stop_batches)
+        if not 0 <= self.stop_error < 1:
+            raise errors.UserError(f"transfer.Inner.stop_error is a share of images, below 1; got {self.stop_error}")
 
     def hyper(self, t):
         """The optimiser's hyperparameters at step t."""
@@ -55,7 +63,9 @@ class Method(updates.Updates):
 
     head_learned = True
 
-    def __init__(self, network, tasks, count, inner, seed, outer_steps, batch=20, learning_rate=0.1, encoder_only=False):
+    def __init__(
+        self, network, tasks, count, inner, seed, outer_steps, batch=20, learning_rate=0.1, encoder_only=False, patience=0
+    ):
         """Draws the initialisation.
 
         Args:
@@ -66,6 +76,8 @@ class Method(updates.Updates):
           batch: tasks a step, drawn with replacement.
           learning_rate: of the outer SGD (Table 2: 0.1).
           encoder_only: draw the last layer anew for every task (appendix G).
+          patience: stop after so many verdicts of `judged` in a row without a new best (appendix F: 10), and keep the best; 0:
+            never.
 
         Raises:
           UserError: there are not so many tasks, or a number is below 1.
@@ -77,7 +89,41 @@ class Method(updates.Updates):
         self._batch, self._outer = batch, SGD(learning_rate, 0.0)
         self._own = {p for p in network.values()[0] if encoder_only or not self.head_learned if _is_head(p)}
         params, model = network.initial_values(tf.constant([seed, _INIT]))
-        super().__init__(self._begun(params, model), self._update, ("loss",), seed, outer_steps, 1)
+        state = self._begun(params, model)
+        super().__init__(state, self._update, ("loss",), seed, outer_steps, 1)
+        self._patience = patience
+        self._best = {"error": np.float32(np.inf), "since": 0, "loss": 0.0, "state": state if patience else ()}
+        self._best = tf.nest.map_structure(lambda v: tf.Variable(v, trainable=False, name="best"), self._best)
+
+    @property
+    def variables(self):
+        return [*super().variables, *tf.nest.flatten(self._best)]
+
+    def step(self, index):
+        """Outer step number `index`, or nothing once patience is at its end; returns `{"loss"}` of the last one taken."""
+        if self._patience and int(self._best["since"].numpy()) >= self._patience:
+            self.taken.assign(index + 1)
+            return {"loss": self._best["loss"].read_value()}
+        found = super().step(index)
+        self._best["loss"].assign(found["loss"])
+        return found
+
+    def judged(self, error):
+        """Takes note of a validation error of the present state."""
+        if not self._patience:
+            return
+        if error < float(self._best["error"].numpy()):
+            self._best["error"].assign(error)
+            self._best["since"].assign(0)
+            tf.nest.map_structure(lambda kept, now: kept.assign(now), self._best["state"], self.state())
+        else:
+            self._best["since"].assign_add(1)
+
+    def learned(self):
+        """The state that new tasks begin from: the present one, or the best of those that were judged."""
+        if self._patience and np.isfinite(self._best["error"].numpy()):
+            return tf.nest.map_structure(tf.convert_to_tensor, self._best["state"])
+        return self.state()
 
     def _begun(self, params, model):
         return {"params": {p: v for p, v in params.items() if p not in self._own}, "model": model}
@@ -116,7 +162,23 @@ class Method(updates.Updates):
     def _train(self, start, task, seed, manifold=None):
         inner, loss_fn = self.inner, supervised.cross_entropy
         batch = batches(self.tasks, task, inner.batch_size, seed)
-        return leap.train(self.network, inner.optimizer, start, batch, inner.steps, manifold, loss_fn, inner.hyper)
+
+        def enough(params, model, t):
+            images, labels = self.tasks.batch(task, inner.batch_size, tf.stack([seed[0] + 1, seed[1] + t]), held_out=True)
+            return wrong(labels, self.network(params, model, images, training=False)[0]) < inner.stop_error
+
+        return leap.train(
+            self.network,
+            inner.optimizer,
+            start,
+            batch,
+            inner.steps,
+            manifold,
+            loss_fn,
+            inner.hyper,
+            enough=enough if inner.stop_error else None,
+            in_a_row=inner.stop_batches,
+        )
 
     def _judged(self, params, model, task, seed):
         """The loss on a batch of the task that it is not trained on."""
@@ -234,23 +296,30 @@ class Learning:
     """New tasks, learned from a method's initialisation; compiled once a method."""
 
     def __init__(self, method, tasks, inner):
-        """`tasks`: those that are learned; `inner`: an `Inner`, which may differ from that of pretraining."""
+        """`tasks`: those that are learned; `inner`: an `Inner`, which may differ from that of pretraining.
+
+        Raises:
+          UserError: `inner` would stop by the images that the error is of.
+        """
+        if inner.stop_error:
+            raise errors.UserError("new tasks are tested on their held-out images: transfer.Inner.stop_error is 0 there")
         self._method, self._tasks, self._inner = method, tasks, inner
         self._run = tf.function(self._learned, autograph=False)
 
-    def __call__(self, task, seed):
-        """Learns task number `task` from an initialisation's present state.
+    def __call__(self, task, seed, best=True):
+        """Learns task number `task` from what a method has learned; not `best`: from its present state.
 
         Returns:
           `{"error", "area", "loss", "curve" [K]}`: share of held-out images that are classified wrongly in the end; mean
           error (area under the training curve) and mean loss of training batches, each before its update; those errors.
         """
-        return {k: v.numpy() for k, v in self._run(tf.constant(task), tf.constant(seed)).items()}
+        state = self._method.learned() if best else self._method.state()
+        return {k: v.numpy() for k, v in self._run(state, tf.constant(task), tf.constant(seed)).items()}
 
-    def _learned(self, task, seed):
+    def _learned(self, state, task, seed):
         fresh, data = tf.unstack(tf.random.experimental.stateless_split(tf.stack([seed, _HELD_OUT]), 2))
         method, inner = self._method, self._inner
-        start = method.start(method.state(), fresh)
+        start = method.start(state, fresh)
         batch = batches(self._tasks, task, inner.batch_size, data)
         loss_fn, network = supervised.cross_entropy, method.network
         found = leap.train(network, inner.optimizer, start, batch, inner.steps, None, loss_fn, inner.hyper, wrong)

@@ -41,6 +41,7 @@ def arm(
     batch=20,
     learning_rate=0.1,
     encoder_only=False,
+    patience=0,
     manifold=None,
     training_rate=None,
 ):
@@ -49,7 +50,7 @@ def arm(
     Args:
       given: `tasks.Tasks`.
       count, seed: see `methods.Method`.
-      outer_steps, batch, learning_rate, encoder_only: see `methods.Method`.
+      outer_steps, batch, learning_rate, encoder_only, patience: see `methods.Method`.
       method: a name of `methods.METHODS`.
       inner: `@transfer.Inner`.
       manifold: leap's, `@transfer.Manifold()`.
@@ -64,5 +65,5 @@ def arm(
     settings = {name: value for name, (_, value) in own.items() if value is not None}
     steps = 1 if method == "no_pretraining" else outer_steps
     return methods.METHODS[method](
-        network(given), given, count, inner(), seed, steps, batch, learning_rate, encoder_only, **settings
+        network(given), given, count, inner(), seed, steps, batch, learning_rate, encoder_only, patience, **settings
     )

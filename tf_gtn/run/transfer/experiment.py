@@ -35,7 +35,7 @@ class Experiment:
       arms: names; each is a gin scope.
       pretraining: numbers of tasks.
       evaluated: tasks, the last ones, that are held out for evaluation.
-      validated: tasks before them, on which curves are drawn during pretraining; nothing is chosen by them.
+      validated: tasks before them, learned at every validation; `transfer.arm.patience` goes by their mean error.
       seeds: runs of each arm, from the run's seed on; each has its own choice of characters and alphabets.
       rates: learning rates of rho (appendix D); none: it is not looked at.
       rate_steps: of SGD.
@@ -120,9 +120,10 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
     learners = {name: methods.Learning(trained, given, inner) for name, trained in trainings.items()}
 
     def validate(name, trained):
-        del trained
-        found = [learners[name](task, _VALIDATION + seed) for task in range(last - experiment.validated, last)]
-        return {f"validation_{key}": float(np.mean([f[key] for f in found])) for key in ("error", "area", "loss")}
+        found = [learners[name](task, _VALIDATION + seed, best=False) for task in range(last - experiment.validated, last)]
+        found = {key: float(np.mean([f[key] for f in found])) for key in ("error", "area", "loss")}
+        trained.judged(found["error"])
+        return {f"validation_{key}": value for key, value in found.items()}
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
     outcome = {"error": {}, "area": {}, "curve": {}}
