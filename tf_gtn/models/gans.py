@@ -59,11 +59,16 @@ def rnn_generator(image_shape, noise=256, units=256, dtype="float32"):
 
 
 def conv_discriminator(image_shape, filters=(16, 32, 32), normalization=True, dtype="float32"):
-    """Images -> logit: 3x3 convolutions of stride 2, BatchNorm, LeakyReLU, a projection (B: 16, 32, 32; C: 64, 128, 256)."""
+    """Images -> logit: 3x3 convolutions of stride 2, BatchNorm, LeakyReLU, a projection (B: 16, 32, 32; C: 64, 128, 256).
+
+    Where BatchNorm follows there are no biases: their gradient is 0 but for rounding, Adam makes whole steps of that, and the
+    gradient through ten such steps is 1e12 (seen).
+    """
     _check(image_shape, 3, "conv_discriminator")
     layers = [keras.Input(image_shape, dtype=dtype)]
     for i, width in enumerate(filters):
-        layers.append(keras.layers.Conv2D(width, 3, strides=2, padding="same", name=f"conv_{i + 1}", dtype=dtype))
+        options = {"use_bias": not normalization, "name": f"conv_{i + 1}", "dtype": dtype}
+        layers.append(keras.layers.Conv2D(width, 3, strides=2, padding="same", **options))
         layers += _activation(f"conv_{i + 1}", normalization, dtype)
     layers += [keras.layers.Flatten(name="flatten", dtype=dtype), keras.layers.Dense(1, name="logit", dtype=dtype)]
     return keras.Sequential(layers, name="discriminator")
@@ -78,11 +83,13 @@ def conv_generator(image_shape, noise=256, filters=(512, 256, 128, 64), normaliz
     height, width, depth = image_shape
     factor = 2 ** (len(filters) - 1)
     rows, columns = -(-height // factor), -(-width // factor)
-    layers = [keras.Input((noise,), dtype=dtype), keras.layers.Dense(rows * columns * filters[0], name="dense", dtype=dtype)]
+    bias, units = {"use_bias": not normalization}, rows * columns * filters[0]
+    layers = [keras.Input((noise,), dtype=dtype), keras.layers.Dense(units, name="dense", dtype=dtype, **bias)]
     layers += _activation("dense", normalization, dtype)
     layers.append(keras.layers.Reshape((rows, columns, filters[0]), name="reshape", dtype=dtype))
     for i, count in enumerate(filters[1:]):
-        layers.append(keras.layers.Conv2DTranspose(count, 3, strides=2, padding="same", name=f"conv_{i + 1}", dtype=dtype))
+        options = {**bias, "name": f"conv_{i + 1}", "dtype": dtype}
+        layers.append(keras.layers.Conv2DTranspose(count, 3, strides=2, padding="same", **options))
         layers += _activation(f"conv_{i + 1}", normalization, dtype)
     layers.append(keras.layers.Conv2D(depth, 3, padding="same", activation="tanh", name="last", dtype=dtype))
     crop = (factor * rows - height, factor * columns - width)
