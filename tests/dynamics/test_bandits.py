@@ -15,7 +15,8 @@ def learners(**settings):
 def test_q_of_a_known_policy():
     made = learners()
     logits = np.log(np.array([[0.7, 0.2, 0.1]] * 3))
-    params = {"weights": tf.constant(np.tile(logits, (2, 1, 1)), tf.float32)}
+    bias = np.random.default_rng(0).normal(size=(2, 1, 3))
+    params = {"weights": tf.constant(logits - bias, tf.float32), "bias": tf.constant(bias, tf.float32)}
     expected = np.array([0.7, 0.2, 0.1])[made.correct.numpy()]
     np.testing.assert_allclose(made.q(params), expected, rtol=1e-5)
 
@@ -49,7 +50,7 @@ def test_the_expected_gradient_is_that_of_finite_differences():
 
 def test_separate_learners_share_nothing():
     made = learners(coupled=False, batch_size=None)
-    assert set(made._start) == {"weights"}
+    assert made._start["bias"].shape == made._start["weights"].shape  # each its own
     curves = made.curves([0, 50, 2000])
     assert curves.shape == (3, 2, 3) and curves[-1].min() > 0.9 > curves[0].max()
     np.testing.assert_allclose(made.curves([0, 2000])[-1], curves[-1], rtol=1e-5)

@@ -48,6 +48,9 @@ def test_fourier_projection_on_known_phases():
 
 def test_contexts_are_ranked_run_by_run():
     curves = np.array([[[0.1, 0.5], [0.9, 0.2]], [[0.2, 0.6], [0.9, 0.3]]])  # [T, runs, K]
+    late = np.array([[0.0, 0.9], [1.0, 0.9], [1.0, 0.9]])  # the first one is ahead from step 1 on, for 98 steps of 100
+    np.testing.assert_array_equal(instruments.ranked(late), late[:, ::-1])
+    np.testing.assert_array_equal(instruments.ranked(late, [0, 1, 100]), late)
     np.testing.assert_array_equal(instruments.ranked(curves), [[[0.5, 0.1], [0.9, 0.2]], [[0.6, 0.2], [0.9, 0.3]]])
 
 

@@ -20,16 +20,13 @@ def test_a_linear_generator_gives_the_projection():
 
 
 def test_the_best_start_stays():
-    def generate(z):  # two valleys: z near 1 and, less deep, near -1
-        return tf.where(z > 0, z, -0.5 * z)
+    def generate(z):  # from below 0 the best that can be reached is 0.5
+        return tf.where(z > 0, z, 0.5 * (1 - tf.exp(tf.minimum(z, 0.0))))
 
     targets = tf.ones([20, 1])
-    single, several = (
-        inversion.reconstruct(generate, targets, 1, tf.constant([3, 3]), starts=n, iterations=2)[1] for n in (1, 5)
-    )
-    assert np.all(several.numpy() <= single.numpy() + 1e-6) or several.numpy().mean() < single.numpy().mean()
-    reached = inversion.reconstruct(generate, targets, 1, tf.constant([3, 3]), starts=5)[1].numpy()
-    assert reached.max() < 1e-6
+    single, several = (inversion.reconstruct(generate, targets, 1, tf.constant([3, 3]), starts=n)[1].numpy() for n in (1, 5))
+    assert 0.2 < (single < 1e-6).mean() < 0.8 < (several < 1e-6).mean()
+    assert single.max() > 0.2
 
 
 def test_the_same_seed_gives_the_same():

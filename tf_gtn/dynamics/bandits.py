@@ -17,7 +17,7 @@ class Learners:
           runs: R.
           optimizer: of `core.optimizers`.
           seed: integer.
-          coupled: whether a bias is shared by all contexts; else each context has a policy of its own.
+          coupled: whether a bias is shared by all contexts; else each context has a policy of its own, with a bias of its own.
           deviation: of the truncated normal weights (A.5: 1 / sqrt(5)).
           batch_size: examples an update, drawn by the policy; None: the expected gradient, without any noise.
         """
@@ -27,8 +27,8 @@ class Learners:
         self.correct = problem.conflicting(runs, drawn)
         shape = (runs, problem.contexts, problem.actions)
         self._start = {"weights": tf.random.stateless_truncated_normal(shape, weights, stddev=deviation)}
-        if coupled:
-            self._start["bias"] = tf.random.stateless_truncated_normal((runs, 1, problem.actions), bias, stddev=deviation)
+        shape = (runs, 1 if coupled else problem.contexts, problem.actions)
+        self._start["bias"] = tf.random.stateless_truncated_normal(shape, bias, stddev=deviation)
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         self._train = tf.function(self._trained, autograph=False)
 
@@ -43,7 +43,7 @@ class Learners:
 
     def policy(self, params):
         """`[R, contexts, actions]` chances."""
-        return tf.nn.softmax(params["weights"] + params.get("bias", 0.0), -1)
+        return tf.nn.softmax(params["weights"] + params["bias"], -1)
 
     def q(self, params):
         """The chance of the correct action, `[R, contexts]`."""

@@ -52,13 +52,15 @@ def probes(count=40):
     return (points - points.mean()).astype(np.float32)
 
 
-def ranked(curves):
+def ranked(curves, steps=None):
     """q_c as q_k: contexts from the one with the greatest mean over time on (equation 14).
 
-    `curves` `[T, ..., K]` -> the same, ordered along the last axis, each run by itself.
+    `curves` `[T, ..., K]` -> the same, ordered along the last axis, each run by itself. Where looks are not evenly spaced,
+    `steps` [T] says when they were; between two of them q is a straight line.
     """
     curves = np.asarray(curves)
-    order = np.argsort(-curves.mean(0), axis=-1, kind="stable")
+    mean = curves.mean(0) if steps is None else np.trapezoid(curves, np.asarray(steps, float), axis=0)
+    order = np.argsort(-mean, axis=-1, kind="stable")
     return np.take_along_axis(curves, np.broadcast_to(order, curves.shape), -1)
 
 

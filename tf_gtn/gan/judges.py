@@ -1,7 +1,7 @@
 """What samples are worth, by their source: modes of a mixture, classes of images, combinations of stacked ones.
 
 A judge has `keys` and is called with samples `[n, ...]`; it returns a number for each key, `spread` among them, the median
-distance of random pairs of samples over that of real ones: near 0 is collapse, far above 1 divergence.
+distance of random pairs of samples over that of real ones: near 0 is collapse, far above 1 divergence. `trouble` names either.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from tf_gtn.data import mixtures
 from tf_gtn.gan import classifier, measures, sources
 
 COLLAPSED, DIVERGED = 0.2, 5.0  # spreads that are named in the log
+ALIKE = 0.1  # entropy over modes, in nats: 98% are of one mode
 _REAL = 2500
 
 
@@ -26,6 +27,20 @@ class _Judge:
         found = {"spread": float(np.median(measures.pairwise_distances(samples)) / self._distance)}
         return {**self._found(np.asarray(samples)), **found}
 
+    def trouble(self, found):
+        """`(name, reason)` of what is wrong with what was found, or None."""
+        spread = found["spread"]
+        if not np.isfinite(spread) or spread > DIVERGED:
+            return "diverged", f"distances of its samples are {spread:.2g} of the data's"
+        if spread < COLLAPSED:
+            return "collapsed", f"distances of its samples are {spread:.2g} of the data's"
+        if self._alike(found):
+            return "collapsed", f"nearly all of its samples are of one of {self.all_modes} modes"
+        return None
+
+    def _alike(self, found):
+        raise NotImplementedError
+
     def _found(self, samples):
         raise NotImplementedError
 
@@ -39,8 +54,11 @@ class Modes(_Judge):
     def all_modes(self):
         return len(self._source.centers)
 
+    def _alike(self, found):
+        return np.log(self.all_modes) - found["reverse_kl"] < ALIKE
+
     def _found(self, samples):
-        found = measures.modes(samples, self._source)
+        found = measures.modes(samples, self._source)  # reverse KL is log K where all are of one mode
         return {key: found[key] for key in self.keys if key in found}
 
 
@@ -57,6 +75,9 @@ class Classes(_Judge):
     @property
     def all_modes(self):
         return self._source.dataset.num_classes
+
+    def _alike(self, found):
+        return found["entropy"] < ALIKE
 
     def _found(self, samples):
         features, predicted = self._classifier.features_and_classes(samples)
@@ -77,6 +98,9 @@ class Stacks(_Judge):
     @property
     def all_modes(self):
         return self._source.dataset.num_classes**self._source.stacked
+
+    def _alike(self, found):
+        return np.log(self.all_modes) - found["kl"] < ALIKE
 
     def _found(self, samples):
         count = self._source.dataset.num_classes

@@ -1,6 +1,7 @@
 """What a generator covers: modes of a mixture, classes, distances between samples, reconstructions."""
 
 import numpy as np
+import scipy.spatial
 
 SAMPLES = 2500  # by convention
 
@@ -53,6 +54,5 @@ def density_and_coverage(real, fake, neighbors=5):
     from sklearn.neighbors import NearestNeighbors
 
     radii = NearestNeighbors(n_neighbors=neighbors + 1).fit(real).kneighbors(real)[0][:, -1]
-    distance = np.linalg.norm(np.asarray(real)[:, None] - np.asarray(fake)[None], axis=-1)
-    inside = distance <= radii[:, None]
+    inside = scipy.spatial.distance.cdist(real, fake) <= radii[:, None]
     return float(inside.sum() / (neighbors * len(fake))), float(inside.any(1).mean())

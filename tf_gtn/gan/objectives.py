@@ -113,6 +113,10 @@ class Unrolled:
     def __post_init__(self):
         if self.steps < 0 or self.extrapolation < 0:
             raise errors.UserError(f"unrolled steps and extrapolation are at least 0; got {self.steps}, {self.extrapolation}")
+        if self.both and self.first_order:
+            raise errors.UserError(
+                "gan.Unrolled.first_order is of the discriminator's steps alone, and has no effect with both"
+            )
         if self.extrapolation and self.steps != 1:
             raise errors.UserError(f"extrapolation goes by what one unrolled step changes: steps is 1 then; got {self.steps}")
 

@@ -17,7 +17,7 @@ class UnrolledGAN(updates.Updates):
       source: what is learned.
       players: an `objectives.Players`; of `stacking.Stacked` networks where there are several seeds.
       outer_steps, iterations, taken: see `core.updates.Updates`; the state has one for each of `generator`, `discriminator`.
-      count: how many networks stand side by side.
+      count: how many networks stand side by side. What is not finite in one of them holds up all for that outer step.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class UnrolledGAN(updates.Updates):
         """
         numbers = {"outer_steps": outer_steps, "iterations": iterations, "networks": networks, "batch_size": batch_size}
         errors.at_least_one("gan.UnrolledGAN", **numbers)
+        if discriminator_unrolled < 0:
+            raise errors.UserError(f"gan.UnrolledGAN.discriminator_unrolled is at least 0; got {discriminator_unrolled}")
         self.count, self.seed = networks, seed
         self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
         self._batch, self.source = batch_size, source

@@ -66,6 +66,7 @@ def train(
     if start and among.chief:
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
     durations = {name: [] for name in trainings}
+    skipped_before = {name: int(t.skipped.numpy()) for name, t in trainings.items()}
     going = _still_going(trainings, start, saver)
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
     shown = progress_lib.Progress(outer_steps, start, "outer steps") if among.chief else contextlib.nullcontext(_Absent())
@@ -83,7 +84,12 @@ def train(
             validated = {name: t for name, t in unfinished.items() if step % validate_every == 0 or step == t.outer_steps}
             if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
-                results |= {f"{name}/skipped": int(t.skipped.numpy()) for name, t in unfinished.items()}
+                skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
+                for name, count in skipped.items():
+                    if count > skipped_before.get(name, 0):
+                        print(f"{name}: {count} of {step} outer steps were not finite and changed nothing", flush=True)
+                skipped_before |= skipped
+                results |= {f"{name}/skipped": count for name, count in skipped.items()}
                 if validate is not None and among.chief:
                     for name, t in validated.items():
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
@@ -129,7 +135,7 @@ def _still_going(trainings, step, saver):
     for name in trainings.keys() - left.keys():
         what = (
             f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step {step}; "
-            "its parameters are those before them. A lower Training.learning_rate, or weight normalisation, may help"
+            "its parameters are those before them. A lower learning rate, or weight normalisation, may help"
         )
         if not left:
             saver.save(step)

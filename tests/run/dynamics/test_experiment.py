@@ -41,12 +41,12 @@ def test_everything_is_there_and_what_is_done_stays(tmp_path):
     done = run("run_dynamics", f"--base_dir={tmp_path}", *LINEAR)
     assert done.returncode == 0, done.stderr
     found = results.read(tmp_path)
-    assert found["system"] == "dynamics" and len(found["claims"]) == 5
+    assert found["system"] == "dynamics" and len(found["claims"]) == 6
     parts = [path.stem for path in tmp_path.glob("parts/*.json")]
     assert len(parts) == 13
     for name in parts:
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
-    assert found["metrics"]["bayes"]["ratio"] < 1.4 and found["metrics"]["meta_learner"]["labels"] == ["s = 3", "s = 0.06"]
+    assert found["metrics"]["bayes"]["ratio"] < 1.4 and found["metrics"]["meta_learner"]["labels"] == ["s = 2.5", "s = 0.05"]
     table = json.loads((tmp_path / "parts/meta_learner.json").read_text())
     assert len(table["stages"]["q"]) == 2 and len(table["q"]) == 3
     before = {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts}

@@ -1,4 +1,4 @@
-"""One figure a part: curves of q, steps to thresholds, and, where there are stages of outer training, those."""
+"""Figures of a part: curves of q, steps to thresholds, stages of outer training, and what a sweep found."""
 
 import numpy as np
 
@@ -37,3 +37,40 @@ def part(base_dir, name, found):
             others[1].set(xlabel="episodes of outer training", ylabel="steps to q > 0.8", ylim=(0, None))
         handles, names = axes.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
+    if stages:
+        _stages(base_dir, name, steps, labels, stages)
+    if len(found.get("table", ())) > 1:
+        _sweep(base_dir, name, found["table"])
+
+
+def _stages(base_dir, name, steps, labels, stages):
+    """Inner curves at stages of outer training, six at most (figures 14a to 16a)."""
+    episodes = np.array(stages["episodes"])
+    chosen = np.unique(np.linspace(0, len(episodes) - 1, min(6, len(episodes))).round().astype(int))
+    caption = f"Inner curves of {drawing.label(name)} at stages of outer training, from left to right."
+    with drawing.to_png(figures.path(base_dir, f"{name}_stages"), caption, (2.6 * len(chosen) + 0.6, 3.0)) as figure:
+        panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+        for axes, k in zip(panels, chosen):
+            for mode, label in enumerate(labels):
+                drawing.line(axes, label, labels, steps, np.array(stages["q"][k], float)[:, mode])
+            axes.set(title=f"{episodes[k]:,} episodes", xlabel="steps", ylim=(-0.2, 1.2))
+        panels[0].set_ylabel("q")
+        drawing.finish(figure, *panels)
+
+
+def _sweep(base_dir, name, table):
+    """How many times as long the last context takes as the first, by initial scale and noise of the gradient."""
+    batches = sorted({row["batch_size"] for row in table})
+    caption = (
+        "How many times as long the last context takes as the first (medians over runs), by the initial weights' standard "
+        "deviation, for batches of several sizes; missing: the last one was not learned in most runs."
+    )
+    with drawing.to_png(figures.path(base_dir, f"{name}_by_setting"), caption) as figure:
+        axes = figure.subplots()
+        names = ["exact gradient" if batch == 0 else f"batch {batch}" for batch in batches]
+        for batch, label in zip(batches, names):
+            rows = [row for row in table if row["batch_size"] == batch]
+            ratios = [np.nan if row["ratio"] is None else row["ratio"] for row in rows]
+            drawing.line(axes, label, names, [row["deviation"] for row in rows], ratios)
+        axes.set(xlabel="standard deviation of the initial weights", ylabel="ratio", yscale="log")
+        drawing.finish(figure, axes, integer=False)

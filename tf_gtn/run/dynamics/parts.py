@@ -31,13 +31,16 @@ _TASKS, _PROBES = 11, 12  # second numbers of seeds
 
 def summary(steps, q, labels, interpolate=False, **numbers):
     """What every part gives, from curves `[T, runs, K]`."""
+    steps = np.asarray(steps)
     low, high = statistics.interval(np.moveaxis(q, 1, 0)) if q.shape[1] > 1 else (q[:, 0], q[:, 0])
     found = {"steps": np.asarray(steps), "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
     found["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
+    own = instruments.steps_to(q / np.maximum(q[-1], 1e-6), steps, 0.8, interpolate)  # figure A5
     half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
     ratios = {
         **instruments.ratio(most[:, -1], most[:, 0]),
         "ratio_to_half": instruments.ratio(half[:, -1], half[:, 0])["ratio"],
+        "ratio_to_own_end": instruments.ratio(own[:, -1], own[:, 0])["ratio"],
     }
     return {**found, "numbers": {**ratios, **numbers}}
 
@@ -190,6 +193,9 @@ def _meta_trained(made, look, settings, folder):
         return {"q_first": float(q[-1, 0]), "q_last": float(q[-1, -1])}
 
     loop.train(trainings, folder, validate, log_every=every, checkpoint_every=every, validate_every=every)
+    stuck = [name for name, trained in trainings.items() if loop.stuck(trained)]
+    if stuck:
+        raise errors.UserError(f"{stuck[0]} of {folder} diverged: a lower learning rate of its optimizer may help")
     steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
     curves = np.stack([[np.load(path(name, k), allow_pickle=False) for k in steps] for name in trainings])
     last = metrics_lib.read(folder)[-1]
@@ -284,9 +290,10 @@ class BanditLearner:
         for deviation in self.deviations:
             for batch in self.batch_sizes:
                 made = bandits.Learners(self.problem, self.runs, self.optimizer, seed, self.coupled, deviation, batch or None)
-                found = summary(at, instruments.ranked(made.curves(at)), labels(self.problem))
+                found = summary(at, instruments.ranked(made.curves(at), at), labels(self.problem))
                 first = first or found
                 table.append({"deviation": deviation, "batch_size": batch, **found["numbers"]})
+                first["numbers"][f"ratio_{deviation:g}_{batch}"] = found["numbers"]["ratio"]
         finite = [row["ratio"] for row in table if np.isfinite(row["ratio"])]
         first["numbers"]["largest_ratio"] = max(finite) if finite else float("inf")
         return {**first, "table": table}

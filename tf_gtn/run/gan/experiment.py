@@ -62,6 +62,8 @@ class Experiment:
 
     def __post_init__(self):
         registrations.at_least(1, "gan.Experiment", self)
+        if self.samples < figures.SHOWN:
+            raise errors.UserError(f"gan.Experiment.samples is at least {figures.SHOWN}, to be shown; got {self.samples}")
         registrations.check_arms("gan.Experiment", self.arms, taken={*analyses.REGISTRY, *_NUMBERS})
         for name in (*self.at_most, *self.all_modes):
             if name not in self.arms:
@@ -89,6 +91,8 @@ def run(run, program):
         return made
 
     trainings = make(run.seed)
+    if experiment.seeds > 1 and any(trained.count > 1 for trained in trainings.values()):
+        raise errors.UserError("networks side by side are seeds already: gan.Experiment.seeds or gan.UnrolledGAN.networks is 1")
     analyses.check(experiment.analyses, trainings)
     taught = teaching.Evaluation() if any(isinstance(t, gtn_gan.GTNGAN) for t in trainings.values()) else None
     claims.check_names(experiment.claims, experiment.arms, experiment.analyses)
@@ -116,7 +120,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
             np.save(file, made[0][: _KEPT if made.ndim == 3 else 64].astype(np.float32))
         found = [judge(each) for each in made]
         for n, each in enumerate(found):
-            _name_trouble(name, seed + n, trained, each["spread"], named)
+            _name_trouble(name, seed + n, trained, judge.trouble(each), named)
         return {f"{key}_{n}": each[key] for n, each in enumerate(found) for key in judge.keys}
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
@@ -137,23 +141,16 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
     }
 
 
-def _name_trouble(name, seed, trained, spread, named):
+def _name_trouble(name, seed, trained, trouble, named):
     """Collapse and divergence by name, once for each time that they begin."""
-    what = None
-    if not np.isfinite(spread) or spread > judges.DIVERGED:
-        what = "diverged"
-    elif spread < judges.COLLAPSED:
-        what = "collapsed"
+    what, reason = trouble or (None, None)
     for each in ("diverged", "collapsed"):
         if each != what:
             named.discard((name, seed, each))
     if what and (name, seed, what) not in named:
         named.add((name, seed, what))
         at = int(trained.taken.numpy()) * trained.iterations
-        print(
-            f"{name}, seed {seed}: {what} by iteration {at}: distances of its samples are {spread:.2g} of the data's",
-            flush=True,
-        )
+        print(f"{name}, seed {seed}: {what} by iteration {at}: {reason}", flush=True)
 
 
 def _conclude(run, program, experiment, learned, judge, outcomes, first):

@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from tf_gtn.run.findings import drawing, figures
 
+SIDE = 5  # images of a sample sheet, across and down
+SHOWN = SIDE * SIDE
+
 
 def modes(base_dir, table, total):
     """Captured modes by iteration: each seed a thin line, the mean a thick one."""
@@ -67,7 +70,7 @@ def _heat(reach):
     return draw
 
 
-def _tiles(axes, images, side=5):
+def _tiles(axes, images, side=SIDE):
     """So many rows of images, from [-1, 1]."""
     shown = np.clip((images[: side * side] + 1) / 2, 0, 1)
     shown = np.pad(shown, [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=1)
