@@ -1,5 +1,7 @@
 """Tasks: what is held out stays out, batches follow their seed, rotations turn training images alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +53,57 @@ def test_a_batch_follows_its_seed():
     one, two, other = (tasks.batch(tf.constant(0), 8, tf.constant(s))[0].numpy() for s in ([1, 2], [1, 2], [1, 3]))
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
+
+
+def test_one_is_held_out_in_turn():
+    tasks = tasks_lib.of_alphabets(alphabets(), classes=4, held_out=2)
+    other = tasks.with_last(0)
+    assert other.names == (tasks.names[1], tasks.names[0])
+    np.testing.assert_array_equal(other.held_out(tf.constant(1))[0], tasks.held_out(tf.constant(0))[0])
+
+
+def test_tasks_of_another_seed_take_their_place():
+    one, two = (tasks_lib.of_alphabets(alphabets(), classes=3, held_out=2, seed=s) for s in (0, 3))
+    traced = tf.function(lambda: one.batch(tf.constant(0), 50, tf.constant([0, 1]))[0])
+    before = traced().numpy()
+    one.become(two)
+    np.testing.assert_array_equal(traced(), two.batch(tf.constant(0), 50, tf.constant([0, 1]))[0])
+    assert one.names == two.names and (traced().numpy() != before).any()
+
+
+def test_data_sets_as_tasks(tiny_dataset, digits):
+    small = dataclasses.replace(digits, mean=None, std=None)
+    tasks = tasks_lib.of_data_sets({"tiny": tiny_dataset, "digits": tasks_lib.inverted(small)}, samples=9, held_out=3)
+    assert tasks.classes == 10 and len(tasks) == 2
+    for task, count in ((0, 3), (1, 10)):
+        images, labels = tasks.batch(tf.constant(task), 200, tf.constant([0, 1]))
+        assert {*labels.numpy().argmax(-1)} == {*range(count)} and images.shape == (200, 8, 8, 1)
+        assert tasks.held_out(tf.constant(task))[0].shape == (3 * count, 8, 8, 1)
+    seen = {raw(tasks, tasks.held_out(tf.constant(1))[0][k : k + 1]).tobytes() for k in range(30)}
+    test = {(255 - image).astype(np.float32)[None].tobytes() for image in digits.test.images}
+    assert seen <= test  # those held out are test images
+    with pytest.raises(errors.UserError, match="one shape"):
+        larger = dataclasses.replace(
+            tiny_dataset,
+            **{
+                part: dataclasses.replace(split, images=np.repeat(split.images, 2, 1))
+                for part, split in (
+                    ("train", tiny_dataset.train),
+                    ("validation", tiny_dataset.validation),
+                    ("test", tiny_dataset.test),
+                )
+            },
+        )
+        tasks_lib.of_data_sets({"tiny": tiny_dataset, "larger": larger})
+
+
+@pytest.mark.parametrize("name", ["inverted", "turned", "textured"])
+def test_variants_are_other_images_of_the_same_classes(name, tiny_dataset):
+    other = tasks_lib.VARIANTS[name](tiny_dataset)
+    again = tasks_lib.VARIANTS[name](tiny_dataset)
+    np.testing.assert_array_equal(other.train.images, again.train.images)
+    np.testing.assert_array_equal(other.train.labels, tiny_dataset.train.labels)
+    assert (other.train.images != tiny_dataset.train.images).mean() > 0.2
 
 
 def test_a_quarter_turn_is_numpys():

@@ -108,6 +108,11 @@ class Method(updates.Updates):
         self._best["loss"].assign(found["loss"])
         return found
 
+    def restart(self, fresh):
+        """See `core.updates.Updates`; the tasks become those of `fresh`, too."""
+        super().restart(fresh)
+        self.tasks.become(fresh.tasks)
+
     def judged(self, error):
         """Takes note of a validation error of the present state."""
         if not self._patience:

@@ -1,5 +1,7 @@
 """Classification tasks of one shape, side by side in one tensor, read in a graph."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,41 +11,69 @@ _ROTATIONS = 36  # of 10 degrees each ("36 uniformly spaced rotations", appendix
 
 
 class Tasks:
-    """Tasks with the same number of classes and images; which one is asked for may be a tensor.
+    """Tasks with the same number of images a class; which one is asked for may be a tensor.
+
+    What they hold is in variables, so that a further seed's tasks can take their place (`become`) in graphs that are traced.
 
     Attributes:
       names: one a task.
-      classes: of each task.
+      classes: of the task that has most; a task uses the first so many outputs of a network.
       image_shape: `(H, W, C)`.
     """
 
-    def __init__(self, names, images, held_out, mean=None, std=None, rotated=False):
+    def __init__(self, names, images, held_out, counts=None, rotated=False):
         """Keeps the images as bytes.
 
         Args:
           names: of the tasks.
           images: uint8 `[tasks, classes, samples, H, W, C]`.
           held_out: the last so many samples of each class, which no training sees.
-          mean, std: of pixels, 0 to 255; those of these tasks' training images unless given.
+          counts: classes of each task, where it is not all of them.
           rotated: turn each training image by a random multiple of 10 degrees; held-out images stay upright.
         """
         _, self.classes, samples, *shape = images.shape
         if not 1 <= held_out < samples:
             raise errors.UserError(f"of {samples} images of a class 1 to {samples - 1} are held out; got {held_out}")
         self.names, self.image_shape, self._kept = tuple(names), tuple(shape), samples - held_out
-        self._images, self._rotated = tf.constant(images), rotated
-        trained = images[:, :, : self._kept]
-        self.mean = float(trained.mean()) if mean is None else mean
-        self.std = float(trained.std()) if std is None else std
+        counts = [self.classes] * len(images) if counts is None else list(counts)
+        trained = np.concatenate([own[:count, : self._kept].ravel() for own, count in zip(images, counts)])
+        scale = np.array([trained.mean(), trained.std()], np.float32)
+        # The scale as bits: `unroll` takes no step that reads a floating variable, which could be one that learns.
+        self._images, self._counts, self._scale, self._rotated = (
+            *(tf.Variable(v, trainable=False) for v in (images, np.array(counts, np.int32), scale.view(np.int32))),
+            rotated,
+        )
 
     def __len__(self):
         return len(self.names)
+
+    @property
+    def mean(self):
+        """Of the training images' pixels, 0 to 255."""
+        return tf.bitcast(self._scale, tf.float32)[0]
+
+    @property
+    def std(self):
+        """Of the same."""
+        return tf.bitcast(self._scale, tf.float32)[1]
+
+    def become(self, other):
+        """Holds what `other` of the same form does."""
+        self.names = other.names
+        for mine, theirs in ((self._images, other._images), (self._counts, other._counts), (self._scale, other._scale)):
+            mine.assign(theirs)
+
+    def with_last(self, task):
+        """The same tasks, number `task` at the end."""
+        order = [k for k in range(len(self)) if k != task] + [task]
+        names, held_out = [self.names[k] for k in order], self._images.shape[2] - self._kept
+        return Tasks(names, self._images.numpy()[order], held_out, self._counts.numpy()[order], self._rotated)
 
     def batch(self, task, size, seed, held_out=False):
         """So many random images `[size, H, W, C]` of a task and their one-hot labels, as a function of `seed` (integer [2])."""
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
         low, high = (self._kept, self._images.shape[2]) if held_out else (0, self._kept)
-        label = tf.random.stateless_uniform([size], seeds[0], 0, self.classes, tf.int32)
+        label = tf.random.stateless_uniform([size], seeds[0], 0, tf.gather(self._counts, task), tf.int32)
         sample = tf.random.stateless_uniform([size], seeds[1], low, high, tf.int32)
         images = tf.gather_nd(self._images, tf.stack([tf.fill([size], task), label, sample], -1))
         images = self._normalized(images)
@@ -54,8 +84,9 @@ class Tasks:
 
     def held_out(self, task):
         """All images of a task that no training sees, and their one-hot labels."""
-        images = self._images[task][:, self._kept :]
-        labels = tf.repeat(tf.range(self.classes), images.shape[1])
+        count = tf.gather(self._counts, task)
+        images = self._images[task][:count, self._kept :]
+        labels = tf.repeat(tf.range(count), self._images.shape[2] - self._kept)
         return self._normalized(tf.reshape(images, (-1, *self.image_shape))), tf.one_hot(labels, self.classes)
 
     def _normalized(self, images):
@@ -83,6 +114,68 @@ def of_alphabets(alphabets, classes=20, held_out=5, seed=0, rotated=False):
     samples = min(alphabets[name].shape[1] for name in names)
     chosen = [alphabets[name][np.sort(rng.permutation(len(alphabets[name]))[:classes]), :samples] for name in names]
     return Tasks(names, np.stack(chosen), held_out, rotated=rotated)
+
+
+def of_data_sets(data_sets, samples=100, held_out=20, seed=0):
+    """A data set a task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
+
+    Args:
+      data_sets: `{name: data.Dataset}` of one image shape.
+      samples: images of each class, held-out ones among them; all that the rarest class has if those are fewer.
+      held_out: of these.
+      seed: of the choice.
+
+    Raises:
+      UserError: the images have several shapes.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = {name: each.image_shape for name, each in data_sets.items()}
+    if len(set(shapes.values())) > 1:
+        raise errors.UserError(f"tasks have images of one shape, by image_size; got {shapes}")
+    learned = min(min(np.bincount(each.train.labels)) for each in data_sets.values())
+    judged = min(min(np.bincount(each.test.labels)) for each in data_sets.values())
+    kept, held_out = min(samples - held_out, int(learned)), min(held_out, int(judged))
+    counts = [each.num_classes for each in data_sets.values()]
+    shape = next(iter(shapes.values()))
+    images = np.zeros((len(counts), max(counts), kept + held_out, *shape), np.uint8)
+    for own, each in zip(images, data_sets.values()):
+        for label in range(each.num_classes):
+            chosen = []
+            for split, count in ((each.train, kept), (each.test, held_out)):
+                chosen.append(split.images[rng.permutation(np.flatnonzero(split.labels == label))[:count]])
+            own[label] = np.concatenate(chosen)
+    return Tasks(data_sets, images, held_out, counts)
+
+
+def inverted(dataset):
+    """Black on white."""
+    return _changed(dataset, lambda images: 255 - images)
+
+
+def turned(dataset):
+    """By a quarter turn."""
+    return _changed(dataset, lambda images: np.rot90(images, axes=(1, 2)))
+
+
+def textured(dataset):
+    """Before a smooth random pattern of its own for each image, from a fixed seed."""
+
+    def change(images):
+        rng = np.random.default_rng(len(images))
+        small = rng.uniform(0, 255, (len(images), 4, 4, images.shape[-1])).astype(np.float32)
+        pattern = tf.image.resize(small, images.shape[1:3], "bicubic").numpy()
+        return np.clip(np.maximum(images, 0.6 * pattern), 0, 255).astype(np.uint8)
+
+    return _changed(dataset, change)
+
+
+VARIANTS = {"plain": lambda dataset: dataset, "inverted": inverted, "turned": turned, "textured": textured}
+
+
+def _changed(dataset, change):
+    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
+    new = {name: dataclasses.replace(split, images=change(split.images)) for name, split in splits.items()}
+    return dataclasses.replace(dataset, **new, mean=None, std=None)
 
 
 def _turned(images, angles):

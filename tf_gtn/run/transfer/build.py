@@ -8,6 +8,7 @@ from tf_gtn import errors
 from tf_gtn.core import Functional
 from tf_gtn.data import alphabets as sources
 from tf_gtn.models import convolutional
+from tf_gtn.run.config import registrations
 from tf_gtn.transfer import leap, methods, tasks
 
 Inner = gin.external_configurable(methods.Inner, module="transfer")
@@ -22,6 +23,24 @@ def alphabets(seed, tfds_data_dir, name="glyphs", classes=20, held_out=5, rotate
     """An alphabet a task: see `tasks.of_alphabets`; `name`: glyphs, or omniglot for those who have it."""
     found = sources.load(name, tfds_data_dir=tfds_data_dir, image_size=image_size)
     return tasks.of_alphabets(found, classes, held_out, seed, rotated)
+
+
+@gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
+def data_sets(seed, tfds_data_dir, sources: dict, image_size=(28, 28), samples=100, held_out=20):
+    """A data set a task: see `tasks.of_data_sets`; `sources`: `{task: (data set, variant)}`, variants of `tasks.VARIANTS`."""
+    found = {}
+    for task, (name, variant) in sources.items():
+        if variant not in tasks.VARIANTS:
+            raise errors.unknown("variant of a data set", variant, tasks.VARIANTS)
+        loaded = registrations.load_data(name, tfds_data_dir=tfds_data_dir, image_size=image_size)
+        found[task] = tasks.VARIANTS[variant](loaded)
+    return tasks.of_data_sets(found, samples, held_out, seed)
+
+
+@gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
+def protocol(seed, tfds_data_dir, tasks: Callable = alphabets):
+    """The tasks: `@transfer.alphabets` or `@transfer.data_sets`."""
+    return tasks(seed, tfds_data_dir)
 
 
 @gin.configurable(module="transfer", denylist=["from_tasks"])

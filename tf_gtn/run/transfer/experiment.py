@@ -33,14 +33,14 @@ class Experiment:
 
     Attributes:
       arms: names; each is a gin scope.
-      pretraining: numbers of tasks.
+      pretraining: numbers of tasks; none: each task is held out in turn, and all others are pretrained on (appendix G).
       evaluated: tasks, the last ones, that are held out for evaluation.
       validated: tasks before them, learned at every validation; `transfer.arm.patience` goes by their mean error.
       seeds: runs of each arm, from the run's seed on; each has its own choice of characters and alphabets.
       rates: learning rates of rho (appendix D); none: it is not looked at.
       rate_steps: of SGD.
-      claims: see `findings.claims.compare`; quantities are `error/<arm>_<tasks>`, `area/<arm>_<tasks>`, and
-        `rho/<convention>_<rate>` with a convention of `whole`, `layer`.
+      claims: see `findings.claims.compare`; quantities are `error/<arm>_<tasks>` and `area/<arm>_<tasks>` (the number of tasks,
+        or the one held out), and `rho/<convention>_<rate>` with a convention of `whole`, `layer`.
     """
 
     arms: tuple[str, ...]
@@ -53,9 +53,11 @@ class Experiment:
     claims: tuple = ()
 
     def __post_init__(self):
-        registrations.at_least(1, "transfer.Experiment", self)
+        errors.at_least_one("transfer.Experiment", seeds=self.seeds, evaluated=self.evaluated, rate_steps=self.rate_steps)
+        if self.validated < 0:
+            raise errors.UserError(f"transfer.Experiment.validated is a number of tasks; got {self.validated}")
         registrations.check_arms("transfer.Experiment", self.arms, taken=_TABLES)
-        if not self.pretraining or min(self.pretraining) < 1 or len(set(self.pretraining)) < len(self.pretraining):
+        if min(self.pretraining, default=1) < 1 or len(set(self.pretraining)) < len(self.pretraining):
             raise errors.UserError(f"transfer.Experiment.pretraining is numbers of tasks, each once; got {self.pretraining}")
         if any(not rate > 0 for rate in self.rates):
             raise errors.UserError(f"transfer.Experiment.rates are above 0; got {self.rates}")
@@ -78,22 +80,30 @@ def run(run, program):
     gin_config.check_arms_differ(experiment.arms)
 
     def make(seed):
-        given = build.alphabets(seed, run.tfds_data_dir)
+        given = build.protocol(seed, run.tfds_data_dir)
+        if not experiment.pretraining:
+            splits = {given.names[k]: (given.with_last(k), len(given) - 1) for k in range(len(given))}
+            return built(splits, seed)
         most = len(given) - experiment.evaluated - experiment.validated
         if max(experiment.pretraining) > most:
             raise errors.UserError(
                 f"there are {len(given)} tasks; with {experiment.evaluated} to evaluate and {experiment.validated} to validate "
                 f"on at most {most} are left to pretrain on; got {max(experiment.pretraining)}"
             )
+        return built({count: (given, count) for count in experiment.pretraining}, seed)
+
+    def built(splits, seed):
         made = {}
         for name in experiment.arms:
-            for count in experiment.pretraining:
+            for label, (given, count) in splits.items():
                 with gin.config_scope(name):
-                    made[f"{name}_{count}"] = build.arm(given, count, seed)
+                    made[f"{name}_{label}"] = build.arm(given, count, seed)
         return made
 
     trainings, inner = make(run.seed), learning()
-    _check_claims(experiment)
+    if not experiment.pretraining and (experiment.evaluated, experiment.validated) != (1, 0):
+        raise errors.UserError("where each task is held out in turn, transfer.Experiment.evaluated is 1 and validated 0")
+    _check_claims(experiment, trainings)
     if not run.ready(allowed=("transfer.Experiment.claims", "transfer.Experiment.seeds")):
         return None
 
@@ -105,8 +115,8 @@ def run(run, program):
     return _conclude(run, program, experiment, outcomes)
 
 
-def _check_claims(experiment):
-    known = [f"{table}/{arm}_{n}" for table in ("error", "area") for arm in experiment.arms for n in experiment.pretraining]
+def _check_claims(experiment, trainings):
+    known = [f"{table}/{name}" for table in ("error", "area") for name in trainings]
     known += [f"rho/{convention}_{rate}" for convention in ("whole", "layer") for rate in experiment.rates]
     for spec in experiment.claims:
         for name in (spec[0], spec[2]):
@@ -115,12 +125,14 @@ def _check_claims(experiment):
 
 
 def _outcome(folder, seed, trainings, schedule, experiment, inner):
-    given = next(iter(trainings.values())).tasks
-    last = len(given) - experiment.evaluated
-    learners = {name: methods.Learning(trained, given, inner) for name, trained in trainings.items()}
+    count = len(next(iter(trainings.values())).tasks)
+    last = count - experiment.evaluated
+    learners = {name: methods.Learning(trained, trained.tasks, inner) for name, trained in trainings.items()}
 
     def validate(name, trained):
         found = [learners[name](task, _VALIDATION + seed, best=False) for task in range(last - experiment.validated, last)]
+        if not found:
+            return {}
         found = {key: float(np.mean([f[key] for f in found])) for key in ("error", "area", "loss")}
         trained.judged(found["error"])
         return {f"validation_{key}": value for key, value in found.items()}
@@ -128,7 +140,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
     outcome = {"error": {}, "area": {}, "curve": {}}
     for name in trainings:
-        found = [learners[name](task, _LEARNING + seed) for task in range(last, len(given))]
+        found = [learners[name](task, _LEARNING + seed) for task in range(last, count)]
         for key in ("error", "area"):
             outcome[key][name] = [float(f[key]) for f in found]
         outcome["curve"][name] = np.mean([f["curve"] for f in found], 0)

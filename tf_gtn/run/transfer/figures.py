@@ -10,6 +10,9 @@ def draw(base_dir, experiment, outcomes, quantities, rows):
     over = f"mean and 95% interval over {len(outcomes)} seeds" if len(outcomes) > 1 else "one seed"
     if len(experiment.pretraining) > 1:
         _by_tasks(base_dir, experiment, quantities, over)
+    if not experiment.pretraining:
+        _in_turn(base_dir, experiment, quantities)
+        return
     most = max(experiment.pretraining)
     curves = {arm: np.array([_smooth(o["curve"][f"{arm}_{most}"]) for o in outcomes]) for arm in experiment.arms}
     caption = f"Training error on tasks held out, from each initialisation, after {most} tasks of pretraining; {over}."
@@ -31,6 +34,17 @@ def draw(base_dir, experiment, outcomes, quantities, rows):
             drawing.finish(figure, axes)
     if outcomes[0]["rho"]:
         _rho(base_dir, outcomes, over)
+
+
+def _in_turn(base_dir, experiment, quantities):
+    """Errors on each held-out task (Table 3)."""
+    for table in ("error", "area"):
+        groups = {}
+        for arm in experiment.arms:
+            for name, values in quantities.items():
+                if name.startswith(f"{table}/{arm}_"):
+                    groups.setdefault(name.removeprefix(f"{table}/{arm}_"), {})[arm] = statistics.units(values)[0]
+        figures.bars(figures.path(base_dir, f"{table}_in_turn"), groups, f"{table} on the held-out task")
 
 
 def _by_tasks(base_dir, experiment, quantities, over):
