@@ -112,7 +112,7 @@ def test_run_files_are_complete(name, here):
     "binding, words",
     [
         ("leap/transfer.arm.method = 'lep'", "did you mean 'leap'"),
-        ("reptile/transfer.arm.manifold = @transfer.Manifold()", "of the method leap"),
+        ("maml/transfer.arm.manifold = @transfer.Manifold()", "of the method leap"),
         ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
         ("DATASET = 'omniglotto'", "omniglot"),
