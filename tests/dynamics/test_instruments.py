@@ -62,3 +62,9 @@ def test_steps_and_what_is_censored():
     np.testing.assert_allclose(between, [10 + 10 * 0.7 / 0.75, 10, np.inf])
     assert instruments.ratio([40, 80, np.inf], [10, 10, 10]) == {"ratio": 8.0, "censored": pytest.approx(1 / 3)}
     assert instruments.ratio([np.inf, np.inf, 1], [10, 10, 10])["ratio"] == np.inf
+
+
+def test_ratios_of_medians():
+    assert instruments.ratio([40, 20, np.inf], [4, 2, 10]) == {"ratio": 10.0, "censored": pytest.approx(1 / 3)}
+    assert instruments.ratio([np.inf, np.inf, 3], [1, 1, 1])["ratio"] == np.inf
+    assert instruments.ratio([30, 30], [0, 0])["ratio"] == 30  # there from the start

@@ -85,8 +85,10 @@ def steps_to(curves, steps, threshold=0.8, interpolate=False):
 def ratio(slow, fast):
     """How many times as long the slow part takes: medians over runs `[n]` of steps, those that never got there among them.
 
+    A fast part that is there from the start counts as one step.
+
     Returns:
       `{"ratio", "censored"}`: infinite if the slow one's median is; the share of runs in which the slow part was not reached.
     """
     slow, fast = np.asarray(slow, float), np.asarray(fast, float)
-    return {"ratio": float(np.median(slow) / np.median(fast)), "censored": float(np.isinf(slow).mean())}
+    return {"ratio": float(np.median(slow) / (np.median(fast) or 1.0)), "censored": float(np.isinf(slow).mean())}
