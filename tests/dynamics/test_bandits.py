@@ -76,3 +76,11 @@ def test_separate_meta_learners_move_when_their_context_comes():
     found = bandits.separate(curves, contexts, seed=0)
     assert found.shape == (length, runs, contexts)
     np.testing.assert_allclose(found.sum(-1) * 10, np.repeat(np.arange(length)[:, None], runs, 1))  # one context a step
+
+
+def test_returns_are_discounted_sums_of_what_comes():
+    of = bandits.Episodes(problems.Bandit(2, 3), 4, 5, discount=0.5)
+    rewards = np.array([[1.0], [0.0], [2.0], [4.0]], np.float32)
+    np.testing.assert_allclose(of.discounts @ rewards, [[1 + 0.25 * 2 + 0.125 * 4], [0.5 * 2 + 0.25 * 4], [2 + 0.5 * 4], [4]])
+    whole = bandits.Episodes(problems.Bandit(2, 3), 4, 5).discounts
+    np.testing.assert_array_equal(whole @ rewards, np.cumsum(rewards[::-1], 0)[::-1])

@@ -82,17 +82,21 @@ class Episodes:
     Attributes:
       lstm: the `meta_learners.LSTM`.
       length: T (the text: 100; A.6: 125).
+      discounts: `[T, T]`, what a step's return counts of each reward.
     """
 
-    def __init__(self, problem, length=100, units=64, entropy_cost=0.0):
+    def __init__(self, problem, length=100, units=64, entropy_cost=0.0, discount=1.0):
+        """`discount`: of the rewards to come (not given); below 1 the returns are less noisy."""
         self.problem, self.length, self._entropy_cost = problem, length, entropy_cost
+        ahead = np.arange(length)[None] - np.arange(length)[:, None]
+        self.discounts = np.where(ahead >= 0, discount ** np.maximum(ahead, 0), 0).astype(np.float32)
         self.lstm = meta_learners.LSTM(problem.contexts + problem.actions + 1, problem.actions, units)
 
     def loss(self, params, count, seed):
         drawn, played = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         correct = self.problem.independent(count, drawn)
         episode = self.play(params, correct, played)
-        to_come = tf.cumsum(episode["reward"], 0, reverse=True)
+        to_come = self.discounts @ episode["reward"]
         advantage = to_come - tf.reduce_mean(to_come, 1, keepdims=True)
         loss = -tf.reduce_mean(tf.stop_gradient(advantage) * episode["log_chance"])
         return loss - self._entropy_cost * tf.reduce_mean(episode["entropy"])

@@ -309,7 +309,7 @@ class BanditMetaLearner:
       optimizer: the outer one.
       coupled: one for all contexts; else meta-learners of a single context, put together.
       instances, updates, batch_size, length, units, episodes, stages: as of `MetaLearner`.
-      entropy_cost: of REINFORCE.
+      entropy_cost, discount: of REINFORCE.
     """
 
     problem: object
@@ -323,6 +323,7 @@ class BanditMetaLearner:
     episodes: int = 2000
     stages: int = 5
     entropy_cost: float = 0.0
+    discount: float = 1.0
 
     def __post_init__(self):
         registrations.at_least(1, "dynamics.BanditMetaLearner", self)
@@ -331,7 +332,8 @@ class BanditMetaLearner:
         contexts = self.problem.contexts
         problem = self.problem if self.coupled else dataclasses.replace(self.problem, contexts=1)
         made = [
-            (seed + n, bandits.Episodes(problem, self.length, self.units, self.entropy_cost)) for n in range(self.instances)
+            (seed + n, bandits.Episodes(problem, self.length, self.units, self.entropy_cost, self.discount))
+            for n in range(self.instances)
         ]
 
         def look(trained, of):
