@@ -91,4 +91,5 @@ def ratio(slow, fast):
       `{"ratio", "censored"}`: infinite if the slow one's median is; the share of runs in which the slow part was not reached.
     """
     slow, fast = np.asarray(slow, float), np.asarray(fast, float)
-    return {"ratio": float(np.median(slow) / (np.median(fast) or 1.0)), "censored": float(np.isinf(slow).mean())}
+    late, early = float(np.median(slow)), float(np.median(fast)) or 1.0
+    return {"ratio": np.inf if np.isinf(late) else late / early, "censored": float(np.isinf(slow).mean())}
