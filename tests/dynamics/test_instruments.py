@@ -68,3 +68,4 @@ def test_ratios_of_medians():
     assert instruments.ratio([40, 20, np.inf], [4, 2, 10]) == {"ratio": 10.0, "censored": pytest.approx(1 / 3)}
     assert instruments.ratio([np.inf, np.inf, 3], [1, 1, 1])["ratio"] == np.inf
     assert instruments.ratio([30, 30], [0, 0])["ratio"] == 30  # there from the start
+    assert np.isnan(instruments.ratio([30, 30], [np.inf, np.inf])["ratio"])  # nothing to compare with

@@ -41,7 +41,7 @@ class LinearGTN:
         self._network = Functional(learners.perceptron(problem.size, problem.size, deviation=0.1))
         self._optimizer = SGD(0.05, 0.5)
         self._hyper = hyperparameters.Hyperparameters(self._optimizer, inner_steps, per_step=True)
-        self._generator = Functional(generators.pairs((problem.size,), problem.size, latent, (64, 64), output_scale=4.0))
+        self._generator = Functional(generators.pairs((problem.size,), problem.size, latent, (64, 64), output_scale=1.0))
         drawn, _ = self._generator.initial_values(tf.constant([seed, 1]))
         self._params = tf.nest.map_structure(lambda v: keras.Variable(v, name="generator"), drawn)
         self._codes = keras.Variable(tf.random.stateless_normal((inner_steps, batch_size, latent), [seed, 2]), name="codes")

@@ -88,8 +88,10 @@ def ratio(slow, fast):
     A fast part that is there from the start counts as one step.
 
     Returns:
-      `{"ratio", "censored"}`: infinite if the slow one's median is; the share of runs in which the slow part was not reached.
+      `{"ratio", "censored"}`: infinite if the slow one's median is, NaN if the fast one's is; the share of runs in which the
+      slow part was not reached.
     """
     slow, fast = np.asarray(slow, float), np.asarray(fast, float)
     late, early = float(np.median(slow)), float(np.median(fast)) or 1.0
-    return {"ratio": np.inf if np.isinf(late) else late / early, "censored": float(np.isinf(slow).mean())}
+    found = np.nan if np.isinf(early) else np.inf if np.isinf(late) else late / early
+    return {"ratio": found, "censored": float(np.isinf(slow).mean())}
