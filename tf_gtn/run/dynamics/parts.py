@@ -27,6 +27,7 @@ gin.external_configurable(learners.perceptron, "perceptron", module="dynamics", 
 
 THRESHOLDS = (0.5, 0.8, 0.95)
 _TASKS, _PROBES = 11, 12  # second numbers of seeds
+_LEARNED = 0.25  # where a part must end for its way there to mean anything
 
 
 def summary(steps, q, labels, interpolate=False, **numbers):
@@ -35,7 +36,8 @@ def summary(steps, q, labels, interpolate=False, **numbers):
     low, high = statistics.interval(np.moveaxis(q, 1, 0)) if q.shape[1] > 1 else (q[:, 0], q[:, 0])
     found = {"steps": np.asarray(steps), "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
     found["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
-    own = instruments.steps_to(q / np.maximum(q[-1], 1e-6), steps, 0.8, interpolate)  # figure A5
+    share = np.where(q[-1] >= _LEARNED, q / np.maximum(q[-1], _LEARNED), 0.0)  # figure A5
+    own = instruments.steps_to(share, steps, 0.8, interpolate)
     half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
     ratios = {
         **instruments.ratio(most[:, -1], most[:, 0]),
