@@ -3,10 +3,14 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from tests.run import programs
 from tests.run.programs import run
+from tf_gtn.core import Adam
+from tf_gtn.dynamics import problems
+from tf_gtn.run.dynamics import parts
 from tf_gtn.run.findings import drawing, results
 
 LINEAR = [
@@ -96,3 +100,11 @@ def test_run_files_are_complete(name):
 def test_mistakes_are_one_line(binding, words):
     done = run("run_dynamics", "--gin_file=gin/dynamics/linear_small.gin", f"--gin_bindings={binding}", "--dry_run")
     programs.assert_one_line(done, *words)
+
+
+def test_a_meta_learner_is_looked_at_on_what_it_was_not_trained_on(tmp_path):
+    """Of a narrower band: its own targets have nothing at the first frequency, and q there would be infinite."""
+    narrow = problems.Fourier(amplitudes=(0.0, 0.0, 1.0, 1.0, 1.0))
+    settings = {"instances": 1, "updates": 4, "batch_size": 6, "length": 3, "units": 4, "episodes": 8, "stages": 2}
+    part = parts.MetaLearner(problem=problems.Fourier(), optimizer=Adam(1e-3), trained_on=narrow, **settings)
+    assert np.abs(part.measure(0, str(tmp_path))["q"]).max() < 1

@@ -148,12 +148,14 @@ class MetaLearner:
             of = meta_learners.Regression(self._trained_on(), self.length, self.units, fixed)
             return own, of, fixed
 
+        looked_at = meta_learners.Regression(self.problem, self.length, self.units)  # the same LSTM in another world
+
         def look(trained, of, fixed):
             if fixed is not None:
                 q = of.curves(trained.params, tf.repeat(fixed, 100, 0), tf.constant([seed, _PROBES]), last=True)
                 return q.numpy().mean(1)
             tasks = self.problem.tasks(self.episodes, tf.constant([seed, _TASKS]))
-            return of.averaged(trained.params, tasks, seed)
+            return looked_at.averaged(trained.params, tasks, seed)
 
         made = [make(seed + n) for n in range(self.instances)]
         curves, losses, at = _meta_trained(made, look, self, folder)
