@@ -87,7 +87,8 @@ class Method(updates.Updates):
             raise errors.UserError(f"there are {len(tasks)} tasks to pretrain on; got {count}")
         self.network, self.tasks, self.count, self.inner = network, tasks, count, inner
         self._batch, self._outer = batch, SGD(learning_rate, 0.0)
-        self._own = {p for p in network.values()[0] if encoder_only or not self.head_learned if _is_head(p)}
+        drawn_anew = encoder_only or not self.head_learned
+        self._own = {path for path in network.values()[0] if drawn_anew and _is_head(path)}
         params, model = network.initial_values(tf.constant([seed, _INIT]))
         state = self._begun(params, model)
         super().__init__(state, self._update, ("loss",), seed, outer_steps, 1)
