@@ -1,16 +1,17 @@
 """Learns initialisations by Leap and the methods beside it, and learns new tasks from them.
 
     python -m binaries.train_leap --base_dir=runs/omniglot --gin_file=gin/leap/omniglot_small.gin
+    python -m binaries.train_leap --base_dir=runs/atari --gin_file=gin/leap/atari_small.gin
 
-Draws errors by number of pretraining tasks and training curves. The same command again resumes.
+Draws errors by number of pretraining tasks and training curves, or scores. The same command again resumes.
 """
 
 from tf_gtn.run import app
-from tf_gtn.run.transfer import experiment
+from tf_gtn.run.transfer import build, experiment
 
 
 def main(run):
-    metrics = experiment.run(run, "train_leap")
+    metrics = build.program(experiment.run)(run, "train_leap")
     if metrics is None:
         return
     for name, found in metrics.items():

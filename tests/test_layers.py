@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "gan": SHARED | {"teaching", "legacy_keras"},
     "nas": SHARED | {"teaching"},
     "transfer": SHARED | {"teaching"},
-    "rl": SHARED | {"teaching", "legacy_keras"},
+    "rl": SHARED | {"teaching", "transfer", "legacy_keras"},
     "dynamics": SHARED | {"legacy_keras"},
     "tf_gtn": SHARED | {"teaching"},
     "run": SHARED | SYSTEMS,

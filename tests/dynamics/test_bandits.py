@@ -84,3 +84,26 @@ def test_returns_are_discounted_sums_of_what_comes():
     np.testing.assert_allclose(of.discounts @ rewards, [[1 + 0.25 * 2 + 0.125 * 4], [0.5 * 2 + 0.25 * 4], [2 + 0.5 * 4], [4]])
     whole = bandits.Episodes(problems.Bandit(2, 3), 4, 5).discounts
     np.testing.assert_array_equal(whole @ rewards, np.cumsum(rewards[::-1], 0)[::-1])
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.8])
+def test_expected_rewards_leave_the_gradient_and_take_its_noise(discount):
+    found = []
+    for expected in (False, True):
+        of = bandits.Episodes(problems.Bandit(2, 3), 3, 4, discount=discount, expected_rewards=expected)
+        params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
+        params = {name: 4 * value for name, value in params.items()}  # far from indifference, where gradients are small
+
+        @tf.function
+        def gradient(seed, of=of, params=params):
+            with tf.GradientTape() as tape:
+                tape.watch(params)
+                loss = of.loss(params, 20_000, seed)
+            return tape.gradient(loss, params["lstm/kernel"])
+
+        found.append(np.stack([gradient(tf.constant([3, n])) for n in range(60)]))
+    noisy, quiet = found
+    error = 5 * np.sqrt((noisy.var(0) + quiet.var(0)) / 60)
+    assert (np.abs(noisy.mean(0) - quiet.mean(0)) < error).all()
+    assert np.abs(quiet.mean(0)).max() > error.max()
+    assert quiet.var(0).sum() < 0.5 * noisy.var(0).sum()

@@ -27,9 +27,9 @@ def network():
 
 
 def make(name, network, tasks, **settings):
-    settings = {"batch": 2, **settings}
-    outer_steps = settings.pop("outer_steps", 2)
-    return methods.METHODS[name](network, tasks, 2, INNER, 0, outer_steps, **settings)
+    common = {"outer_steps": 2, "batch": 2, "encoder_only": False, "patience": 0}
+    common = [settings.pop(key, default) for key, default in common.items()]
+    return getattr(methods, name)(network, tasks, 2, INNER, 0, *common, **settings)
 
 
 def by_hand(method, increment_of):
@@ -57,7 +57,7 @@ def by_hand(method, increment_of):
 
 
 def test_reptile_by_hand(network, tasks):
-    method = make("reptile", network, tasks)
+    method = make("Reptile", network, tasks)
     expected, models = by_hand(method, lambda points, _: {p: v - points[-1][0][p] for p, v in points[0][0].items()})
     method.step(0)
     for path, value in method.state()["params"].items():
@@ -67,8 +67,8 @@ def test_reptile_by_hand(network, tasks):
 
 
 def test_leap_of_energy_without_the_loss_is_reptile(network, tasks):
-    one = make("leap", network, tasks, manifold=leap.Manifold(2, False, False))
-    two = make("reptile", network, tasks)
+    one = make("Leap", network, tasks, manifold=leap.Manifold(2, False, False))
+    two = make("Reptile", network, tasks)
     for method in (one, two):
         method.step(0)
     for path, value in one.state()["params"].items():
@@ -76,7 +76,7 @@ def test_leap_of_energy_without_the_loss_is_reptile(network, tasks):
 
 
 def test_first_order_maml_by_hand(network, tasks):
-    method = make("first_order_maml", network, tasks)
+    method = make("FirstOrderMAML", network, tasks)
 
     def increment(points, judged):
         params, _, _, model = points[-1]
@@ -93,7 +93,7 @@ def test_first_order_maml_by_hand(network, tasks):
 
 def test_maml_goes_through_the_inner_steps(network, tasks):
     """Its gradient is that of the loss after them, the inner losses left out: a tape over everything by hand."""
-    method = make("maml", network, tasks, batch=1)
+    method = make("MAML", network, tasks, batch=1)
     before = method.state()
     chosen, fresh, data = tf.unstack(tf.random.experimental.stateless_split(tf.constant([0, 0]), 3))
     task = tf.random.stateless_uniform([], chosen, 0, 2, tf.int32)
@@ -118,7 +118,7 @@ def test_maml_goes_through_the_inner_steps(network, tasks):
 
 
 def test_finetuning_keeps_a_last_layer_for_each_task(network, tasks):
-    method = make("finetuning", network, tasks, training_rate=0.05, batch=1)
+    method = make("Finetuning", network, tasks, learning_rate=0.05, batch=1)
     before = method.state()
     method.step(0)
     after = method.state()
@@ -132,21 +132,21 @@ def test_finetuning_keeps_a_last_layer_for_each_task(network, tasks):
 
 
 def test_an_encoder_alone_can_be_learned(network, tasks):
-    method = make("leap", network, tasks, encoder_only=True)
+    method = make("Leap", network, tasks, encoder_only=True)
     assert not any("head" in path for path in method.state()["params"])
     method.step(0)
     assert np.isfinite([float(tf.reduce_sum(v)) for v in method.state()["params"].values()]).all()
 
 
 def test_no_pretraining_stays_as_it_was_drawn(network, tasks):
-    method = make("no_pretraining", network, tasks)
+    method = make("NoPretraining", network, tasks)
     before = method.state()
     method.step(0)
     tf.nest.map_structure(np.testing.assert_array_equal, before, method.state())
 
 
 def test_learning_a_new_task(network, tasks):
-    method = make("no_pretraining", network, tasks)
+    method = make("NoPretraining", network, tasks)
     learning = methods.Learning(method, tasks, methods.Inner(steps=60, batch_size=12, optimizer=SGD(0.1, 0.0)))
     found, again = learning(2, 5), learning(2, 5)
     assert found["curve"].shape == (60,) and found["area"] == pytest.approx(found["curve"].mean())
@@ -169,7 +169,7 @@ def test_a_task_stops_when_it_is_good_enough(network, tasks, monkeypatch):
 
 
 def test_patience_keeps_the_best_and_stops(network, tasks):
-    method = make("reptile", network, tasks, patience=2, outer_steps=5)
+    method = make("Reptile", network, tasks, patience=2, outer_steps=5)
     states = []
     for index, error in enumerate((0.5, 0.3, 0.4, 0.35, 0.1)):
         method.step(index)
@@ -180,7 +180,7 @@ def test_patience_keeps_the_best_and_stops(network, tasks):
     tf.nest.map_structure(np.testing.assert_array_equal, method.learned(), states[1])
     (before, *_), (after, *_) = (tf.nest.flatten(states[n]["params"]) for n in (1, 3))
     assert np.abs(before - after).max() > 0
-    other = make("reptile", network, tasks, patience=2, outer_steps=5)
+    other = make("Reptile", network, tasks, patience=2, outer_steps=5)
     other.restart(method)
     tf.nest.map_structure(np.testing.assert_array_equal, other.learned(), states[1])
 
@@ -194,7 +194,7 @@ def test_cosine():
 def test_mistakes(network, tasks):
     for settings in ({"outer_steps": 0}, {"batch": 0}):
         with pytest.raises(errors.UserError):
-            make("leap", network, tasks, **settings)
+            make("Leap", network, tasks, **settings)
     with pytest.raises(errors.UserError, match="3 tasks"):
         methods.Leap(network, tasks, 4, INNER, 0, 1)
     with pytest.raises(errors.UserError):

@@ -85,24 +85,40 @@ class Episodes:
       discounts: `[T, T]`, what a step's return counts of each reward.
     """
 
-    def __init__(self, problem, length=100, units=64, entropy_cost=0.0, discount=1.0):
-        """`discount`: of the rewards to come (not given); below 1 the returns are less noisy."""
-        self.problem, self.length, self._entropy_cost = problem, length, entropy_cost
+    def __init__(self, problem, length=100, units=64, entropy_cost=0.0, discount=1.0, expected_rewards=False):
+        """Makes the network.
+
+        Args:
+          problem: a `problems.Bandit`.
+          length: T.
+          units: of the LSTM.
+          entropy_cost: weight of the policy's entropy (not given).
+          discount: of the rewards to come (not given); below 1 the returns are less noisy.
+          expected_rewards: let gradients go by each action's chance of a reward, and over all actions at the step taken:
+            REINFORCE's expectation with less noise. The network sees sampled rewards all the same.
+        """
+        self.problem, self.length = problem, length
+        self._entropy_cost, self._expected = entropy_cost, expected_rewards
         ahead = np.arange(length)[None] - np.arange(length)[:, None]
         self.discounts = np.where(ahead >= 0, discount ** np.maximum(ahead, 0), 0).astype(np.float32)
         self.lstm = meta_learners.LSTM(problem.contexts + problem.actions + 1, problem.actions, units)
 
     def loss(self, params, count, seed):
+        """What has the negative gradient of the episodes' returns, by the mean over episodes and steps."""
         drawn, played = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         correct = self.problem.independent(count, drawn)
         episode = self.play(params, correct, played)
-        to_come = self.discounts @ episode["reward"]
+        loss = -self._entropy_cost * tf.reduce_mean(episode["entropy"])
+        rewards, discounts = episode["reward"], self.discounts
+        if self._expected:
+            rewards, discounts = episode["expected_reward"], discounts - np.eye(self.length, dtype=np.float32)
+            loss -= tf.reduce_mean(self.problem.expected_reward(episode["q"]))
+        to_come = discounts @ rewards
         advantage = to_come - tf.reduce_mean(to_come, 1, keepdims=True)
-        loss = -tf.reduce_mean(tf.stop_gradient(advantage) * episode["log_chance"])
-        return loss - self._entropy_cost * tf.reduce_mean(episode["entropy"])
+        return loss - tf.reduce_mean(tf.stop_gradient(advantage) * episode["log_chance"])
 
     def play(self, params, correct, seed):
-        """Episodes `[T, n]`: reward, log_chance, entropy; context, and what the LSTM knew before each step."""
+        """Episodes `[T, n]`: reward, the action's expected one, log_chance, q, entropy; context, what the LSTM knew before."""
         count = correct.shape[0]
         streams = tf.random.experimental.stateless_split(seed, 3)
         shape = (self.length, count)
@@ -117,12 +133,22 @@ class Episodes:
             state, logits = self._look(params, state, contexts[t], last)
             log = tf.nn.log_softmax(logits)
             action = tf.argmax(tf.stop_gradient(log) + gumbel[t], -1, tf.int32)
-            right = action == tf.gather(correct, contexts[t], batch_dims=1)
-            reward = tf.cast(luck[t] < tf.where(right, self.problem.p_correct, self.problem.p_incorrect), tf.float32)
+            best = tf.gather(correct, contexts[t], batch_dims=1)
+            chance = self.problem.expected_reward(tf.cast(action == best, tf.float32))
+            reward = tf.cast(luck[t] < chance, tf.float32)
             chosen = tf.one_hot(action, self.problem.actions)
             last = tf.concat([chosen, reward[:, None]], -1)
             entropy = -tf.reduce_sum(tf.exp(log) * log, -1)
-            rows.append({"reward": reward, "log_chance": tf.reduce_sum(log * chosen, -1), "entropy": entropy, "known": known})
+            rows.append(
+                {
+                    "reward": reward,
+                    "expected_reward": chance,
+                    "log_chance": tf.reduce_sum(log * chosen, -1),
+                    "q": tf.exp(tf.gather(log, best, batch_dims=1)),
+                    "entropy": entropy,
+                    "known": known,
+                }
+            )
         return {**tf.nest.map_structure(lambda *x: tf.stack(x), *rows), "context": contexts}
 
     def curves(self, params, correct, seed):

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.models import layers
+from tf_gtn.models import convolutional, layers
 
 KAIMING = "he_normal"  # with LeakyReLU 0.1: GTN paper, A.1
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "orthogonal", "random_normal")
@@ -179,6 +179,12 @@ def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
     for width in units:
         net.dense(width)
     return _fixed("mlp_plain", net.classifier(classes))
+
+
+@register
+def four_modules(image_shape, classes, filters=64, modules=4, momentum=0.0, dtype="float32"):
+    """`convolutional.four_modules`: the network whose weights Leap learns to begin from."""
+    return _fixed("four_modules", convolutional.four_modules(image_shape, classes, filters, modules, momentum, dtype))
 
 
 def _trainable(name, ranges, build, initializer):

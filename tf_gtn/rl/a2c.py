@@ -107,6 +107,7 @@ class A2CAgent(tf_agent.TFAgent):
         with tf.GradientTape() as tape:
             found = self._loss(experience, weights, training=True)
         gradients = tape.gradient(found.loss, self._trained)
+        self._on_the_way(found.loss, gradients)
         norm = tf.linalg.global_norm(gradients)
         if self._clipping is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clipping, norm)
@@ -122,6 +123,9 @@ class A2CAgent(tf_agent.TFAgent):
         tf.cond(tf.math.is_finite(found.loss) & tf.math.is_finite(norm), take, skip)
         self.train_step_counter.assign_add(1)
         return found._replace(extra=found.extra._replace(gradient_norm=norm))
+
+    def _on_the_way(self, loss, gradients):
+        """Called before every update, with what it goes by; for agents that look at the way that training takes."""
 
     def _loss(self, experience, weights=None, training=False):
         shape = tf.shape(experience.step_type)

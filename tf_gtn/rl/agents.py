@@ -54,9 +54,11 @@ def parts(make_environment, encoder, seed, shared, orthogonal=False):
     return *specs, actor, value
 
 
-def make_a2c(make_environment, seed, encoder, optimizer, shared=True, orthogonal=False, **settings):
-    """An `a2c.A2CAgent` with such `settings` for these environments."""
-    return a2c.A2CAgent(*parts(make_environment, encoder, seed, shared, orthogonal), optimizer, **settings)
+def make_a2c(make_environment, seed, encoder, optimizer, shared=True, orthogonal=False, agent=a2c.A2CAgent, **settings):
+    """An `a2c.A2CAgent`, or another such `agent`, with such `settings` for these environments."""
+    made = agent(*parts(make_environment, encoder, seed, shared, orthogonal), optimizer, **settings)
+    made.orthogonal = orthogonal
+    return made
 
 
 def make_reinforce(make_environment, seed, encoder, optimizer, discount, entropy_cost, value_cost, gradient_clipping):

@@ -58,13 +58,18 @@ def actor_and_value(environment, encoder, seed, shared=True, orthogonal=False):
             f"the encoder can't take the observations of {environment.name}, {list(spec.shape)}: convolutional is for images, "
             "fully_connected for vectors"
         ) from None
+    draw_both(actor, value, [*first.variables, *second.variables], seed, orthogonal)
+    return first, actor, value
+
+
+def draw_both(actor, value, encoders, seed, orthogonal=False):
+    """Draws an actor and a value network anew, whose `encoders` are these variables; see `actor_and_value`."""
     gains = None
     if orthogonal:
-        shared_ones = {id(v) for network in (first, second) for v in network.variables}
-        gains = {id(v): 0.01 for v in actor.variables if id(v) not in shared_ones}
-        gains |= {id(v): 1.0 for v in value.variables if id(v) not in shared_ones}
+        inner = {id(v) for v in encoders}
+        gains = {id(v): 0.01 for v in actor.variables if id(v) not in inner}
+        gains |= {id(v): 1.0 for v in value.variables if id(v) not in inner}
     draw(unique(actor.variables, value.variables), seed, gains)
-    return first, actor, value
 
 
 def unique(*lists):

@@ -138,6 +138,13 @@ class A2C(_Agent):
     def consecutively_skipped(self):
         return self.agent.consecutively_skipped
 
+    def begin(self, seed, *start):
+        """Becomes the run of another seed, of an agent that can `begin(seed, *start)`, and keeps what was traced."""
+        self.seed, self._now = seed, None
+        self.agent.begin(seed, *start)
+        for variable in (*self._scores.variables, self._kept):
+            variable.assign(tf.zeros_like(variable))
+
     def step(self, index):
         """Update number `index`; returns scalars, `return` the mean score of the newest 100 episodes among them."""
         place = index % self._restart_every

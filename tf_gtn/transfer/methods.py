@@ -63,9 +63,7 @@ class Method(updates.Updates):
 
     head_learned = True
 
-    def __init__(
-        self, network, tasks, count, inner, seed, outer_steps, batch=20, learning_rate=0.1, encoder_only=False, patience=0
-    ):
+    def __init__(self, network, tasks, count, inner, seed, outer_steps, batch=20, encoder_only=False, patience=0):
         """Draws the initialisation.
 
         Args:
@@ -74,7 +72,6 @@ class Method(updates.Updates):
           seed: integer.
           outer_steps: meta-gradient steps.
           batch: tasks a step, drawn with replacement.
-          learning_rate: of the outer SGD (Table 2: 0.1).
           encoder_only: draw the last layer anew for every task (appendix G).
           patience: stop after so many verdicts of `judged` in a row without a new best (appendix F: 10), and keep the best; 0:
             never.
@@ -86,11 +83,10 @@ class Method(updates.Updates):
         if count > len(tasks):
             raise errors.UserError(f"there are {len(tasks)} tasks to pretrain on; got {count}")
         self.network, self.tasks, self.count, self.inner = network, tasks, count, inner
-        self._batch, self._outer = batch, SGD(learning_rate, 0.0)
+        self._batch = batch
         drawn_anew = encoder_only or not self.head_learned
         self._own = {path for path in network.values()[0] if drawn_anew and _is_head(path)}
-        params, model = network.initial_values(tf.constant([seed, _INIT]))
-        state = self._begun(params, model)
+        state = self._begun(*network.initial_values(tf.constant([seed, _INIT])))
         super().__init__(state, self._update, ("loss",), seed, outer_steps, 1)
         self._patience = patience
         self._best = {"error": np.float32(np.inf), "since": 0, "loss": 0.0, "state": state if patience else ()}
@@ -131,6 +127,11 @@ class Method(updates.Updates):
             return tf.nest.map_structure(tf.convert_to_tensor, self._best["state"])
         return self.state()
 
+    def save(self, path):
+        """Writes the network as a task begins with it to a .keras file, its last layer drawn where none is learned."""
+        self.network.assign(*self.start(self.learned(), tf.constant([self.seed, _INIT])))
+        self.network.model.save(path)
+
     def _begun(self, params, model):
         return {"params": {p: v for p, v in params.items() if p not in self._own}, "model": model}
 
@@ -138,6 +139,20 @@ class Method(updates.Updates):
         """`(params, model)` of a new task: the learned weights, and a last layer of its own where none is learned."""
         fresh, _ = self.network.initial_values(seed)
         return {**{p: fresh[p] for p in self._own}, **state["params"]}, state["model"]
+
+
+class MetaLearned(Method):
+    """Methods with an outer optimiser, which goes down along the mean of the tasks' increments."""
+
+    def __init__(self, *arguments, optimizer=None):
+        """`optimizer`: the outer one, by default SGD with 0.1 (Table 2; appendix G: Adam, 0.01); the others: see `Method`."""
+        self._outer = optimizer = optimizer or SGD(0.1, 0.0)
+        self._outer_hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
+        super().__init__(*arguments)
+
+    def _begun(self, params, model):
+        begun = super()._begun(params, model)
+        return {**begun, "slots": self._outer.init(begun["params"])}
 
     def _update(self, state, seed, number):
         """Goes down the mean of the tasks' increments; BatchNorm's statistics become the tasks' mean."""
@@ -157,9 +172,8 @@ class Method(updates.Updates):
         _, increment, model, loss = tf.while_loop(
             lambda n, *_: n < self._batch, body, (0, *zeros, tf.zeros([])), parallel_iterations=1
         )
-        hyper = {name: value for name, (value, _) in self._outer.hyperparameters.items()}
-        params, _ = self._outer.update(increment, self._outer.init(increment), state["params"], hyper)
-        return {**state, "params": params, "model": {**state["model"], **model}}, {"loss": loss}
+        params, slots = self._outer.update(increment, state["slots"], state["params"], self._outer_hyper)
+        return {"params": params, "slots": slots, "model": {**state["model"], **model}}, {"loss": loss}
 
     def _learned(self, start, task, seed):
         """`(increment to go down along, BatchNorm's statistics, mean loss)` of one task."""
@@ -192,20 +206,20 @@ class Method(updates.Updates):
         return supervised.cross_entropy(labels, self.network(params, model, images, training=True)[0])
 
 
-class Leap(Method):
+class Leap(MetaLearned):
     """Leap (equation 8), on the manifold of its choice."""
 
-    def __init__(self, *arguments, manifold=None, **settings):
-        """`manifold`: a `leap.Manifold`; the others: see `Method`."""
+    def __init__(self, *arguments, manifold=None, optimizer=None):
+        """`manifold`: by default `leap.Manifold()`; the others: see `MetaLearned`."""
         self._manifold = manifold or leap.Manifold()
-        super().__init__(*arguments, **settings)
+        super().__init__(*arguments, optimizer=optimizer)
 
     def _learned(self, start, task, seed):
         found = self._train(start, task, seed, self._manifold)
         return found["increment"], found["model"], tf.reduce_mean(found["losses"])
 
 
-class Reptile(Method):
+class Reptile(MetaLearned):
     """Reptile: theta_0 - theta_K, all steps included."""
 
     def _learned(self, start, task, seed):
@@ -214,7 +228,7 @@ class Reptile(Method):
         return increment, found["model"], tf.reduce_mean(found["losses"])
 
 
-class FirstOrderMAML(Method):
+class FirstOrderMAML(MetaLearned):
     """MAML's gradient at the trained weights, on images of the task that it was not trained on, without second derivatives."""
 
     def _learned(self, start, task, seed):
@@ -225,7 +239,7 @@ class FirstOrderMAML(Method):
         return tape.gradient(loss, found["params"]), found["model"], tf.reduce_mean(found["losses"])
 
 
-class MAML(Method):
+class MAML(MetaLearned):
     """MAML: the loss after K steps on images that they did not see, through all of them; inner losses are no part of it."""
 
     def _learned(self, start, task, seed):
@@ -252,10 +266,10 @@ class Finetuning(Method):
 
     head_learned = False
 
-    def __init__(self, *arguments, training_rate=0.01, **settings):
-        """`training_rate`: of the joint training (Table 2: 0.01); the others: see `Method`."""
-        self._rate = training_rate
-        super().__init__(*arguments, **settings)
+    def __init__(self, *arguments, learning_rate=0.01):
+        """`learning_rate`: of the joint training (Table 2: 0.01); the others: see `Method`."""
+        self._rate = learning_rate
+        super().__init__(*arguments)
 
     def _begun(self, params, model):
         drawn = [self.network.initial_values(tf.constant([n, _HEADS]))[0] for n in range(self.count)]
@@ -282,20 +296,14 @@ class Finetuning(Method):
 
 
 class NoPretraining(Method):
-    """Weights as they are drawn."""
+    """Weights as they are drawn; one outer step, which changes nothing."""
+
+    def __init__(self, network, tasks, count, inner, seed, outer_steps, *settings):
+        """See `Method`."""
+        super().__init__(network, tasks, count, inner, seed, min(1, outer_steps), *settings)
 
     def _update(self, state, seed, number):
         return state, {"loss": tf.zeros([])}
-
-
-METHODS = {
-    "leap": Leap,
-    "reptile": Reptile,
-    "first_order_maml": FirstOrderMAML,
-    "maml": MAML,
-    "finetuning": Finetuning,
-    "no_pretraining": NoPretraining,
-}
 
 
 class Learning:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.models import generators, perceptrons
-from tf_gtn.rl import agents, atari, environments, networks, policy_gtn, synthetic, training
+from tf_gtn.rl import a2c, agents, atari, environments, networks, policy_gtn, synthetic, training
 from tf_gtn.run.config import registrations
 from tf_gtn.teaching import curricula, treatments
 
@@ -33,7 +33,7 @@ def task(make: Callable = environment):
     return make
 
 
-@gin.configurable(module="rl")
+@gin.configurable(module="rl", denylist=["seed", "make_environment", "agent"])
 def make_a2c(
     seed,
     updates: int,
@@ -47,24 +47,31 @@ def make_a2c(
     entropy_cost=0.01,
     value_cost=0.5,
     gradient_clipping=None,
+    make_environment=None,
+    agent=a2c.A2CAgent,
 ):
-    """A2C in so many environments at once: see `training.A2C`, `networks.actor_and_value` and `a2c.A2CAgent`."""
+    """A2C in so many environments at once: see `training.A2C`, `networks.actor_and_value` and `a2c.A2CAgent`.
+
+    `make_environment`, `agent`: where it is not an `A2CAgent` in `task()`.
+    """
     numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
     errors.at_least_one("rl.make_a2c", **numbers)
+    make_environment = make_environment or task()
     agent = agents.make_a2c(
-        task(),
+        make_environment,
         [seed, _NETWORKS],
         encoder,
         optimizer(),
         shared,
         orthogonal,
+        agent,
         unroll_length=unroll_length,
         discount=discount,
         entropy_cost=entropy_cost,
         value_cost=value_cost,
         gradient_clipping=gradient_clipping,
     )
-    return training.A2C(agent, task(), seed, updates, environments, unroll_length, restart_every)
+    return training.A2C(agent, make_environment, seed, updates, environments, unroll_length, restart_every)
 
 
 @gin.configurable(module="rl")

@@ -37,6 +37,27 @@ def draw(base_dir, arms, rows, tables):
         figures.bars(figures.path(base_dir, table), groups, "return")
 
 
+def learning(base_dir, game, arms, rows):
+    """Scores while a game is learned, by arm; `rows`: for each seed `{arm: lines of metrics.jsonl}`."""
+    found = {name: [columns(row[name], name) for row in rows] for name in arms}
+    curves = {name: by_environment_steps(seeds) for name, seeds in found.items() if all(len(s) for s, _ in seeds)}
+    caption = f"Mean score of the newest episodes while {game} is learned, from each encoder."
+    with drawing.to_png(figures.path(base_dir, f"learning_{game}"), caption) as figure:
+        axes = figure.subplots()
+        for name, (steps, values) in curves.items():
+            interval = statistics.interval(values) if len(values) > 1 else None
+            drawing.line(
+                axes,
+                name.removeprefix(f"{game}_"),
+                [arm.removeprefix(f"{game}_") for arm in arms],
+                steps,
+                values.mean(0),
+                interval,
+            )
+        axes.set(xlabel="steps in the game", ylabel="score")
+        drawing.finish(figure, axes, integer=False)
+
+
 def by_environment_steps(seeds, points=60):
     """Curves of several seeds on one axis: `(steps [points], values [seeds, points])`.
 

@@ -13,6 +13,15 @@ from tf_gtn.transfer import leap, methods, tasks
 
 Inner = gin.external_configurable(methods.Inner, module="transfer")
 Manifold = gin.external_configurable(leap.Manifold, module="transfer")
+for _method in (
+    methods.Leap,
+    methods.Reptile,
+    methods.MAML,
+    methods.FirstOrderMAML,
+    methods.Finetuning,
+    methods.NoPretraining,
+):
+    gin.external_configurable(_method, module="transfer")
 four_modules = gin.external_configurable(
     convolutional.four_modules, module="convolutional", denylist=["image_shape", "classes"]
 )
@@ -51,38 +60,21 @@ def network(from_tasks, make: Callable = four_modules):
 
 @gin.configurable(module="transfer", denylist=["given", "count", "seed"])
 def arm(
-    given,
-    count,
-    seed,
-    outer_steps: int,
-    method="leap",
-    inner: Callable = Inner,
-    batch=20,
-    learning_rate=0.1,
-    encoder_only=False,
-    patience=0,
-    manifold=None,
-    training_rate=None,
+    given, count, seed, outer_steps: int, method: Callable, inner: Callable = Inner, batch=20, encoder_only=False, patience=0
 ):
     """A fresh method on the first `count` of the tasks.
 
     Args:
       given: `tasks.Tasks`.
       count, seed: see `methods.Method`.
-      outer_steps, batch, learning_rate, encoder_only, patience: see `methods.Method`.
-      method: a name of `methods.METHODS`.
+      outer_steps, batch, encoder_only, patience: see `methods.Method`.
+      method: `@transfer.Leap` or another of those above, whose own settings are its parameters.
       inner: `@transfer.Inner`.
-      manifold: leap's, `@transfer.Manifold()`.
-      training_rate: finetuning's.
     """
-    if method not in methods.METHODS:
-        raise errors.unknown("method", method, methods.METHODS)
-    own = {"manifold": ("leap", manifold), "training_rate": ("finetuning", training_rate)}
-    for name, (owner, value) in own.items():
-        if value is not None and method != owner:
-            raise errors.UserError(f"transfer.arm.{name} is of the method {owner}, and has no effect on {method}")
-    settings = {name: value for name, (_, value) in own.items() if value is not None}
-    steps = 1 if method == "no_pretraining" else outer_steps
-    return methods.METHODS[method](
-        network(given), given, count, inner(), seed, steps, batch, learning_rate, encoder_only, patience, **settings
-    )
+    return method(network(given), given, count, inner(), seed, outer_steps, batch, encoder_only, patience)
+
+
+@gin.configurable(module="transfer", denylist=["default"])
+def program(default, experiment: Callable | None = None):
+    """What train_leap does: `default`, or such as `@rl.leap_games` of a run file that imports `tf_gtn.run.rl.leap`."""
+    return experiment or default

@@ -5,6 +5,7 @@ Each seed's folder (`repeats`) has checkpoints, metrics.jsonl and
     outcome.json    {"error", "area": {"<arm>_<tasks>": [one a held-out task]}, "curve": {"<arm>_<tasks>": [K]},
                      "seconds_per_step": {"<arm>_<tasks>": s}, "outer_steps": {"<arm>_<tasks>": n},
                      "rho": {"<convention>_<rate>": {steps: [one a task]}}}
+    initializations/<arm>_<tasks>.keras    what new tasks begin from
 """
 
 import dataclasses
@@ -139,7 +140,9 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
     outcome = {"error": {}, "area": {}, "curve": {}}
-    for name in trainings:
+    tf.io.gfile.makedirs(f"{folder}/initializations")
+    for name, trained in trainings.items():
+        trained.save(f"{folder}/initializations/{name}.keras")
         found = [learners[name](task, _LEARNING + seed) for task in range(last, count)]
         for key in ("error", "area"):
             outcome[key][name] = [float(f[key]) for f in found]
