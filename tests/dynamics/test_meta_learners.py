@@ -26,6 +26,17 @@ def test_the_prediction_knows_the_target_before_and_not_its_own():
     assert np.all(difference[0, :3] == 0) and difference[0, 3] > 0 and np.all(difference[1] == 0)
 
 
+def test_the_learning_rate_ends_by_a_cosine():
+    found = []
+    for final in (1.0, 0.2):
+        made = meta_learners.MetaTraining(regression(), SGD(0.05, 0.0), 0, 2, iterations=1, batch_size=6, final_rate=final)
+        before = made.params
+        made.step(1)  # half way
+        found.append({path: value - before[path] for path, value in made.params.items()})
+    for path, step in found[0].items():
+        np.testing.assert_allclose(found[1][path], 0.6 * step, rtol=1e-3, atol=1e-7)
+
+
 @pytest.mark.parametrize("kind", ["regression", "bandit"])
 def test_the_outer_gradient_is_that_of_finite_differences(kind):
     """Of a bandit: of the REINFORCE loss with its actions and returns as they were drawn."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import data, errors
 from tf_gtn.transfer import tasks as tasks_lib
 
 
@@ -30,6 +30,14 @@ def test_alphabets_with_too_few_characters_are_left_out():
         tasks_lib.of_alphabets(alphabets(), classes=9)
     with pytest.raises(errors.UserError, match="held out"):
         tasks_lib.of_alphabets(alphabets(), classes=4, held_out=6)
+
+
+def test_grey_images_in_color():
+    grey = data.load("digits")
+    found = tasks_lib.in_color(grey)
+    assert found.image_shape == (8, 8, 3) and found.train.images.dtype == np.uint8
+    np.testing.assert_array_equal(found.train.images[..., 2:], grey.train.images)
+    np.testing.assert_array_equal(tasks_lib.in_color(found).test.images, found.test.images)
 
 
 @pytest.mark.parametrize("rotated", [False, True])

@@ -35,7 +35,7 @@ class MetaTraining(updates.Updates):
       of: the episodes.
     """
 
-    def __init__(self, episodes, optimizer, seed, outer_steps, iterations=100, batch_size=200):
+    def __init__(self, episodes, optimizer, seed, outer_steps, iterations=100, batch_size=200, final_rate=1.0):
         """Draws the LSTM.
 
         Args:
@@ -43,8 +43,9 @@ class MetaTraining(updates.Updates):
           optimizer: of `core.optimizers`.
           seed, outer_steps, iterations: see `core.updates.Updates`.
           batch_size: episodes an update (A.2: 200).
+          final_rate: where the learning rate ends by a cosine, as a fraction of where it begins (the paper: constant).
         """
-        self.of, self._optimizer, self._batch = episodes, optimizer, batch_size
+        self.of, self._optimizer, self._batch, self._final_rate = episodes, optimizer, batch_size, final_rate
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         params, _ = episodes.lstm.functional.initial_values(tf.constant([seed, 2**30]))
         state = {"params": params, "slots": optimizer.init(params)}
@@ -60,7 +61,10 @@ class MetaTraining(updates.Updates):
             tape.watch(tf.nest.flatten(state["params"]))
             loss = self.of.loss(state["params"], self._batch, tf.stack([seed, number]))
         gradients = tape.gradient(loss, state["params"])
-        params, slots = self._optimizer.update(gradients, state["slots"], state["params"], self._hyper)
+        part = tf.cast(number, tf.float32) / (self.outer_steps * self.iterations)
+        share = self._final_rate + (1 - self._final_rate) * 0.5 * (1 + tf.cos(np.pi * part))
+        hyper = {**self._hyper, "learning_rate": self._hyper["learning_rate"] * share}
+        params, slots = self._optimizer.update(gradients, state["slots"], state["params"], hyper)
         found = {"loss": loss, "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients))}
         return {"params": params, "slots": slots}, found
 

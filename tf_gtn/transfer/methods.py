@@ -135,6 +135,10 @@ class Method(updates.Updates):
     def _begun(self, params, model):
         return {"params": {p: v for p, v in params.items() if p not in self._own}, "model": model}
 
+    def begin(self, state, seed):
+        """`(network, params, model)` that a new task is learned with."""
+        return self.network, *self.start(state, seed)
+
     def start(self, state, seed):
         """`(params, model)` of a new task: the learned weights, and a last layer of its own where none is learned."""
         fresh, _ = self.network.initial_values(seed)
@@ -333,9 +337,8 @@ class Learning:
     def _learned(self, state, task, seed):
         fresh, data = tf.unstack(tf.random.experimental.stateless_split(tf.stack([seed, _HELD_OUT]), 2))
         method, inner = self._method, self._inner
-        start = method.start(state, fresh)
-        batch = batches(self._tasks, task, inner.batch_size, data)
-        loss_fn, network = supervised.cross_entropy, method.network
+        network, *start = method.begin(state, fresh)
+        batch, loss_fn = batches(self._tasks, task, inner.batch_size, data), supervised.cross_entropy
         found = leap.train(network, inner.optimizer, start, batch, inner.steps, None, loss_fn, inner.hyper, wrong)
         images, labels = self._tasks.held_out(task)
         outputs, _ = network(found["params"], found["model"], images, training=False)

@@ -169,6 +169,11 @@ def textured(dataset):
     return _changed(dataset, change)
 
 
+def in_color(dataset):
+    """Grey images with three equal channels; others as they are."""
+    return _changed(dataset, lambda images: np.repeat(images, 3, -1) if images.shape[-1] == 1 else images)
+
+
 VARIANTS = {"plain": lambda dataset: dataset, "inverted": inverted, "turned": turned, "textured": textured}
 
 

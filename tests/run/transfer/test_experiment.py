@@ -95,12 +95,15 @@ def test_each_task_held_out_in_turn(tmp_path, here):
         f"--gin_bindings=transfer.data_sets.sources = {sources}",
         "--gin_bindings=transfer.data_sets.image_size = (16, 16)",
         "--gin_bindings=transfer.Experiment.seeds = 2",
-        "--gin_bindings=transfer.Experiment.arms = ('leap', 'no_pretraining')",
+        "--gin_bindings=transfer.Experiment.arms = ('leap', 'hat', 'progressive_nets')",
+        "--gin_bindings=transfer.Experiment.in_turn = ('digits', 'turned')",
         "--gin_bindings=transfer.Experiment.claims = (('error/leap_turned', 'above', 'error/leap_digits'),)",
     )
     assert done.returncode == 0, done.stderr
     found = results.read(tmp_path)
-    assert {f"error/{arm}_{task}" for arm in ("leap", "no_pretraining") for task in sources} <= set(found["metrics"])
+    arms = ("leap", "hat", "progressive_nets")
+    assert {f"error/{arm}_{task}" for arm in arms for task in ("digits", "turned")} <= set(found["metrics"])
+    assert not any("inverted" in name for name in found["metrics"])
     assert drawing.caption(str(tmp_path / "figures" / "error_in_turn.png"))
 
 
@@ -110,6 +113,9 @@ def test_run_files_are_complete(name, here):
     offline += ["--gin_bindings=transfer.Experiment.claims = ()", "--gin_bindings=transfer.Experiment.evaluated = 2"]
     offline += ["--gin_bindings=transfer.alphabets.held_out = 2"]
     offline = offline if "multi_cv" not in name else []
+    if name == "multi_cv_paper":
+        offline = ["--gin_bindings=transfer.data_sets.sources = {'a': ('mnist', 'plain'), 'b': ('cifar10', 'inverted')}"]
+        offline += ["--gin_bindings=transfer.data_sets.held_out = 1"]
     done = run("train_leap", f"--gin_file=gin/leap/{name}.gin", "--dry_run", here, *offline)
     assert done.returncode == 0 and not done.stderr, done.stderr
 
@@ -121,6 +127,7 @@ def test_run_files_are_complete(name, here):
         ("transfer.MAML.manifold = @transfer.Manifold()", "unknown transfer.MAML parameter 'manifold'"),
         ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
+        ("transfer.Experiment.in_turn = ('digits',)", "in_turn is for no numbers"),
         ("DATASET = 'omniglotto'", "omniglot"),
         ("DATASET = 'mnist'", "not in alphabets"),
     ],

@@ -116,6 +116,7 @@ class MetaLearner:
       instances: independently trained ones.
       updates: of the outer optimiser.
       batch_size: episodes an update.
+      final_rate: where the learning rate ends by a cosine, as a fraction of where it begins.
       length: T.
       units: of the LSTM.
       episodes: looked at; q is their mean.
@@ -129,6 +130,7 @@ class MetaLearner:
     instances: int = 3
     updates: int = 5000
     batch_size: int = 200
+    final_rate: float = 1.0
     length: int = 20
     units: int = 64
     episodes: int = 1000
@@ -182,7 +184,8 @@ def _meta_trained(made, look, settings, folder):
     trainings, parts = {}, {}
     for own, of, *more in made:
         name = f"instance_{own}"
-        trainings[name] = meta_learners.MetaTraining(of, settings.optimizer, own, outer_steps, iterations, settings.batch_size)
+        sizes = own, outer_steps, iterations, settings.batch_size, settings.final_rate
+        trainings[name] = meta_learners.MetaTraining(of, settings.optimizer, *sizes)
         parts[name] = of, more
     every = max(1, outer_steps // settings.stages)
     os.makedirs(folder, exist_ok=True)
@@ -312,8 +315,8 @@ class BanditMetaLearner:
       problem: `@dynamics.Bandit()`.
       optimizer: the outer one.
       coupled: one for all contexts; else meta-learners of a single context, put together.
-      instances, updates, batch_size, length, units, episodes, stages: as of `MetaLearner`.
-      entropy_cost, discount: of REINFORCE.
+      instances, updates, batch_size, final_rate, length, units, episodes, stages: as of `MetaLearner`.
+      entropy_cost, discount, expected_rewards: of REINFORCE, see `bandits.Episodes`.
     """
 
     problem: object
@@ -322,12 +325,14 @@ class BanditMetaLearner:
     instances: int = 3
     updates: int = 5000
     batch_size: int = 200
+    final_rate: float = 1.0
     length: int = 100
     units: int = 64
     episodes: int = 2000
     stages: int = 5
     entropy_cost: float = 0.0
     discount: float = 1.0
+    expected_rewards: bool = False
 
     def __post_init__(self):
         registrations.at_least(1, "dynamics.BanditMetaLearner", self)
@@ -335,10 +340,8 @@ class BanditMetaLearner:
     def measure(self, seed, folder):
         contexts = self.problem.contexts
         problem = self.problem if self.coupled else dataclasses.replace(self.problem, contexts=1)
-        made = [
-            (seed + n, bandits.Episodes(problem, self.length, self.units, self.entropy_cost, self.discount))
-            for n in range(self.instances)
-        ]
+        own = self.entropy_cost, self.discount, self.expected_rewards
+        made = [(seed + n, bandits.Episodes(problem, self.length, self.units, *own)) for n in range(self.instances)]
 
         def look(trained, of):
             curves, chunk = tf.function(of.curves, autograph=False), 200

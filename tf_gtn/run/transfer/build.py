@@ -9,7 +9,7 @@ from tf_gtn.core import Functional
 from tf_gtn.data import alphabets as sources
 from tf_gtn.models import convolutional
 from tf_gtn.run.config import registrations
-from tf_gtn.transfer import leap, methods, tasks
+from tf_gtn.transfer import continual, leap, methods, tasks
 
 Inner = gin.external_configurable(methods.Inner, module="transfer")
 Manifold = gin.external_configurable(leap.Manifold, module="transfer")
@@ -20,6 +20,8 @@ for _method in (
     methods.FirstOrderMAML,
     methods.Finetuning,
     methods.NoPretraining,
+    continual.HAT,
+    continual.ProgressiveNets,
 ):
     gin.external_configurable(_method, module="transfer")
 four_modules = gin.external_configurable(
@@ -35,14 +37,17 @@ def alphabets(seed, tfds_data_dir, name="glyphs", classes=20, held_out=5, rotate
 
 
 @gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
-def data_sets(seed, tfds_data_dir, sources: dict, image_size=(28, 28), samples=100, held_out=20):
-    """A data set a task: see `tasks.of_data_sets`; `sources`: `{task: (data set, variant)}`, variants of `tasks.VARIANTS`."""
+def data_sets(seed, tfds_data_dir, sources: dict, image_size=(28, 28), samples=100, held_out=20, color=False):
+    """A data set a task: see `tasks.of_data_sets`; `sources`: `{task: (data set, variant)}`, variants of `tasks.VARIANTS`.
+
+    `color`: grey images are given three equal channels, so that they go with others.
+    """
     found = {}
     for task, (name, variant) in sources.items():
         if variant not in tasks.VARIANTS:
             raise errors.unknown("variant of a data set", variant, tasks.VARIANTS)
         loaded = registrations.load_data(name, tfds_data_dir=tfds_data_dir, image_size=image_size)
-        found[task] = tasks.VARIANTS[variant](loaded)
+        found[task] = tasks.VARIANTS[variant](tasks.in_color(loaded) if color else loaded)
     return tasks.of_data_sets(found, samples, held_out, seed)
 
 

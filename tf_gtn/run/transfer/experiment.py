@@ -35,6 +35,7 @@ class Experiment:
     Attributes:
       arms: names; each is a gin scope.
       pretraining: numbers of tasks; none: each task is held out in turn, and all others are pretrained on (appendix G).
+      in_turn: the tasks that are held out then; none: all of them.
       evaluated: tasks, the last ones, that are held out for evaluation.
       validated: tasks before them, learned at every validation; `transfer.arm.patience` goes by their mean error.
       seeds: runs of each arm, from the run's seed on; each has its own choice of characters and alphabets.
@@ -46,6 +47,7 @@ class Experiment:
 
     arms: tuple[str, ...]
     pretraining: tuple[int, ...] = (1, 10, 20)
+    in_turn: tuple[str, ...] = ()
     evaluated: int = 10
     validated: int = 3
     seeds: int = 5
@@ -60,6 +62,8 @@ class Experiment:
         registrations.check_arms("transfer.Experiment", self.arms, taken=_TABLES)
         if min(self.pretraining, default=1) < 1 or len(set(self.pretraining)) < len(self.pretraining):
             raise errors.UserError(f"transfer.Experiment.pretraining is numbers of tasks, each once; got {self.pretraining}")
+        if self.in_turn and self.pretraining:
+            raise errors.UserError("transfer.Experiment.in_turn is for no numbers of tasks in transfer.Experiment.pretraining")
         if any(not rate > 0 for rate in self.rates):
             raise errors.UserError(f"transfer.Experiment.rates are above 0; got {self.rates}")
         claims.check("transfer.Experiment.claims", self.claims)
@@ -83,8 +87,11 @@ def run(run, program):
     def make(seed):
         given = build.protocol(seed, run.tfds_data_dir)
         if not experiment.pretraining:
-            splits = {given.names[k]: (given.with_last(k), len(given) - 1) for k in range(len(given))}
-            return built(splits, seed)
+            for name in experiment.in_turn:
+                if name not in given.names:
+                    raise errors.unknown("task to hold out", name, given.names)
+            turns = [given.names.index(name) for name in experiment.in_turn or given.names]
+            return built({given.names[k]: (given.with_last(k), len(given) - 1) for k in turns}, seed)
         most = len(given) - experiment.evaluated - experiment.validated
         if max(experiment.pretraining) > most:
             raise errors.UserError(
