@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.run import programs
+from tf_gtn.models import convolutional
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -67,9 +68,14 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
             arguments += programs.SMALL_CARTPOLE
         elif name in ("train_a2c", "search_architectures", "train_unrolled_gan", "run_dynamics"):
             arguments += ["--dry_run"]
+        elif name == "train_leap":
+            arguments += ["--dry_run", f"--tfds_data_dir={mock_data}"]
         elif any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
             arguments = [a for a in arguments if a != "--join"] + ["--dry_run", f"--tfds_data_dir={mock_data}"]
             arguments += ["--gin_bindings=teaching.Tuning.sampler = 'tpe'"] if name == "tune_gtn" else []
+            if any("combined_small" in a for a in arguments):  # after a run of train_leap
+                convolutional.four_modules((16, 16, 1), 10, 16).save(tmp_path / "leap.keras")
+                arguments += [f"--gin_bindings=NETWORK = '{tmp_path}/leap.keras'"]
         elif any(a.startswith("--gin_file") for a in arguments):
             arguments += SHORT[1:] if name == "evaluate_gtn" else SHORT
             arguments += [UNSEEN] if name in ("compare_treatments", "evaluate_gtn") else []

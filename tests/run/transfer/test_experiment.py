@@ -107,6 +107,34 @@ def test_each_task_held_out_in_turn(tmp_path, here):
     assert drawing.caption(str(tmp_path / "figures" / "error_in_turn.png"))
 
 
+def test_an_initialisation_is_taught_by_a_gtn(tmp_path, here):
+    settings = [s for s in TINY[1:] if not any(word in s for word in ("claims", "arms", "new/", "filters", "pretraining"))]
+    done = run(
+        "train_leap",
+        f"--base_dir={tmp_path}/leap",
+        here,
+        "--gin_file=gin/leap/combined_pretraining.gin",
+        *settings,
+        "--gin_bindings=transfer.Experiment.arms = ('leap',)",
+        "--gin_bindings=transfer.Experiment.claims = ()",
+        "--gin_bindings=transfer.Experiment.pretraining = (2,)",
+    )
+    assert done.returncode == 0, done.stderr
+    done = run(
+        "compare_treatments",
+        f"--base_dir={tmp_path}/combined",
+        "--gin_file=gin/leap/combined_small.gin",
+        f"--gin_bindings=NETWORK = '{tmp_path}/leap/initializations/leap_2.keras'",
+        "--gin_bindings=OUTER_STEPS = 1",
+        "--gin_bindings=INNER_STEPS = 2",
+        "--gin_bindings=teaching.Comparison.seeds = 1",
+        "--gin_bindings=teaching.Evaluation.test_learners = 2",
+        "--gin_bindings=teaching.Evaluation.validation_learners = 2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"leap_gtn", "leap", "gtn", "real"} <= set(results.read(tmp_path / "combined")["metrics"])
+
+
 @pytest.mark.parametrize("name", RUN_FILES)
 def test_run_files_are_complete(name, here):
     offline = ["--gin_bindings=DATASET = 'glyphs'", "--gin_bindings=transfer.Experiment.pretraining = (1, 2)"]
