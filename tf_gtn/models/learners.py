@@ -183,7 +183,7 @@ def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
 
 @register
 def four_modules(image_shape, classes, filters=64, modules=None, momentum=0.0, dtype="float32"):
-    """`convolutional.four_modules`: the network whose weights Leap learns to begin from; fewer modules where images are small."""
+    """`convolutional.four_modules`, whose weights Leap learns to begin from; fewer modules where images are small."""
     modules = modules or min(4, min(image_shape[:2]).bit_length() - 1)
     return _fixed("four_modules", convolutional.four_modules(image_shape, classes, filters, modules, momentum, dtype))
 
