@@ -25,7 +25,7 @@ from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import claims, report, results, statistics
 from tf_gtn.run.rl import build, figures
-from tf_gtn.run.transfer import build as transfer_build
+from tf_gtn.transfer import leap as paths
 
 _TEST, _FRESH = 2_000_003, 31
 ARMS = ("leap", "no_pretraining")
@@ -59,7 +59,7 @@ class Leap:
     most_actions: int = 10
     held_out: tuple[str, ...] = ("breakout", "space_invaders")
     optimizer: object = SGD(0.1, 0.0)
-    manifold: object = transfer_build.Manifold()
+    manifold: object = paths.Manifold()
     seeds: int = 1
     claims: tuple = ()
 
