@@ -72,7 +72,7 @@ def test_what_another_task_uses_alone_stays(hat):
 
 
 def test_its_scale_rises_within_the_steps_and_ends_at_the_largest(hat):
-    network, params, model = hat.begin(hat.state(), tf.constant([5, 6]))
+    network, params, model = hat.begin(hat.state(), tf.constant([5, 6]), 3)
     params = {**params, "hat/gates": tf.fill([2, 3], 0.1)}
     seen = []
     functional = hat._gated
@@ -115,7 +115,7 @@ def test_a_column_reads_those_that_were_learned_and_not_itself(columns):
                 lambda v: v + 0.3 * tf.reshape(tf.one_hot(changed, 2, dtype=v.dtype), (2, *[1] * (len(v.shape) - 1))), own
             )
         now = {"own": own, "seen": tf.constant(seen)}
-        network, params, model = columns.begin(now, tf.constant([5, 6])) if task is None else columns.visited(now, task)
+        network, params, model = columns.begin(now, tf.constant([5, 6]), 3) if task is None else columns.visited(now, task)
         if task is not None:
             params = {p: v[task] for p, v in state["own"]["params"].items()}
             model = {p: v[task] for p, v in state["own"]["model"].items()}

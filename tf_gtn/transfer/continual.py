@@ -68,14 +68,15 @@ class HAT(_Continual):
         own = tf.nest.map_structure(lambda *v: tf.stack(v), *own)
         return {**super()._begun(params, model), "own": own, "seen": tf.zeros([self.count])}
 
-    def begin(self, state, seed):
+    def begin(self, state, seed, steps):
         """See `methods.Method`."""
-        return self._bound(state, self._drawn(seed), self._earlier(state, state["seen"]))
+        return self._bound(state, self._drawn(seed), self._earlier(state, state["seen"]), steps)
 
     def visited(self, state, task):
         """See `_Continual`."""
         others = state["seen"] * (1 - tf.one_hot(task, self.count))
-        return self._bound(state, {p: v[task] for p, v in state["own"].items()}, self._earlier(state, others))
+        own = {p: v[task] for p, v in state["own"].items()}
+        return self._bound(state, own, self._earlier(state, others), self.inner.steps)
 
     def stored(self, state, task, params, model):
         """See `_Continual`."""
@@ -96,13 +97,12 @@ class HAT(_Continual):
         gates = _gates(state["own"][_GATES], self._scale)
         return tf.reduce_max(gates * counted[:, None, None], 0)
 
-    def _bound(self, state, own, earlier):
-        steps = max(self.inner.steps - 1, 1)
+    def _bound(self, state, own, earlier, steps):
         free = self._sparsity * (1 - earlier) / tf.maximum(tf.reduce_sum(1 - earlier), 1e-6)
         factors = _factors(self.network.model, earlier)
 
         def network(params, model, inputs, training=False):
-            part = tf.minimum(tf.cast(model[_STEP], tf.float32) / steps, 1.0)
+            part = tf.minimum(tf.cast(model[_STEP], tf.float32) / max(steps - 1, 1), 1.0)
             scale = 1 / self._scale + (self._scale - 1 / self._scale) * part if training else self._scale
             gates = tf.unstack(_open(params[_GATES], tf.convert_to_tensor(scale), free, self._scale))
             weights = {p: _damped(v, factors[p]) if p in factors else v for p, v in params.items()}
@@ -126,8 +126,9 @@ class ProgressiveNets(_Continual):
         drawn = [self._drawn(tf.constant([n, _TASKS])) for n in range(self.count)]
         return {"own": tf.nest.map_structure(lambda *v: tf.stack(v), *drawn), "seen": tf.zeros([self.count])}
 
-    def begin(self, state, seed):
+    def begin(self, state, seed, steps):
         """See `methods.Method`."""
+        del steps
         return self._bound(state, self._drawn(seed), state["seen"])
 
     def visited(self, state, task):

@@ -98,12 +98,21 @@ class Method(updates.Updates):
 
     def step(self, index):
         """Outer step number `index`, or nothing once patience is at its end; returns `{"loss"}` of the last one taken."""
-        if self._patience and int(self._best["since"].numpy()) >= self._patience:
-            self.taken.assign(index + 1)
+        if self.finished:
             return {"loss": self._best["loss"].read_value()}
         found = super().step(index)
         self._best["loss"].assign(found["loss"])
         return found
+
+    @property
+    def patient(self):
+        """Whether it stops by `judged`."""
+        return self._patience > 0
+
+    @property
+    def finished(self):
+        """Whether patience is at its end; `taken` stays what it is from then on."""
+        return self.patient and int(self._best["since"].numpy()) >= self._patience
 
     def restart(self, fresh):
         """See `core.updates.Updates`; the tasks become those of `fresh`, too."""
@@ -135,8 +144,9 @@ class Method(updates.Updates):
     def _begun(self, params, model):
         return {"params": {p: v for p, v in params.items() if p not in self._own}, "model": model}
 
-    def begin(self, state, seed):
-        """`(network, params, model)` that a new task is learned with."""
+    def begin(self, state, seed, steps):
+        """`(network, params, model)` that a new task is learned with, for so many `steps`."""
+        del steps
         return self.network, *self.start(state, seed)
 
     def start(self, state, seed):
@@ -337,8 +347,8 @@ class Learning:
     def _learned(self, state, task, seed):
         fresh, data = tf.unstack(tf.random.experimental.stateless_split(tf.stack([seed, _HELD_OUT]), 2))
         method, inner = self._method, self._inner
-        network, *start = method.begin(state, fresh)
-        batch, loss_fn = batches(self._tasks, task, inner.batch_size, data), supervised.cross_entropy
+        network, *start = method.begin(state, fresh, inner.steps)
+        batch, loss_fn = batches(self._tasks, task, inner.batch_size, data, augmented=False), supervised.cross_entropy
         found = leap.train(network, inner.optimizer, start, batch, inner.steps, None, loss_fn, inner.hyper, wrong)
         images, labels = self._tasks.held_out(task)
         outputs, _ = network(found["params"], found["model"], images, training=False)
@@ -351,9 +361,9 @@ class Learning:
         }
 
 
-def batches(tasks, task, size, seed):
-    """`t -> (images, labels)`: the batches that a task is trained on."""
-    return lambda t: tasks.batch(task, size, tf.stack([seed[0], seed[1] + t]))
+def batches(tasks, task, size, seed, augmented=True):
+    """`t -> (images, labels)`: the batches that a task is trained on; new tasks are not augmented."""
+    return lambda t: tasks.batch(task, size, tf.stack([seed[0], seed[1] + t]), augmented=augmented)
 
 
 def wrong(labels, outputs):

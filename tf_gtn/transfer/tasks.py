@@ -69,15 +69,18 @@ class Tasks:
         names, held_out = [self.names[k] for k in order], self._images.shape[2] - self._kept
         return Tasks(names, self._images.numpy()[order], held_out, self._counts.numpy()[order], self._rotated)
 
-    def batch(self, task, size, seed, held_out=False):
-        """So many random images `[size, H, W, C]` of a task and their one-hot labels, as a function of `seed` (integer [2])."""
+    def batch(self, task, size, seed, held_out=False, augmented=True):
+        """So many random images `[size, H, W, C]` of a task and their one-hot labels, as a function of `seed` (integer [2]).
+
+        `augmented`: whether training images are turned, if the tasks are made so.
+        """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
         low, high = (self._kept, self._images.shape[2]) if held_out else (0, self._kept)
         label = tf.random.stateless_uniform([size], seeds[0], 0, tf.gather(self._counts, task), tf.int32)
         sample = tf.random.stateless_uniform([size], seeds[1], low, high, tf.int32)
         images = tf.gather_nd(self._images, tf.stack([tf.fill([size], task), label, sample], -1))
         images = self._normalized(images)
-        if self._rotated and not held_out:
+        if self._rotated and augmented and not held_out:
             turns = tf.random.stateless_uniform([size], seeds[2], 0, _ROTATIONS, tf.int32)
             images = _turned(images, tf.cast(turns, tf.float32) * (2 * np.pi / _ROTATIONS))
         return images, tf.one_hot(label, self.classes)

@@ -5,7 +5,6 @@ Each seed's folder (`repeats`) has checkpoints and metrics.jsonl of the outer tr
 
     outcome.json    {"return": {"<game>_<arm>": [returns]}, "learning": {"<game>_<arm>": n}, "outer_steps": n,
                      "environment_steps": n}
-    held_out/policies/<game>_<arm>/    greedy policies, as tf-agents' PolicySaver writes them
 """
 
 import dataclasses

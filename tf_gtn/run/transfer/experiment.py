@@ -5,7 +5,7 @@ Each seed's folder (`repeats`) has checkpoints, metrics.jsonl and
     outcome.json    {"error", "area": {"<arm>_<tasks>": [one a held-out task]}, "curve": {"<arm>_<tasks>": [K]},
                      "seconds_per_step": {"<arm>_<tasks>": s}, "outer_steps": {"<arm>_<tasks>": n},
                      "rho": {"<convention>_<rate>": {steps: [one a task]}}}
-    initializations/<arm>_<tasks>.keras    what new tasks begin from
+    initializations/<arm>_<tasks>.keras    what new tasks begin from; not of HAT and Progressive Nets
 """
 
 import dataclasses
@@ -111,6 +111,9 @@ def run(run, program):
     trainings, inner = make(run.seed), learning()
     if not experiment.pretraining and (experiment.evaluated, experiment.validated) != (1, 0):
         raise errors.UserError("where each task is held out in turn, transfer.Experiment.evaluated is 1 and validated 0")
+    for name, trained in trainings.items():
+        if trained.patient and not experiment.validated:
+            raise errors.UserError(f"transfer.arm.patience has no effect on {name}: transfer.Experiment.validated is 0")
     _check_claims(experiment, trainings)
     if not run.ready(allowed=("transfer.Experiment.claims", "transfer.Experiment.seeds")):
         return None
@@ -138,6 +141,8 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
     learners = {name: methods.Learning(trained, trained.tasks, inner) for name, trained in trainings.items()}
 
     def validate(name, trained):
+        if trained.finished:
+            return {}
         found = [learners[name](task, _VALIDATION + seed, best=False) for task in range(last - experiment.validated, last)]
         if not found:
             return {}
@@ -154,7 +159,8 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
         for key in ("error", "area"):
             outcome[key][name] = [float(f[key]) for f in found]
         outcome["curve"][name] = np.mean([f["curve"] for f in found], 0)
-    outcome |= {"seconds_per_step": seconds, "outer_steps": {name: t.outer_steps for name, t in trainings.items()}}
+    seconds = {name: None if trainings[name].finished else value for name, value in seconds.items()}
+    outcome |= {"seconds_per_step": seconds, "outer_steps": {name: int(t.taken.numpy()) for name, t in trainings.items()}}
     return {**outcome, "rho": _rho(experiment, next(iter(trainings.values())), seed)}
 
 
