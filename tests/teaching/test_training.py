@@ -94,7 +94,11 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
 
 @pytest.mark.parametrize(
     "treatment, families, widths",
-    [("gtn", helpers.CONV, [2, 3, 4]), ("distilled", helpers.MLP, [4, 4]), ("real", helpers.MLP, [4, 4])],
+    [
+        ("gtn", helpers.CONV, [2, 3, 4]),
+        pytest.param("distilled", helpers.MLP, [4, 4], marks=pytest.mark.slow),
+        pytest.param("real", helpers.MLP, [4, 4], marks=pytest.mark.slow),
+    ],
 )
 def test_memory_modes_agree_in_float32(tiny_dataset, treatment, families, widths):
     gradients = []

@@ -355,6 +355,7 @@ def test_the_claim_below_over_searches():
     assert clear["holds"] and clear["rule"] == "ci95[0] > 0.5"
 
 
+@pytest.mark.slow
 def test_two_searches(tmp_path):
     """The second is what a run with its seed alone would be."""
     short = ("--gin_bindings=teaching.Tuning.trials = 1",)
