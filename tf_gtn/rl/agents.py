@@ -57,7 +57,7 @@ def parts(make_environment, encoder, seed, shared, orthogonal=False):
 def make_a2c(make_environment, seed, encoder, optimizer, shared=True, orthogonal=False, agent=a2c.A2CAgent, **settings):
     """An `a2c.A2CAgent`, or another such `agent`, with such `settings` for these environments."""
     made = agent(*parts(make_environment, encoder, seed, shared, orthogonal), optimizer, **settings)
-    made.orthogonal = orthogonal
+    made.orthogonal = orthogonal  # for an agent that draws its weights anew
     return made
 
 

@@ -139,7 +139,7 @@ class A2C(_Agent):
         return self.agent.consecutively_skipped
 
     def begin(self, seed, *start):
-        """Becomes the run of another seed, of an agent that can `begin(seed, *start)`, and keeps what was traced."""
+        """Becomes the run of another seed, and keeps what was traced; of agents with `begin(seed, *start)`, as `leap.Agent`."""
         self.seed, self._now = seed, None
         self.agent.begin(seed, *start)
         for variable in (*self._scores.variables, self._kept):
