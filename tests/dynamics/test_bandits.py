@@ -1,11 +1,15 @@
 """Bandits: known policies, the policy gradient by its expectation, coupling, and separate meta-learners."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tf_gtn.core import SGD
-from tf_gtn.dynamics import bandits, problems
+from tf_gtn.dynamics import bandits, meta_learners, problems
+
+SMALL = functools.partial(meta_learners.LSTM, units=5)
 
 
 def learners(**settings):
@@ -57,7 +61,7 @@ def test_separate_learners_share_nothing():
 
 
 def test_a_context_is_probed_by_forks():
-    of = bandits.Episodes(problems.Bandit(2, 3), 4, 5)
+    of = bandits.Episodes(problems.Bandit(2, 3), 4, SMALL)
     params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
     correct = of.problem.independent(6, [0, 1])
     seed = tf.constant([0, 2])
@@ -79,10 +83,10 @@ def test_separate_meta_learners_move_when_their_context_comes():
 
 
 def test_returns_are_discounted_sums_of_what_comes():
-    of = bandits.Episodes(problems.Bandit(2, 3), 4, 5, discount=0.5)
+    of = bandits.Episodes(problems.Bandit(2, 3), 4, SMALL, discount=0.5)
     rewards = np.array([[1.0], [0.0], [2.0], [4.0]], np.float32)
     np.testing.assert_allclose(of.discounts @ rewards, [[1 + 0.25 * 2 + 0.125 * 4], [0.5 * 2 + 0.25 * 4], [2 + 0.5 * 4], [4]])
-    whole = bandits.Episodes(problems.Bandit(2, 3), 4, 5).discounts
+    whole = bandits.Episodes(problems.Bandit(2, 3), 4, SMALL).discounts
     np.testing.assert_array_equal(whole @ rewards, np.cumsum(rewards[::-1], 0)[::-1])
 
 
@@ -90,7 +94,7 @@ def test_returns_are_discounted_sums_of_what_comes():
 def test_expected_rewards_leave_the_gradient_and_take_its_noise(discount):
     found = []
     for expected in (False, True):
-        of = bandits.Episodes(problems.Bandit(2, 3), 3, 4, discount=discount, expected_rewards=expected)
+        of = bandits.Episodes(problems.Bandit(2, 3), 3, SMALL, discount=discount, expected_rewards=expected)
         params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
         params = {name: 4 * value for name, value in params.items()}  # far from indifference, where gradients are small
 

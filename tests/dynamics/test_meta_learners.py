@@ -1,15 +1,20 @@
 """Meta-learners: gradients by differences, probes that leave no trace, and resumed training."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import SGD, Adam
 from tf_gtn.dynamics import bandits, meta_learners, problems
 
+FIVE_UNITS = functools.partial(meta_learners.LSTM, units=5)
 
-def regression(length=4, units=5, **settings):
-    return meta_learners.Regression(problems.Linear(2), length, units, **settings)
+
+def regression(length=4, network=FIVE_UNITS, **settings):
+    return meta_learners.Regression(problems.Linear(2), length, network, **settings)
 
 
 def training(episodes, seed=0, optimizer=None):
@@ -37,10 +42,33 @@ def test_the_learning_rate_ends_by_a_cosine():
         np.testing.assert_allclose(found[1][path], 0.6 * step, rtol=1e-3, atol=1e-7)
 
 
+def test_a_fresh_lstm_has_the_scale_and_the_memory_it_was_made_with():
+    seed, plain = tf.constant([0, 1]), meta_learners.LSTM(3, 2, 1000)
+    made = meta_learners.LSTM(3, 2, 1000, input_scale=20.0, memory=100)
+    before, after = plain.initial(seed), made.initial(seed)
+    np.testing.assert_array_equal(before["lstm/bias"], np.repeat([0, 1, 0, 0], 1000))
+    np.testing.assert_allclose(after["lstm/kernel"], 20 * before["lstm/kernel"], rtol=1e-6)
+    np.testing.assert_array_equal(after["lstm/recurrent_kernel"], before["lstm/recurrent_kernel"])
+    # With nothing else coming in, a forget gate keeps u / (1 + u) a step, which is gone after some u steps.
+    state = {"h": tf.zeros([1, 1000]), "c": tf.ones([1, 1000])}
+    quiet = {path: tf.zeros_like(value) if "kernel" in path else value for path, value in after.items()}
+    kept = made.step(quiet, state, tf.zeros([1, 3]))[0]["c"].numpy()[0]
+    times = kept / (1 - kept)
+    assert times.min() >= 1 and times.max() <= 100 * 1.001 and times.mean() == pytest.approx(50.5, rel=0.1)
+    np.testing.assert_allclose(after["lstm/bias"][:1000], -after["lstm/bias"][1000:2000])
+    assert np.any(made.initial(tf.constant([0, 2]))["lstm/bias"] != after["lstm/bias"])
+
+
+@pytest.mark.parametrize("settings", [{"input_scale": 0.0}, {"memory": 1.0}])
+def test_an_lstm_without_input_or_memory_is_a_mistake(settings):
+    with pytest.raises(errors.UserError, match="above"):
+        meta_learners.LSTM(3, 2, **settings)
+
+
 @pytest.mark.parametrize("kind", ["regression", "bandit"])
 def test_the_outer_gradient_is_that_of_finite_differences(kind):
     """Of a bandit: of the REINFORCE loss with its actions and returns as they were drawn."""
-    of = regression() if kind == "regression" else bandits.Episodes(problems.Bandit(2, 2), 3, 5)
+    of = regression() if kind == "regression" else bandits.Episodes(problems.Bandit(2, 2), 3, FIVE_UNITS)
     params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
     seed = tf.constant([3, 4])
     with tf.GradientTape() as tape:

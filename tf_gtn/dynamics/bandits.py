@@ -85,13 +85,13 @@ class Episodes:
       discounts: `[T, T]`, what a step's return counts of each reward.
     """
 
-    def __init__(self, problem, length=100, units=64, entropy_cost=0.0, discount=1.0, expected_rewards=False):
+    def __init__(self, problem, length=100, network=meta_learners.LSTM, entropy_cost=0.0, discount=1.0, expected_rewards=False):
         """Makes the network.
 
         Args:
           problem: a `problems.Bandit`.
           length: T.
-          units: of the LSTM.
+          network: `(inputs, outputs) -> meta_learners.LSTM`.
           entropy_cost: weight of the policy's entropy (not given).
           discount: of the rewards to come (not given); below 1 the returns are less noisy.
           expected_rewards: let gradients go by each action's chance of a reward, and over all actions at the step taken:
@@ -101,7 +101,7 @@ class Episodes:
         self._entropy_cost, self._expected = entropy_cost, expected_rewards
         ahead = np.arange(length)[None] - np.arange(length)[:, None]
         self.discounts = np.where(ahead >= 0, discount ** np.maximum(ahead, 0), 0).astype(np.float32)
-        self.lstm = meta_learners.LSTM(problem.contexts + problem.actions + 1, problem.actions, units)
+        self.lstm = network(problem.contexts + problem.actions + 1, problem.actions)
 
     def loss(self, params, count, seed):
         """What has the negative gradient of the episodes' returns, by the mean over episodes and steps."""

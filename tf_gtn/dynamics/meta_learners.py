@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import Functional, updates
 from tf_gtn.dynamics import learners
 
@@ -11,12 +12,38 @@ from tf_gtn.dynamics import learners
 class LSTM:
     """An LSTM cell with a linear readout, as a pure function of its weights."""
 
-    def __init__(self, inputs, outputs, units=64):
+    def __init__(self, inputs, outputs, units=64, input_scale=1.0, memory=None):
+        """Makes the network.
+
+        Args:
+          inputs, outputs: their numbers.
+          units: of the cell.
+          input_scale: what the inputs' weights of Keras are multiplied by to begin with. Large ones make each gate depend on
+            the inputs from the start: products of inputs, which take long to come about, are there then.
+          memory: the longest time that units remember to begin with, in steps: forget gates' biases are log u, u uniform from
+            1 to it, and input gates' the negative ("chrono initialisation"); None: Keras' ones and zeros.
+        """
+        if input_scale <= 0 or (memory is not None and memory <= 1):
+            raise errors.UserError(f"an LSTM's input_scale is above 0 and its memory above 1; got {input_scale}, {memory}")
+        self._input_scale, self._memory = input_scale, memory
         x, h, c = (keras.Input((n,), name=name) for n, name in ((inputs, "x"), (units, "h"), (units, "c")))
         hidden, (h_next, c_next) = keras.layers.LSTMCell(units, name="lstm")(x, [h, c])
         read = keras.layers.Dense(outputs, name="readout")(hidden)
         self.units, self.functional = units, Functional(keras.Model([x, h, c], [read, h_next, c_next], name="meta_learner"))
         self._rest = self.functional.values()[1]  # Keras' cell keeps a seed for dropout
+
+    def initial(self, seed):
+        """Fresh weights, as a function of `seed` (integer [2])."""
+
+        def transform(weights):
+            weights["lstm/kernel"] = weights["lstm/kernel"] * self._input_scale
+            if self._memory is not None:
+                drawn = tf.random.stateless_uniform([self.units], seed, 1.0, self._memory)
+                rest = tf.zeros([2 * self.units])
+                weights["lstm/bias"] = tf.concat([-tf.math.log(drawn), tf.math.log(drawn), rest], 0)  # input, forget, ...
+            return weights
+
+        return self.functional.initial_values(seed, transform)[0]
 
     def start(self, count):
         """The state of so many episodes before their first step."""
@@ -47,7 +74,7 @@ class MetaTraining(updates.Updates):
         """
         self.of, self._optimizer, self._batch, self._final_rate = episodes, optimizer, batch_size, final_rate
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
-        params, _ = episodes.lstm.functional.initial_values(tf.constant([seed, 2**30]))
+        params = episodes.lstm.initial(tf.constant([seed, 2**30]))
         state = {"params": params, "slots": optimizer.init(params)}
         super().__init__(state, self._update, ("loss", "gradient_norm"), seed, outer_steps, iterations)
 
@@ -77,11 +104,18 @@ class Regression:
       length: T.
     """
 
-    def __init__(self, problem, length=20, units=64, tasks=None):
-        """`tasks`: always these, one for each episode of a batch: a Learner with an LSTM's parameters (figures A4, A6)."""
+    def __init__(self, problem, length=20, network=LSTM, tasks=None):
+        """Makes the network.
+
+        Args:
+          problem: a `problems.Linear` or `problems.Fourier`.
+          length: T.
+          network: `(inputs, outputs) -> LSTM`.
+          tasks: always these, one for each episode of a batch: a Learner with an LSTM's parameters (figures A4, A6).
+        """
         inputs, outputs = (problem.size, problem.size) if hasattr(problem, "size") else (1, 1)
         self.problem, self.length, self._tasks = problem, length, tasks
-        self.lstm = LSTM(inputs + outputs, outputs, units)
+        self.lstm = network(inputs + outputs, outputs)
 
     def loss(self, params, count, seed):
         """Mean over episodes and steps of the squared error, summed over outputs (equation 4)."""

@@ -10,7 +10,7 @@ from tests.run import programs
 from tests.run.programs import run
 from tf_gtn.core import Adam
 from tf_gtn.dynamics import problems
-from tf_gtn.run.dynamics import parts
+from tf_gtn.run.dynamics import meta_learners
 from tf_gtn.run.findings import drawing, results
 
 LINEAR = [
@@ -28,7 +28,7 @@ LINEAR = [
         f"--gin_bindings={name}/dynamics.Learner.checks = 4"
         for name in ("learner", "learner_5d", "learner_relu", "learner_adam")
     ],
-    "--gin_bindings=dynamics.MetaLearner.units = 4",
+    "--gin_bindings=dynamics.LSTM.units = 4",
     "--gin_bindings=dynamics.MetaLearner.batch_size = 6",
     "--gin_bindings=dynamics.MetaLearner.length = 3",
     "--gin_bindings=dynamics.MetaLearner.stages = 2",
@@ -68,7 +68,7 @@ def test_bandits(tmp_path):
         "dynamics.BanditLearner.runs = 2",
         "learner/dynamics.BanditLearner.steps = 20",
         "learner_separate/dynamics.BanditLearner.steps = 20",
-        "dynamics.BanditMetaLearner.units = 4",
+        "dynamics.LSTM.units = 4",
         "dynamics.BanditMetaLearner.batch_size = 4",
         "dynamics.BanditMetaLearner.length = 4",
         "dynamics.BanditMetaLearner.stages = 1",
@@ -95,6 +95,8 @@ def test_run_files_are_complete(name):
         ("two/dynamics.Linear.spectrum = (1.0,)", ["spectrum"]),
         ("dynamics.Learner.batch_size = 0", ["at least 1"]),
         ("dynamics.MetaLearner.lenght = 3", ["length"]),
+        ("dynamics.LSTM.memory = 0.5", ["memory above 1"]),
+        ("dynamics.perceptron.units = 3", ["units", "3"]),
     ],
 )
 def test_mistakes_are_one_line(binding, words):
@@ -105,6 +107,6 @@ def test_mistakes_are_one_line(binding, words):
 def test_a_meta_learner_is_looked_at_on_what_it_was_not_trained_on(tmp_path):
     """Of a narrower band: its own targets have nothing at the first frequency, and q there would be infinite."""
     narrow = problems.Fourier(amplitudes=(0.0, 0.0, 1.0, 1.0, 1.0))
-    settings = {"instances": 1, "updates": 4, "batch_size": 6, "length": 3, "units": 4, "episodes": 8, "stages": 2}
-    part = parts.MetaLearner(problem=problems.Fourier(), optimizer=Adam(1e-3), trained_on=narrow, **settings)
+    settings = {"instances": 1, "updates": 4, "batch_size": 6, "length": 3, "episodes": 8, "stages": 2}
+    part = meta_learners.MetaLearner(problem=problems.Fourier(), optimizer=Adam(1e-3), trained_on=narrow, **settings)
     assert np.abs(part.measure(0, str(tmp_path))["q"]).max() < 1

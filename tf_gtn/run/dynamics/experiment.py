@@ -15,7 +15,7 @@ from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run.config import registrations
 from tf_gtn.run.dynamics import figures
-from tf_gtn.run.dynamics import parts as _parts  # noqa: F401 - registers their gin names
+from tf_gtn.run.dynamics import meta_learners as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
 from tf_gtn.run.findings import report, results
 
 _RELATIONS = ("between", "at_most", "at_least", "times_above")

@@ -15,9 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, meta_learners, problems
+from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, problems
 from tf_gtn.run import loop
-from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import statistics
 
@@ -26,7 +25,7 @@ for _problem in (problems.Linear, problems.Fourier, problems.Bandit):
 gin.external_configurable(learners.perceptron, "perceptron", module="dynamics", denylist=["inputs", "outputs"])
 
 THRESHOLDS = (0.5, 0.8, 0.95)
-_TASKS, _PROBES = 11, 12  # second numbers of seeds
+TASKS, PROBES = 11, 12  # second numbers of seeds
 _LEARNED = 0.25  # where a part must end for its way there to mean anything
 
 
@@ -89,10 +88,11 @@ class Learner:
         registrations.at_least(1, "dynamics.Learner", self)
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.Learner is for regression; got {self.problem!r}")
+        self.network(*_sizes(self.problem))  # so that its mistakes show before anything is trained
 
     def measure(self, seed, folder):
         del folder
-        tasks = self.problem.tasks(self.runs, tf.constant([seed, _TASKS]))
+        tasks = self.problem.tasks(self.runs, tf.constant([seed, TASKS]))
         model = self.network(*_sizes(self.problem))
         found = learners.Learners(self.problem, tasks, model, self.optimizer, self.batch_size, seed).curves(
             self.steps, self.checks
@@ -102,122 +102,6 @@ class Learner:
             reached = instruments.steps_to(found["q"][..., -1], found["steps"])
             numbers["censored_in_paper_steps"] = float((reached > self.paper_steps).mean())
         return summary(found["steps"], found["q"], labels(self.problem), **numbers)
-
-
-@gin.configurable(module="dynamics")
-@dataclasses.dataclass(frozen=True)
-class MetaLearner:
-    """LSTM meta-learners for regression, and inner curves at stages of outer training (figures 3, 5, 9, 14, 15, A1, A3 to A7).
-
-    Attributes:
-      problem: what they are looked at on.
-      trained_on: what they are trained on; None: `problem` without its spectrum.
-      optimizer: the outer one, of `optimizers`.
-      instances: independently trained ones.
-      updates: of the outer optimiser.
-      batch_size: episodes an update.
-      final_rate: where the learning rate ends by a cosine, as a fraction of where it begins.
-      length: T.
-      units: of the LSTM.
-      episodes: looked at; q is their mean.
-      stages: how often they are looked at, evenly spaced.
-      fixed_task: always one task: a Learner with an LSTM's parameters (figures A4, A6), looked at after its last step.
-    """
-
-    problem: object
-    optimizer: object
-    trained_on: object = None
-    instances: int = 3
-    updates: int = 5000
-    batch_size: int = 200
-    final_rate: float = 1.0
-    length: int = 20
-    units: int = 64
-    episodes: int = 1000
-    stages: int = 5
-    fixed_task: bool = False
-
-    def __post_init__(self):
-        registrations.at_least(1, "dynamics.MetaLearner", self)
-        if not isinstance(self.problem, problems.Linear | problems.Fourier):
-            raise errors.UserError(f"dynamics.MetaLearner is for regression; got {self.problem!r}")
-        if self.fixed_task and self.trained_on is not None:
-            raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
-
-    def measure(self, seed, folder):
-        def make(own):
-            fixed = self.problem.tasks(1, tf.constant([own, _TASKS])) if self.fixed_task else None
-            of = meta_learners.Regression(self._trained_on(), self.length, self.units, fixed)
-            return own, of, fixed
-
-        looked_at = meta_learners.Regression(self.problem, self.length, self.units)  # the same LSTM in another world
-
-        def look(trained, of, fixed):
-            if fixed is not None:
-                q = of.curves(trained.params, tf.repeat(fixed, 100, 0), tf.constant([seed, _PROBES]), last=True)
-                return q.numpy().mean(1)
-            tasks = self.problem.tasks(self.episodes, tf.constant([seed, _TASKS]))
-            return looked_at.averaged(trained.params, tasks, seed)
-
-        made = [make(seed + n) for n in range(self.instances)]
-        curves, losses, at = _meta_trained(made, look, self, folder)
-        episodes = self.updates * self.batch_size
-        if self.fixed_task:  # curves over training, of the network after its last step
-            q = np.moveaxis(curves[:, :, 0], 0, 1)
-            return summary(at, q, labels(self.problem), episodes=episodes)
-        found = summary(np.arange(self.length), np.moveaxis(curves[:, -1], 0, 1), labels(self.problem), True, episodes=episodes)
-        found["numbers"]["final_loss"] = float(np.mean(losses))
-        return {**found, "stages": _stages(np.arange(self.length), curves, at, self.batch_size)}
-
-    def _trained_on(self):
-        if self.trained_on is not None:
-            return self.trained_on
-        if isinstance(self.problem, problems.Linear) and not self.fixed_task:
-            return dataclasses.replace(self.problem, spectrum=())
-        return self.problem
-
-
-def _meta_trained(made, look, settings, folder):
-    """Trains `(seed, episodes, more)` side by side as a run; returns curves `[instances, stages, T, K]`, losses, updates."""
-    iterations = max(1, settings.updates // settings.stages // 10)
-    outer_steps = -(-settings.updates // iterations)
-    trainings, parts = {}, {}
-    for own, of, *more in made:
-        name = f"instance_{own}"
-        sizes = own, outer_steps, iterations, settings.batch_size, settings.final_rate
-        trainings[name] = meta_learners.MetaTraining(of, settings.optimizer, *sizes)
-        parts[name] = of, more
-    every = max(1, outer_steps // settings.stages)
-    os.makedirs(folder, exist_ok=True)
-
-    def path(name, outer_step):
-        return os.path.join(folder, f"{name}-{outer_step:05d}.npy")
-
-    def validate(name, trained):
-        of, more = parts[name]
-        q = look(trained, of, *more)
-        np.save(path(name, int(trained.taken.numpy())), q.astype(np.float32))
-        return {"q_first": float(q[-1, 0]), "q_last": float(q[-1, -1])}
-
-    loop.train(trainings, folder, validate, log_every=every, checkpoint_every=every, validate_every=every)
-    stuck = [name for name, trained in trainings.items() if loop.stuck(trained)]
-    if stuck:
-        raise errors.UserError(f"{stuck[0]} of {folder} diverged: a lower learning rate of its optimizer may help")
-    steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
-    curves = np.stack([[np.load(path(name, k), allow_pickle=False) for k in steps] for name in trainings])
-    last = metrics_lib.read(folder)[-1]
-    losses = [np.nan if last[f"{name}/loss"] is None else last[f"{name}/loss"] for name in trainings]
-    return curves, losses, np.array(steps) * iterations
-
-
-def _stages(steps, curves, at, batch_size):
-    """Inner curves `[instances, stages, T, K]` at stages of outer training (figures 14 to 16)."""
-    mean = curves.mean(0)
-    return {
-        "episodes": np.asarray(at) * batch_size,
-        "q": mean,
-        "to": [instruments.steps_to(each, steps, 0.8, interpolate=True) for each in mean],
-    }
 
 
 @gin.configurable(module="dynamics")
@@ -244,8 +128,8 @@ class Bayes:
 
     def measure(self, seed, folder):
         del folder
-        tasks = self.problem.tasks(self.episodes, tf.constant([seed, _TASKS]))
-        x, y = self.problem.batch(tasks, self.length, tf.constant([seed, _PROBES]))
+        tasks = self.problem.tasks(self.episodes, tf.constant([seed, TASKS]))
+        x, y = self.problem.batch(tasks, self.length, tf.constant([seed, PROBES]))
         if isinstance(self.problem, problems.Linear):
             means = bayes.linear_posterior_means(x, y, self.problem.noise, self.problem.scale)
             modes = instruments.modes_of(tf.cast(tasks, tf.float64))
@@ -308,62 +192,6 @@ class BanditLearner:
 
 @gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True)
-class BanditMetaLearner:
-    """LSTM meta-learners of bandits by REINFORCE, one for all contexts or one a context (figures 13, 16).
-
-    Attributes:
-      problem: `@dynamics.Bandit()`.
-      optimizer: the outer one.
-      coupled: one for all contexts; else meta-learners of a single context, put together.
-      instances, updates, batch_size, final_rate, length, units, episodes, stages: as of `MetaLearner`.
-      entropy_cost, discount, expected_rewards: of REINFORCE, see `bandits.Episodes`.
-    """
-
-    problem: object
-    optimizer: object
-    coupled: bool = True
-    instances: int = 3
-    updates: int = 5000
-    batch_size: int = 200
-    final_rate: float = 1.0
-    length: int = 100
-    units: int = 64
-    episodes: int = 2000
-    stages: int = 5
-    entropy_cost: float = 0.0
-    discount: float = 1.0
-    expected_rewards: bool = False
-
-    def __post_init__(self):
-        registrations.at_least(1, "dynamics.BanditMetaLearner", self)
-
-    def measure(self, seed, folder):
-        contexts = self.problem.contexts
-        problem = self.problem if self.coupled else dataclasses.replace(self.problem, contexts=1)
-        own = self.entropy_cost, self.discount, self.expected_rewards
-        made = [(seed + n, bandits.Episodes(problem, self.length, self.units, *own)) for n in range(self.instances)]
-
-        def look(trained, of):
-            curves, chunk = tf.function(of.curves, autograph=False), 200
-            count = self.episodes if self.coupled else self.episodes * contexts
-            correct = problem.independent(count, tf.constant([seed, _TASKS]))
-            parts = [
-                curves(trained.params, correct[k : k + chunk], tf.constant([seed, k])).numpy() for k in range(0, count, chunk)
-            ]
-            q = np.concatenate(parts, 1)
-            if not self.coupled:
-                q = bandits.separate(q, contexts, seed)
-            return instruments.ranked(q).mean(1)
-
-        curves, losses, at = _meta_trained(made, look, self, folder)
-        steps = np.arange(self.length)
-        found = summary(steps, np.moveaxis(curves[:, -1], 0, 1), labels(self.problem), True)
-        found["numbers"] |= {"episodes": self.updates * self.batch_size, "final_loss": float(np.mean(losses))}
-        return {**found, "stages": _stages(steps, curves, at, self.batch_size)}
-
-
-@gin.configurable(module="dynamics")
-@dataclasses.dataclass(frozen=True)
 class Taught:
     """A linear learner taught by a GTN, or by real batches with a learned schedule (no paper has it): q within the lesson.
 
@@ -389,7 +217,7 @@ class Taught:
 
     def measure(self, seed, folder):
         os.makedirs(folder, exist_ok=True)
-        tasks = self.problem.tasks(self.tasks, tf.constant([seed, _TASKS]))
+        tasks = self.problem.tasks(self.tasks, tf.constant([seed, TASKS]))
         trainings = {
             f"task_{n}": bridge.LinearGTN(
                 self.problem, tasks[n], seed + n, self.outer_steps, self.taught, self.inner_steps, self.batch_size
