@@ -69,3 +69,25 @@ def test_ratios_of_medians():
     assert instruments.ratio([np.inf, np.inf, 3], [1, 1, 1])["ratio"] == np.inf
     assert instruments.ratio([30, 30], [0, 0])["ratio"] == 30  # there from the start
     assert np.isnan(instruments.ratio([30, 30], [np.inf, np.inf])["ratio"])  # nothing to compare with
+
+
+def test_the_interval_of_a_ratio_covers_it_and_is_none_of_few_runs():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(60):
+        fast, slow = rng.lognormal(2, 0.3, 25), rng.lognormal(2 + np.log(8), 0.3, 25)
+        low, high = instruments.ratio_interval(slow, fast)
+        covered += low <= 8 <= high
+    assert covered >= 51  # of 60; a percentile bootstrap of medians is near 95%
+    slow[:20] = np.inf
+    assert np.isinf(instruments.ratio_interval(slow, fast)[1])
+    assert np.isnan(instruments.ratio_interval(slow[:4], fast[:4])).all()
+    assert np.isnan(instruments.ratio_interval(fast, np.full(25, np.inf))).all()
+
+
+def test_curves_by_singular_value_are_means_of_groups():
+    values = np.array([[4.0, 1.0], [3.0, 2.0]])
+    curves = np.stack([values, 10 * values])
+    s, found = instruments.by_value(curves, values, groups=2)
+    np.testing.assert_allclose(s, [1.5, 3.5])
+    np.testing.assert_allclose(found, [[1.5, 3.5], [15.0, 35.0]])
+    assert len(instruments.by_value(curves, values)[0]) == 4

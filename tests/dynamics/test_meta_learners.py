@@ -139,3 +139,13 @@ def test_the_same_task_at_every_episode_makes_it_a_learner():
     trained = meta_learners.MetaTraining(of, Adam(1e-2), 0, 3, iterations=60, batch_size=20)
     losses = [float(trained.step(i)["loss"]) for i in range(3)]
     assert losses[2] < 0.5 * losses[0]
+
+
+def test_the_mean_of_the_losses_of_steps_is_the_loss():
+    tasks = problems.Linear(2).tasks(6, [0, 1])
+    of = regression(tasks=tasks)
+    params, seed = of.lstm.initial(tf.constant([0, 1])), tf.constant([0, 2])
+    _, data = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    losses = of.losses(params, tasks, data)
+    assert losses.shape == (4,)
+    np.testing.assert_allclose(tf.reduce_mean(losses), of.loss(params, 6, seed), rtol=1e-5)

@@ -95,3 +95,32 @@ def ratio(slow, fast):
     late, early = float(np.median(slow)), float(np.median(fast)) or 1.0
     found = np.nan if np.isinf(early) else np.inf if np.isinf(late) else late / early
     return {"ratio": found, "censored": float(np.isinf(slow).mean())}
+
+
+def ratio_interval(slow, fast, resamples=1000, seed=3):
+    """95% percentile interval of `ratio` by the bootstrap over runs `[n]`; (NaN, NaN) below five, or where it can be NaN."""
+    slow, fast = np.asarray(slow, float), np.asarray(fast, float)
+    if len(slow) < 5:
+        return np.nan, np.nan
+    drawn = np.random.default_rng(seed).integers(0, len(slow), (resamples, len(slow)))
+    found = np.array([ratio(slow[rows], fast[rows])["ratio"] for rows in drawn])
+    if np.isnan(found).any():
+        return np.nan, np.nan
+    return tuple(float(end) for end in np.percentile(found, (2.5, 97.5), method="nearest"))
+
+
+def by_value(curves, values, groups=10):
+    """Curves of singular modes by their singular values (figures 1, 3, 5): the mean over each of several equally large groups.
+
+    Args:
+      curves: q `[T, n, K]`.
+      values: `[n, K]`.
+      groups: at most so many.
+
+    Returns:
+      `(mean value of each group [G], its mean curves [T, G])`, from the smallest value on.
+    """
+    curves, values = np.asarray(curves, float), np.asarray(values, float)
+    order = np.array_split(np.argsort(values, axis=None, kind="stable"), min(groups, values.size))
+    flat = curves.reshape(len(curves), -1)
+    return np.array([values.flat[g].mean() for g in order]), np.stack([flat[:, g].mean(1) for g in order], 1)

@@ -161,11 +161,17 @@ class Regression:
 
         return learners.shares(self.problem, tasks, outputs)
 
-    def averaged(self, params, tasks, seed, chunk=100):
-        """q `[T, K]`, the mean over the tasks' episodes."""
+    def many_curves(self, params, tasks, seed, chunk=100):
+        """`curves` `[T, n, K]` of many tasks, so many at a time."""
         look = tf.function(self.curves, autograph=False)
         parts = [
             look(params, tasks[start : start + chunk], tf.constant([seed, start])).numpy()
             for start in range(0, len(tasks), chunk)
         ]
-        return np.concatenate(parts, 1).mean(1)
+        return np.concatenate(parts, 1)
+
+    def losses(self, params, tasks, seed):
+        """`[T]`: the squared error at each step, summed over outputs, its mean over an episode of each task."""
+        x, y = self.problem.batch(tasks, self.length, seed)
+        _, outputs = self.run(params, x, y)
+        return tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(outputs, y), -1), 0)

@@ -47,16 +47,27 @@ def test_everything_is_there_and_what_is_done_stays(tmp_path):
     found = results.read(tmp_path)
     assert found["system"] == "dynamics" and len(found["claims"]) == 6
     parts = [path.stem for path in tmp_path.glob("parts/*.json")]
-    assert len(parts) == 13
+    assert len(parts) == 12
     for name in parts:
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
+    assert "The paper: figure 1, 9 times" in drawing.caption(str(tmp_path / "figures/learner.png"))
     assert found["metrics"]["bayes"]["ratio"] < 1.4 and found["metrics"]["meta_learner"]["labels"] == ["s = 2.5", "s = 0.05"]
     table = json.loads((tmp_path / "parts/meta_learner.json").read_text())
     assert len(table["stages"]["q"]) == 2 and len(table["q"]) == 3
+    shown = {path.stem for path in tmp_path.glob("figures/*.png")}
+    assert {
+        "learner_by_value",
+        "learner_by_loss",
+        "meta_learner_by_value",
+        "meta_learner_prior",
+        "meta_learner_by_loss",
+    } <= shown
+    assert len(table["loss"]) == 3 and len(table["values"]["s"]) == len(table["values"]["q"][0]) == 10
+    assert table["values"]["prior"]["percentile"] == pytest.approx(2.66, abs=0.1)  # of 2x2 matrices, section 3.2.1
     before = {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts}
     (tmp_path / "parts/learner_5d.json").unlink()
     done = run("run_dynamics", f"--base_dir={tmp_path}", *LINEAR)
-    assert done.returncode == 0 and "learner_5d (2 of 13)" in done.stdout and "bayes (" not in done.stdout, done.stdout
+    assert done.returncode == 0 and "learner_5d (2 of 12)" in done.stdout and "bayes (" not in done.stdout, done.stdout
     assert {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts} == before
 
 
@@ -95,6 +106,8 @@ def test_run_files_are_complete(name):
         ("two/dynamics.Linear.spectrum = (1.0,)", ["spectrum"]),
         ("dynamics.Learner.batch_size = 0", ["at least 1"]),
         ("dynamics.MetaLearner.lenght = 3", ["length"]),
+        ("dynamics.Experiment.paper = {'lerner': 'figure 1'}", ["lerner", "learner"]),
+        ("learner/dynamics.Learner.values = @five/dynamics.Linear()", ["values", "size"]),
         ("dynamics.LSTM.memory = 0.5", ["memory above 1"]),
         ("dynamics.perceptron.units = 3", ["units", "3"]),
     ],

@@ -30,16 +30,21 @@ class Experiment:
       parts: `{name: part}`, such as `{'learner': @learner/dynamics.Learner()}`.
       claims: (quantity `<part>/<number>`, relation, bound, the paper's value): `between` (low, high), `at_most` or `at_least` a
         number, or `times_above` (another quantity, how many times at least).
+      paper: `{name: words}`, what the paper has of a part, for captions: "figure 1, 9 times".
     """
 
     parts: dict
     claims: tuple = ()
+    paper: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         registrations.check_arms("dynamics.Experiment", tuple(self.parts))
         for part in self.parts.values():
             if not hasattr(part, "measure"):
                 raise errors.UserError(f"dynamics.Experiment.parts are made, such as @dynamics.Learner(); got {part!r}")
+        for name in self.paper:
+            if name not in self.parts:
+                raise errors.unknown("part in dynamics.Experiment.paper", name, self.parts)
         for spec in self.claims:
             if not isinstance(spec, list | tuple) or len(spec) not in (3, 4):
                 raise errors.UserError(f"a claim is (quantity, relation, bound, the paper's value); got {spec!r}")
@@ -54,7 +59,7 @@ class Experiment:
 def run(run, program):
     """Everything from building to report.html; returns the metrics, or None in a dry run."""
     experiment = Experiment()
-    if not run.ready(allowed=("dynamics.Experiment.claims",)):
+    if not run.ready(allowed=("dynamics.Experiment.claims", "dynamics.Experiment.paper")):
         return None
     folder = os.path.join(run.base_dir, "parts")
     tf.io.gfile.makedirs(folder)
@@ -74,7 +79,7 @@ def _conclude(run, program, experiment, found):
     metrics = {name: {**each["numbers"], "to": each["to"], "labels": each["labels"]} for name, each in found.items()}
     for name, each in found.items():
         metrics[name] |= {"table": each["table"]} if "table" in each else {}
-        figures.part(run.base_dir, name, each)
+        figures.part(run.base_dir, name, each, experiment.paper.get(name))
     made = [_claim(spec, found) for spec in experiment.claims]
     results.write(run.base_dir, "dynamics", program, run.seed, metrics, made, run.seconds())
     report.write(f"{run.base_dir}/report.html", [run.base_dir])
@@ -100,4 +105,7 @@ def _claim(spec, found):
         words = f"{other} by a factor of {times}"
     statement = f"{quantity} is {relation.replace('_', ' ').replace('times above', 'above')} {words}"
     identity = f"{quantity}_{relation}{'_' + bound[0] if relation == 'times_above' else ''}".replace("/", "_")
-    return results.claim(identity, statement, seed_value[0] if seed_value else None, measured, None, rule, **numbers)
+    part = found[quantity.split("/")[0]]["numbers"]
+    interval = [part.get(f"{quantity.split('/', 1)[1]}_{end}") for end in ("low", "high")]
+    interval = None if None in interval else interval
+    return results.claim(identity, statement, seed_value[0] if seed_value else None, measured, interval, rule, **numbers)

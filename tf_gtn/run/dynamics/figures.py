@@ -1,17 +1,19 @@
 """Figures of a part: curves of q, steps to thresholds, stages of outer training, and what a sweep found."""
 
+import matplotlib
 import numpy as np
 
 from tf_gtn.run.findings import drawing, figures
 
 
-def part(base_dir, name, found):
-    """`<base_dir>/figures/<name>.png` of what a part gives (see `parts`)."""
+def part(base_dir, name, found, paper=None):
+    """`<base_dir>/figures/<name>.png` of what a part gives (see `parts`), and others beside it; `paper`: what the paper has."""
     stages = found.get("stages")
     caption = (
         "q, the share of each part of the task that is learned (left; bands: 95% over runs); median steps until it passes "
         "thresholds (middle)" + ("; inner steps to 0.8 as outer training goes on (right)." if stages else ".")
     )
+    caption += f" {_ratio(found['numbers'])}" + (f" The paper: {paper}." if paper else "")
     steps, labels = np.array(found["steps"], float), found["labels"]
     logarithmic = len(steps) > 2 and steps[-1] / max(steps[1], 1) > 300
     with drawing.to_png(figures.path(base_dir, name), caption, (4.3 * (3 if stages else 2), 3.4)) as figure:
@@ -39,8 +41,22 @@ def part(base_dir, name, found):
         figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
     if stages:
         _stages(base_dir, name, steps, labels, stages)
+    if "loss" in found:
+        _by_loss(base_dir, name, found)
+    if "values" in found:
+        _by_value(base_dir, name, steps, found["values"])
+    if "prior" in found.get("values", ()):
+        _prior(base_dir, name, found["values"]["prior"])
     if len(found.get("table", ())) > 1:
         _sweep(base_dir, name, found["table"])
+
+
+def _ratio(numbers):
+    value, low, high = (numbers.get(key) for key in ("ratio", "ratio_low", "ratio_high"))
+    if value is None:
+        return "The last part is not reached in most runs."
+    interval = "" if low is None else f" ({low:.3g} to {'never' if high is None else f'{high:.3g}'})"
+    return f"The last part takes {value:.3g} times as long as the first{interval}."
 
 
 def _stages(base_dir, name, steps, labels, stages):
@@ -56,6 +72,70 @@ def _stages(base_dir, name, steps, labels, stages):
             axes.set(title=f"{episodes[k]:,} episodes", xlabel="steps", ylim=(-0.2, 1.2))
         panels[0].set_ylabel("q")
         drawing.finish(figure, *panels)
+
+
+def _by_loss(base_dir, name, found):
+    """How much of each part is learned where the loss is what it is (figures 4, 7b, 10)."""
+    loss, labels = np.array(found["loss"], float), found["labels"]
+    order = np.argsort(-loss, kind="stable")
+    shown, chosen = np.unique(-loss[order], return_index=True)
+    q = np.array(found["q"], float)[: len(loss)][order][chosen]
+    caption = f"q of each part of {drawing.label(name)} (colour) against the negative of the loss, which grows to the right."
+    with drawing.to_png(figures.path(base_dir, f"{name}_by_loss"), caption, (5.4, 0.6 + 0.5 * len(labels))) as figure:
+        axes = figure.subplots()
+        mesh = axes.pcolormesh(shown, range(len(labels)), q.T, vmin=0, vmax=1, shading="nearest", cmap="viridis")
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set(xlabel="negative loss")
+        axes.invert_yaxis()
+        axes.grid(False)
+        figure.colorbar(mesh, ax=axes, label="q")
+
+
+def _by_value(base_dir, name, steps, values):
+    """Curves by singular value, darker for larger ones, and steps to thresholds (figures 1, 3, 5)."""
+    s, q = np.array(values["s"], float), np.array(values["q"], float)
+    end = values.get("prior", {}).get("percentile")
+    caption = (
+        f"Singular modes of {drawing.label(name)} by singular value, darker for larger ones: effective value (left), its "
+        "share q (middle), steps until q passes thresholds (right)"
+        + ("; right of the red line are five in a hundred of the prior's; redder curves lie there." if end else ".")
+    )
+    with drawing.to_png(figures.path(base_dir, f"{name}_by_value"), caption, (11, 3.4)) as figure:
+        effective, share, to = figure.subplots(1, 3)
+        for k, value in enumerate(s):
+            beyond = end is not None and value > end
+            color = _shade("Reds" if beyond else "Blues", k, len(s))
+            effective.plot(steps, value * q[:, k], color=color)
+            share.plot(steps, q[:, k], color=color)
+        effective.set(xlabel="steps", ylabel="effective singular value")
+        share.set(xlabel="steps", ylabel="q", ylim=(-0.2, 1.2))
+        for threshold, reached in values["to"].items():
+            to.plot(s, [np.nan if v is None else v for v in reached], "o-", label=f"q > {threshold}")
+        if end is not None:
+            to.axvline(end, color="#D55E00")
+        to.set(xlabel="singular value", ylabel="steps", ylim=(0, None))
+        to.legend()
+
+
+def _shade(name, k, count):
+    return matplotlib.colormaps[name](0.35 + 0.6 * k / max(1, count - 1))
+
+
+def _prior(base_dir, name, prior):
+    """Singular values of the tasks that a meta-learner is trained on (figures 2, A1b)."""
+    sample, end = np.array(prior["sample"], float), prior["percentile"]
+    caption = (
+        f"Singular values of the tasks of {drawing.label(name)}: the first two of each (left; dot: their means), all of them "
+        "(right; line: the 95th percentile)."
+    )
+    with drawing.to_png(figures.path(base_dir, f"{name}_prior"), caption, (7.4, 3.2)) as figure:
+        joint, marginal = figure.subplots(1, 2)
+        joint.plot(sample[:, 0], sample[:, 1], ".", color="#56B4E9", markersize=3)
+        joint.plot(*sample[:, :2].mean(0), "o", color="#E69F00", markersize=8)
+        joint.set(xlabel="largest", ylabel="second")
+        marginal.hist(sample.ravel(), 40, density=True, color="#56B4E9")
+        marginal.axvline(end, color="#D55E00")
+        marginal.set(xlabel="singular value", ylabel="density")
 
 
 def _sweep(base_dir, name, table):

@@ -52,7 +52,7 @@ class _MetaTrained:
     def _trained(self, episodes, look, folder):
         """Trains an instance for each of `episodes`, side by side as a run, under the name of its place.
 
-        `look(training, its place)` gives q `[T, K]`. Returns curves `[instances, stages, T, K]`, losses, updates.
+        `look(training, its place)` gives q `[T, K]`. Returns curves `[instances, stages, T, K]`, losses, updates, trainings.
         """
         seeds, episodes = zip(*episodes, strict=True)
         iterations = max(1, self.updates // self.stages // 10)
@@ -82,7 +82,7 @@ class _MetaTrained:
         curves = np.stack([[np.load(path(name, k), allow_pickle=False) for k in steps] for name in trainings])
         last = metrics_lib.read(folder)[-1]
         losses = [np.nan if last[f"{name}/loss"] is None else last[f"{name}/loss"] for name in trainings]
-        return curves, losses, np.array(steps) * iterations
+        return curves, losses, np.array(steps) * iterations, list(trainings.values())
 
     def _found(self, curves, losses, at):
         """What a part gives, with inner curves at stages of outer training (figures 14 to 16)."""
@@ -101,11 +101,13 @@ class MetaLearner(_MetaTrained):
     Attributes:
       trained_on: what they are trained on; None: `problem` without its spectrum.
       fixed_task: always one task: a Learner with an LSTM's parameters (figures A4, A6), looked at after its last step.
+      values: `@dynamics.Linear()` of many singular values, on which they are looked at as well (figures 2, 3, 5, A1, A3).
       problem, optimizer, network, instances, updates, batch_size, final_rate, length, episodes, stages: as of all.
     """
 
     trained_on: object = None
     fixed_task: bool = False
+    values: object = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -113,6 +115,9 @@ class MetaLearner(_MetaTrained):
             raise errors.UserError(f"dynamics.MetaLearner is for regression; got {self.problem!r}")
         if self.fixed_task and self.trained_on is not None:
             raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
+        if self.values is not None and self.fixed_task:
+            raise errors.UserError("dynamics.MetaLearner.values has no effect with a fixed task")
+        parts.check_values("dynamics.MetaLearner", self.problem, self.values)
 
     def measure(self, seed, folder):
         return self._of_one_task(seed, folder) if self.fixed_task else self._of_many(seed, folder)
@@ -124,13 +129,21 @@ class MetaLearner(_MetaTrained):
             trained_on = dataclasses.replace(self.problem, spectrum=()) if linear else self.problem
         made = [(seed + n, meta_learners.Regression(trained_on, self.length, self.network)) for n in range(self.instances)]
         looked_at = meta_learners.Regression(self.problem, self.length, self.network)  # the same LSTM in another world
+        tasks = self.problem.tasks(self.episodes, tf.constant([seed, parts.TASKS]))
 
         def look(trained, place):
             del place
-            tasks = self.problem.tasks(self.episodes, tf.constant([seed, parts.TASKS]))
-            return looked_at.averaged(trained.params, tasks, seed)
+            return looked_at.many_curves(trained.params, tasks, seed).mean(1)
 
-        return self._found(*self._trained(made, look, folder))
+        curves, losses, at, trained = self._trained(made, look, folder)
+        found = self._found(curves, losses, at)
+        found["loss"] = np.mean([looked_at.losses(each.params, tasks, tf.constant([seed, 0])) for each in trained], 0)
+        if self.values is not None:
+            looked_at = meta_learners.Regression(self.values, self.length, self.network)
+            tasks = self.values.tasks(self.episodes, tf.constant([seed, parts.TASKS]))
+            q = np.mean([looked_at.many_curves(each.params, tasks, seed) for each in trained], 0)
+            found["values"] = parts.by_value(found["steps"], q, tasks, True) | {"prior": parts.prior(trained_on, seed)}
+        return found
 
     def _of_one_task(self, seed, folder):
         """Curves over training, of the network after its last step."""
@@ -142,7 +155,7 @@ class MetaLearner(_MetaTrained):
             many = tf.repeat(tasks[place], 100, 0)
             return made[place].curves(trained.params, many, tf.constant([seed, parts.PROBES]), last=True).numpy().mean(1)
 
-        curves, _, at = self._trained(zip(seeds, made, strict=True), look, folder)
+        curves, _, at, _ = self._trained(zip(seeds, made, strict=True), look, folder)
         episodes = self.updates * self.batch_size
         return parts.summary(at, np.moveaxis(curves[:, :, 0], 0, 1), parts.labels(self.problem), episodes=episodes)
 
@@ -184,4 +197,5 @@ class BanditMetaLearner(_MetaTrained):
             q = np.concatenate(q, 1)
             return instruments.ranked(q if self.coupled else bandits.separate(q, contexts, seed)).mean(1)
 
-        return self._found(*self._trained(made, look, folder))
+        curves, losses, at, _ = self._trained(made, look, folder)
+        return self._found(curves, losses, at)

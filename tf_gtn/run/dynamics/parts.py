@@ -4,7 +4,8 @@
      "to": {threshold: [K]},                                              median steps to reach it, null where never
      "numbers": {name: number or null}}
 
-beside what its own figures need. Each is made by gin in a scope of its own.
+beside what its own figures need: `loss` [T]; `values`, the curves by singular value, {"s": [G], "q": [T][G], "to": {threshold:
+[G]}, "prior": ...}; `stages`; `table`. Each is made by gin in a scope of its own.
 """
 
 import dataclasses
@@ -38,12 +39,33 @@ def summary(steps, q, labels, interpolate=False, **numbers):
     share = np.where(q[-1] >= _LEARNED, q / np.maximum(q[-1], _LEARNED), 0.0)  # figure A5
     own = instruments.steps_to(share, steps, 0.8, interpolate)
     half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
+    low_ratio, high_ratio = instruments.ratio_interval(most[:, -1], most[:, 0])
     ratios = {
         **instruments.ratio(most[:, -1], most[:, 0]),
+        **{"ratio_low": low_ratio, "ratio_high": high_ratio},
         "ratio_to_half": instruments.ratio(half[:, -1], half[:, 0])["ratio"],
         "ratio_to_own_end": instruments.ratio(own[:, -1], own[:, 0])["ratio"],
     }
     return {**found, "numbers": {**ratios, **numbers}}
+
+
+def by_value(steps, q, tasks, interpolate=False):
+    """Curves `q` `[T, n, K]` of linear tasks by singular value (figures 1, 3, 5)."""
+    values, curves = instruments.by_value(q, instruments.modes_of(tasks)[1])
+    to = {c: instruments.steps_to(curves, steps, c, interpolate) for c in THRESHOLDS}
+    return {"s": values, "q": curves, "to": to}
+
+
+def prior(problem, seed, count=1000):
+    """A sample of singular values `[count, K]`, from the largest on, and the 95th percentile of all (figure 2)."""
+    values = instruments.modes_of(problem.tasks(count, tf.constant([seed, TASKS])))[1].numpy()
+    return {"sample": values, "percentile": np.percentile(values, 95)}
+
+
+def check_values(name, problem, values):
+    """Whether a part of `problem` can be looked at on `values` as well."""
+    if values is not None and not (isinstance(values, problems.Linear) and _sizes(values) == _sizes(problem)):
+        raise errors.UserError(f"{name}.values is a dynamics.Linear of the size of its problem; got {values!r}")
 
 
 def _sizes(problem):
@@ -72,6 +94,7 @@ class Learner:
       steps: of training.
       checks: looks at it, evenly spaced.
       batch_size: examples a step.
+      values: `@dynamics.Linear()` of many singular values, on whose tasks as many networks are trained (figures 1, A1, A2).
       paper_steps: the paper's length; the share of runs whose last part is not there by then is `censored_in_paper_steps`.
     """
 
@@ -82,26 +105,31 @@ class Learner:
     steps: int = 4000
     checks: int = 200
     batch_size: int = 100
+    values: object = None
     paper_steps: int | None = None
 
     def __post_init__(self):
         registrations.at_least(1, "dynamics.Learner", self)
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.Learner is for regression; got {self.problem!r}")
+        check_values("dynamics.Learner", self.problem, self.values)
         self.network(*_sizes(self.problem))  # so that its mistakes show before anything is trained
 
     def measure(self, seed, folder):
         del folder
-        tasks = self.problem.tasks(self.runs, tf.constant([seed, TASKS]))
+        tasks = [p.tasks(self.runs, tf.constant([seed, TASKS])) for p in (self.problem, self.values) if p is not None]
         model = self.network(*_sizes(self.problem))
-        found = learners.Learners(self.problem, tasks, model, self.optimizer, self.batch_size, seed).curves(
-            self.steps, self.checks
-        )
-        numbers = {"final_loss": float(found["loss"][-1].mean())}
+        made = learners.Learners(self.problem, tf.concat(tasks, 0), model, self.optimizer, self.batch_size, seed)
+        curves = made.curves(self.steps, self.checks)
+        steps, q, loss = curves["steps"], curves["q"][:, : self.runs], curves["loss"][:, : self.runs].mean(1)
+        numbers = {"final_loss": float(loss[-1])}
         if self.paper_steps is not None:
-            reached = instruments.steps_to(found["q"][..., -1], found["steps"])
+            reached = instruments.steps_to(q[..., -1], steps)
             numbers["censored_in_paper_steps"] = float((reached > self.paper_steps).mean())
-        return summary(found["steps"], found["q"], labels(self.problem), **numbers)
+        found = {**summary(steps, q, labels(self.problem), **numbers), "loss": loss}
+        if self.values is not None:
+            found["values"] = by_value(steps, curves["q"][:, self.runs :], tasks[1])
+        return found
 
 
 @gin.configurable(module="dynamics")
