@@ -10,15 +10,8 @@ from tf_gtn import errors
 from tf_gtn.core import SGD, Functional, supervised
 from tf_gtn.models import convolutional
 from tf_gtn.transfer import leap, methods
-from tf_gtn.transfer import tasks as tasks_lib
 
 INNER = methods.Inner(steps=3, batch_size=6, optimizer=SGD(0.1, 0.0))
-
-
-@pytest.fixture(scope="module")
-def tasks():
-    rng = np.random.default_rng(0)
-    return tasks_lib.Tasks("abc", rng.integers(0, 255, (3, 4, 5, 8, 8, 1), np.uint8), 2)
 
 
 @pytest.fixture(scope="module")

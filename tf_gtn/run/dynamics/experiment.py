@@ -81,8 +81,7 @@ def _conclude(run, program, experiment, found):
         metrics[name] |= {"table": each["table"]} if "table" in each else {}
         figures.part(run.base_dir, name, each, experiment.paper.get(name))
     made = [_claim(spec, found) for spec in experiment.claims]
-    results.write(run.base_dir, "dynamics", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "dynamics", program, metrics, made)
     return metrics
 
 

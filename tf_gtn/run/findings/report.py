@@ -28,6 +28,12 @@ def check(base_dirs):
         results.read(base_dir)
 
 
+def conclude(run, system, program, metrics, claims):
+    """Ends a run: results.json and, of it and of the figures that are there, report.html in its folder."""
+    results.write(run.base_dir, system, program, run.seed, metrics, claims, run.seconds())
+    write(f"{run.base_dir}/report.html", [run.base_dir])
+
+
 def write(path, base_dirs, captions=None):
     """Writes the report, whole or not at all.
 

@@ -173,8 +173,7 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
     figures.modes(run.base_dir, curves, judge.all_modes)
     iterations = {name: int(outcomes[0]["iterations"][name]) for name in experiment.arms}
     figures.samples(run.base_dir, experiment.arms, learned, experiment.shown, iterations)
-    results.write(run.base_dir, "gan", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "gan", program, metrics, made)
     return {name: metrics[name] for name in experiment.arms}
 
 

@@ -236,8 +236,7 @@ def _conclude(run, settings, dataset, found, proposed, picked):
         metrics["front"] = save_front(run, settings, dataset, found, proposed)
         figures.front(run.base_dir, metrics["front"], settings.front[0])
     figures.best(run.base_dir, settings.space, picked)
-    results.write(run.base_dir, "nas", "search_architectures", run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "nas", "search_architectures", metrics, made)
     return metrics
 
 

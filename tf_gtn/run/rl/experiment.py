@@ -27,7 +27,7 @@ from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
-from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.findings import claims, report, statistics
 from tf_gtn.run.rl import build, figures
 from tf_gtn.teaching import export
 
@@ -197,8 +197,7 @@ def _conclude(run, program, experiment, outcomes):
         rows,
         {name: quantities[name] for name in quantities if name.split("/")[0] in ("architectures", "steps")},
     )
-    results.write(run.base_dir, "rl", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "rl", program, metrics, made)
     return {name: metrics[name] for name in experiment.arms}
 
 

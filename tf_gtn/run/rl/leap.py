@@ -22,7 +22,7 @@ from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
-from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.findings import claims, report, statistics
 from tf_gtn.run.rl import build, figures
 from tf_gtn.transfer import leap as paths
 
@@ -143,6 +143,5 @@ def _conclude(run, program, settings, outcomes):
         arms = [f"{game}_{arm}" for arm in ARMS]
         rows = [{name: metrics_lib.read(f"{folder}/held_out/{name}") for name in arms} for folder in folders]
         figures.learning(run.base_dir, game, arms, rows)
-    results.write(run.base_dir, "transfer", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "transfer", program, metrics, made)
     return metrics

@@ -168,6 +168,5 @@ def _conclude(run, program, comparison, outcomes):
     figures.draw_comparison(run.base_dir, comparison.arms, outcomes, metrics["seconds_per_step"])
     for name in comparison.analyses:
         analyses.REGISTRY[name].draw(run.base_dir, tables[name])
-    results.write(run.base_dir, "teaching", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "teaching", program, metrics, made)
     return metrics

@@ -355,8 +355,7 @@ def _conclude(run, tuning, searches):
         f"their median and quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross "
         "at the upper edge.",
     )
-    results.write(run.base_dir, "teaching", "tune_gtn", run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "teaching", "tune_gtn", metrics, made)
     return metrics
 
 

@@ -20,7 +20,7 @@ from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
-from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.findings import claims, report, statistics
 from tf_gtn.run.transfer import build, figures
 from tf_gtn.transfer import jacobians, methods
 
@@ -188,6 +188,5 @@ def _conclude(run, program, experiment, outcomes):
     made = claims.compare(experiment.claims, quantities, "held-out tasks of one run")
     rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
     figures.draw(run.base_dir, experiment, outcomes, quantities, rows)
-    results.write(run.base_dir, "transfer", program, run.seed, metrics, made, run.seconds())
-    report.write(f"{run.base_dir}/report.html", [run.base_dir])
+    report.conclude(run, "transfer", program, metrics, made)
     return metrics
