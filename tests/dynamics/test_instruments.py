@@ -86,8 +86,8 @@ def test_the_interval_of_a_ratio_covers_it_and_is_none_of_few_runs():
 
 def test_curves_by_singular_value_are_means_of_groups():
     values = np.array([[4.0, 1.0], [3.0, 2.0]])
-    curves = np.stack([values, 10 * values])
-    s, found = instruments.by_value(curves, values, groups=2)
+    effective = np.array([[2.0, 0.0], [1.5, 1.5]])
+    s, found = instruments.by_value(np.stack([effective / values, 2 * effective / values]), values, groups=2)
     np.testing.assert_allclose(s, [1.5, 3.5])
-    np.testing.assert_allclose(found, [[1.5, 3.5], [15.0, 35.0]])
-    assert len(instruments.by_value(curves, values)[0]) == 4
+    np.testing.assert_allclose(found, [[0.5, 0.5], [1.0, 1.0]])
+    assert len(instruments.by_value(values[None], values)[0]) == 4

@@ -110,7 +110,9 @@ def ratio_interval(slow, fast, resamples=1000, seed=3):
 
 
 def by_value(curves, values, groups=10):
-    """Curves of singular modes by their singular values (figures 1, 3, 5): the mean over each of several equally large groups.
+    """Curves of singular modes by their singular values (figures 1, 3, 5), for each of several equally large groups.
+
+    A group's q is its mean effective value by its mean value: where values are close to 0, the mean of q itself is noise.
 
     Args:
       curves: q `[T, n, K]`.
@@ -118,9 +120,9 @@ def by_value(curves, values, groups=10):
       groups: at most so many.
 
     Returns:
-      `(mean value of each group [G], its mean curves [T, G])`, from the smallest value on.
+      `(mean value of each group [G], its curves [T, G])`, from the smallest value on.
     """
     curves, values = np.asarray(curves, float), np.asarray(values, float)
     order = np.array_split(np.argsort(values, axis=None, kind="stable"), min(groups, values.size))
-    flat = curves.reshape(len(curves), -1)
-    return np.array([values.flat[g].mean() for g in order]), np.stack([flat[:, g].mean(1) for g in order], 1)
+    means, effective = np.array([values.flat[g].mean() for g in order]), (curves * values).reshape(len(curves), -1)
+    return means, np.stack([effective[:, g].mean(1) for g in order], 1) / means

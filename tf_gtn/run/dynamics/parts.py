@@ -56,10 +56,10 @@ def by_value(steps, q, tasks, interpolate=False):
     return {"s": values, "q": curves, "to": to}
 
 
-def prior(problem, seed, count=1000):
-    """A sample of singular values `[count, K]`, from the largest on, and the 95th percentile of all (figure 2)."""
-    values = instruments.modes_of(problem.tasks(count, tf.constant([seed, TASKS])))[1].numpy()
-    return {"sample": values, "percentile": np.percentile(values, 95)}
+def prior(problem, seed):
+    """A sample of singular values `[1000, K]`, from the largest on, and the 95th percentile of all (figure 2)."""
+    values = instruments.modes_of(problem.tasks(20_000, tf.constant([seed, TASKS])))[1].numpy()
+    return {"sample": values[:1000], "percentile": np.percentile(values, 95)}
 
 
 def check_values(name, problem, values):
