@@ -37,7 +37,7 @@ test: setup ## run the tests
 digits: setup ## teach the 8x8 digits and compare the treatments; the report is runs/digits/report.html
 	$(VENV_PYTHON) -m binaries.compare_treatments --base_dir=runs/digits --gin_file=gin/teaching/digits.gin
 
-dynamics: setup ## the figures of learning dynamics; the report is runs/dynamics/report.html; 40 minutes
+dynamics: setup ## the figures of learning dynamics; the report is runs/dynamics/report.html; 30 minutes
 	$(MAKE) -j2 regression bandit
 	$(VENV_PYTHON) -m binaries.make_report --base_dir=runs/dynamics $(addprefix --run=runs/dynamics/,linear nonlinear bandit)
 
