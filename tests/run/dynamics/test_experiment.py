@@ -10,7 +10,7 @@ from tests.run import programs
 from tests.run.programs import run
 from tf_gtn.core import Adam
 from tf_gtn.dynamics import problems
-from tf_gtn.run.dynamics import meta_learners
+from tf_gtn.run.dynamics import figures, meta_learners
 from tf_gtn.run.findings import drawing, results
 
 LINEAR = [
@@ -117,6 +117,14 @@ def test_run_files_are_complete(name):
 def test_mistakes_are_one_line(binding, words):
     done = run("run_dynamics", "--gin_file=gin/dynamics/linear_small.gin", f"--gin_bindings={binding}", "--dry_run")
     programs.assert_one_line(done, *words)
+
+
+def test_what_diverged_is_left_out_of_a_figure(tmp_path):
+    found = {"steps": [0, 1, 2], "labels": ["a", "b"], "q": [[0.0, 0.1], [0.5, 0.2], [None, None]], "to": {"0.8": [None, None]}}
+    found |= {"low": found["q"], "high": found["q"], "numbers": {"ratio": None}}
+    for name, loss in (("learner", [2.0, 1.0, None]), ("lost", [None] * 3)):
+        figures.part(str(tmp_path), name, {**found, "loss": loss})
+    assert {path.stem for path in tmp_path.glob("figures/*")} == {"learner", "learner_by_loss", "lost"}
 
 
 def test_a_meta_learner_is_looked_at_on_what_it_was_not_trained_on(tmp_path):

@@ -76,10 +76,12 @@ def _stages(base_dir, name, steps, labels, stages):
 
 def _by_loss(base_dir, name, found):
     """How much of each part is learned where the loss is what it is (figures 4, 7b, 10)."""
-    loss, labels = np.array(found["loss"], float), found["labels"]
-    order = np.argsort(-loss, kind="stable")
-    shown, chosen = np.unique(-loss[order], return_index=True)
-    q = np.array(found["q"], float)[: len(loss)][order][chosen]
+    loss, q, labels = np.array(found["loss"], float), np.array(found["q"], float), found["labels"]
+    finite = np.isfinite(loss)  # a learner may diverge
+    if not finite.any():
+        return
+    shown, chosen = np.unique(-loss[finite], return_index=True)
+    q = q[finite][chosen]
     caption = f"q of each part of {drawing.label(name)} (colour) against the negative of the loss, which grows to the right."
     with drawing.to_png(figures.path(base_dir, f"{name}_by_loss"), caption, (5.4, 0.6 + 0.5 * len(labels))) as figure:
         axes = figure.subplots()
