@@ -6,7 +6,7 @@ Parts that are done stay done; the same command goes on.
 """
 
 from tf_gtn.run import app
-from tf_gtn.run.dynamics import experiment
+from tf_gtn.run.dynamics import experiment, figures
 
 
 def main(run):
@@ -14,8 +14,7 @@ def main(run):
     if metrics is None:
         return
     for name, found in metrics.items():
-        ratio = "never" if found["ratio"] is None else f"{found['ratio']:.3g} times as long"
-        print(f"{name}: the last part takes {ratio} as the first; not reached in {found['censored']:.0%} of the runs")
+        print(f"{name}: {figures.ratio_in_words(found)} The last is not reached in {found['censored']:.0%} of the runs.")
     print(f"report: {run.base_dir}/report.html")
 
 

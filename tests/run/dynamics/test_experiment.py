@@ -119,6 +119,19 @@ def test_mistakes_are_one_line(binding, words):
     programs.assert_one_line(done, *words)
 
 
+@pytest.mark.parametrize(
+    "numbers, words",
+    [
+        ({"ratio": 7.96, "ratio_low": 5.67, "ratio_high": 9.47}, "takes 7.96 times as long as the first (5.67 to 9.47)."),
+        ({"ratio": 7.96, "ratio_low": 5.67, "ratio_high": None}, "(5.67 to never)."),
+        ({"ratio": 1.17, "ratio_low": None, "ratio_high": None}, "takes 1.17 times as long as the first."),
+        ({"ratio": None}, "The first or the last part is not reached"),
+    ],
+)
+def test_a_ratio_in_words(numbers, words):
+    assert words in figures.ratio_in_words(numbers)
+
+
 def test_what_diverged_is_left_out_of_a_figure(tmp_path):
     found = {"steps": [0, 1, 2], "labels": ["a", "b"], "q": [[0.0, 0.1], [0.5, 0.2], [None, None]], "to": {"0.8": [None, None]}}
     found |= {"low": found["q"], "high": found["q"], "numbers": {"ratio": None}}

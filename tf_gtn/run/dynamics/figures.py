@@ -13,7 +13,7 @@ def part(base_dir, name, found, paper=None):
         "q, the share of each part of the task that is learned (left; bands: 95% over runs); median steps until it passes "
         "thresholds (middle)" + ("; inner steps to 0.8 as outer training goes on (right)." if stages else ".")
     )
-    caption += f" {_ratio(found['numbers'])}" + (f" The paper: {paper}." if paper else "")
+    caption += f" {ratio_in_words(found['numbers'])}" + (f" The paper: {paper}." if paper else "")
     steps, labels = np.array(found["steps"], float), found["labels"]
     logarithmic = len(steps) > 2 and steps[-1] / max(steps[1], 1) > 300
     with drawing.to_png(figures.path(base_dir, name), caption, (4.3 * (3 if stages else 2), 3.4)) as figure:
@@ -51,10 +51,11 @@ def part(base_dir, name, found, paper=None):
         _sweep(base_dir, name, found["table"])
 
 
-def _ratio(numbers):
+def ratio_in_words(numbers):
+    """A sentence about a part's `ratio` and its interval."""
     value, low, high = (numbers.get(key) for key in ("ratio", "ratio_low", "ratio_high"))
     if value is None:
-        return "The last part is not reached in most runs."
+        return "The first or the last part is not reached in most runs."
     interval = "" if low is None else f" ({low:.3g} to {'never' if high is None else f'{high:.3g}'})"
     return f"The last part takes {value:.3g} times as long as the first{interval}."
 
