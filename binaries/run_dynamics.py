@@ -14,7 +14,10 @@ def main(run):
     if metrics is None:
         return
     for name, found in metrics.items():
-        print(f"{name}: {figures.ratio_in_words(found)} The last is not reached in {found['censored']:.0%} of the runs.")
+        setting = " (its first setting)" if len(found.get("table", ())) > 1 else ""
+        print(
+            f"{name}{setting}: {figures.ratio_in_words(found)} The last is not reached in {found['censored']:.0%} of the runs."
+        )
     print(f"report: {run.base_dir}/report.html")
 
 

@@ -81,12 +81,13 @@ def test_the_interval_of_a_ratio_covers_it_and_is_none_of_few_runs():
     slow[:20] = np.inf
     assert np.isinf(instruments.ratio_interval(slow, fast)[1])
     assert np.isnan(instruments.ratio_interval(slow[:4], fast[:4])).all()
+    assert np.isnan(instruments.ratio_interval(slow[:20], fast[:20], each=5)).all()
     assert np.isnan(instruments.ratio_interval(fast, np.full(25, np.inf))).all()
 
 
 def test_curves_by_singular_value_are_means_of_groups():
-    values = np.array([[4.0, 1.0], [3.0, 2.0]])
-    effective = np.array([[2.0, 0.0], [1.5, 1.5]])
+    values = np.array([4.0, 1.0, 3.0, 2.0])
+    effective = np.array([2.0, 0.0, 1.5, 1.5])
     s, found = instruments.by_value(np.stack([effective / values, 2 * effective / values]), values, groups=2)
     np.testing.assert_allclose(s, [1.5, 3.5])
     np.testing.assert_allclose(found, [[0.5, 0.5], [1.0, 1.0]])

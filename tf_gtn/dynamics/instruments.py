@@ -97,13 +97,16 @@ def ratio(slow, fast):
     return {"ratio": found, "censored": float(np.isinf(slow).mean())}
 
 
-def ratio_interval(slow, fast, resamples=1000, seed=3):
-    """95% percentile interval of `ratio` by the bootstrap over runs `[n]`; (NaN, NaN) below five, or where it can be NaN."""
-    slow, fast = np.asarray(slow, float), np.asarray(fast, float)
+def ratio_interval(slow, fast, each=1, resamples=1000, seed=3):
+    """95% percentile interval of `ratio` by the bootstrap over runs `[n]`; (NaN, NaN) below five, or where it can be NaN.
+
+    `each`: so many runs in a row belong together, such as those of one teacher, and are drawn together.
+    """
+    slow, fast = (np.asarray(x, float).reshape(-1, each) for x in (slow, fast))
     if len(slow) < 5:
         return np.nan, np.nan
     drawn = np.random.default_rng(seed).integers(0, len(slow), (resamples, len(slow)))
-    found = np.array([ratio(slow[rows], fast[rows])["ratio"] for rows in drawn])
+    found = np.array([ratio(slow[rows].ravel(), fast[rows].ravel())["ratio"] for rows in drawn])
     if np.isnan(found).any():
         return np.nan, np.nan
     return tuple(float(end) for end in np.percentile(found, (2.5, 97.5), method="nearest"))
@@ -115,14 +118,14 @@ def by_value(curves, values, groups=10):
     A group's q is its mean effective value by its mean value: where values are close to 0, the mean of q itself is noise.
 
     Args:
-      curves: q `[T, n, K]`.
-      values: `[n, K]`.
+      curves: q of modes, `[T, N]`.
+      values: `[N]`.
       groups: at most so many.
 
     Returns:
       `(mean value of each group [G], its curves [T, G])`, from the smallest value on.
     """
     curves, values = np.asarray(curves, float), np.asarray(values, float)
-    order = np.array_split(np.argsort(values, axis=None, kind="stable"), min(groups, values.size))
-    means, effective = np.array([values.flat[g].mean() for g in order]), (curves * values).reshape(len(curves), -1)
+    order = np.array_split(np.argsort(values, kind="stable"), max(1, min(groups, len(values))))
+    means, effective = np.array([values[g].mean() for g in order]), curves * values
     return means, np.stack([effective[:, g].mean(1) for g in order], 1) / means

@@ -32,6 +32,9 @@ class Linear:
         if self.spectrum and (len(self.spectrum) != self.size or self.uniform):
             raise errors.UserError(f"a spectrum has a value for each of {self.size} modes, and excludes `uniform`; got {self}")
 
+        if self.uniform and not (len(self.uniform) == 2 and 0 <= self.uniform[0] < self.uniform[1]):
+            raise errors.UserError(f"`uniform` is a smallest and a larger singular value; got {self.uniform}")
+
     def tasks(self, count, seed):
         """`[count, Ny, Nx]` matrices as a function of `seed` (integer [2])."""
         seed, other = tf.unstack(tf.random.experimental.stateless_split(seed, 2))

@@ -64,7 +64,9 @@ def test_everything_is_there_and_what_is_done_stays(tmp_path):
         "meta_learner_prior",
         "meta_learner_by_loss",
     } <= shown
-    assert len(table["loss"]) == 3 and len(table["values"]["s"]) == len(table["values"]["q"][0]) == 10
+    assert len(table["loss"]) == 3 and len(table["values"]["s"]) == len(table["values"]["q"][0]) == len(
+        table["values"]["beyond"]
+    )
     assert table["values"]["prior"]["percentile"] == pytest.approx(2.66, abs=0.04)  # of 2x2 matrices, section 3.2.1
     before = {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts}
     (tmp_path / "parts/learner_5d.json").unlink()
@@ -110,6 +112,13 @@ def test_run_files_are_complete(name):
         ("dynamics.MetaLearner.lenght = 3", ["length"]),
         ("dynamics.Experiment.paper = {'lerner': 'figure 1'}", ["lerner", "learner"]),
         ("learner/dynamics.Learner.values = @five/dynamics.Linear()", ["values", "size"]),
+        ("learner/dynamics.perceptron.units = (3,)", ["does nothing", "learner/perceptron.units"]),
+        ("meta_learner/dynamics.LSTM.units = 5", ["does nothing", "meta_learner/LSTM.units"]),
+        ("dynamics.MetaLearner.network = @dynamics.perceptron", ["LSTM", "Sequential"]),
+        ("meta_learner/dynamics.MetaLearner.trained_on = @five/dynamics.Linear()", ["trained_on", "size"]),
+        ("more/dynamics.Linear.uniform = (6.0, 0.05)", ["uniform"]),
+        ("many/dynamics.Linear.noise = 5.0", ["values", "noise"]),
+        ("dynamics.MetaLearner.final_rate = -1.0", ["final_rate"]),
         ("dynamics.LSTM.memory = 0.5", ["memory above 1"]),
         ("dynamics.perceptron.units = 3", ["units", "3"]),
     ],
@@ -125,7 +134,7 @@ def test_mistakes_are_one_line(binding, words):
         ({"ratio": 7.96, "ratio_low": 5.67, "ratio_high": 9.47}, "takes 7.96 times as long as the first (5.67 to 9.47)."),
         ({"ratio": 7.96, "ratio_low": 5.67, "ratio_high": None}, "(5.67 to never)."),
         ({"ratio": 1.17, "ratio_low": None, "ratio_high": None}, "takes 1.17 times as long as the first."),
-        ({"ratio": None}, "The first or the last part is not reached"),
+        ({"ratio": None}, "The first or the last part is not reached in half"),
     ],
 )
 def test_a_ratio_in_words(numbers, words):

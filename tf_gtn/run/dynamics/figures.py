@@ -13,7 +13,11 @@ def part(base_dir, name, found, paper=None):
         "q, the share of each part of the task that is learned (left; bands: 95% over runs); median steps until it passes "
         "thresholds (middle)" + ("; inner steps to 0.8 as outer training goes on (right)." if stages else ".")
     )
-    caption += f" {ratio_in_words(found['numbers'])}" + (f" The paper: {paper}." if paper else "")
+    caption += (
+        (" Of the first setting:" if len(found.get("table", ())) > 1 else "")
+        + f" {ratio_in_words(found['numbers'])}"
+        + (f" The paper: {paper}." if paper else "")
+    )
     steps, labels = np.array(found["steps"], float), found["labels"]
     logarithmic = len(steps) > 2 and steps[-1] / max(steps[1], 1) > 300
     with drawing.to_png(figures.path(base_dir, name), caption, (4.3 * (3 if stages else 2), 3.4)) as figure:
@@ -55,7 +59,7 @@ def ratio_in_words(numbers):
     """A sentence about a part's `ratio` and its interval."""
     value, low, high = (numbers.get(key) for key in ("ratio", "ratio_low", "ratio_high"))
     if value is None:
-        return "The first or the last part is not reached in most runs."
+        return "The first or the last part is not reached in half of the runs or more."
     interval = "" if low is None else f" ({low:.3g} to {'never' if high is None else f'{high:.3g}'})"
     return f"The last part takes {value:.3g} times as long as the first{interval}."
 
@@ -101,13 +105,12 @@ def _by_value(base_dir, name, steps, values):
     caption = (
         f"Singular modes of {drawing.label(name)} by singular value, darker for larger ones: effective value (left), its "
         "share q (middle), steps until q passes thresholds (right)"
-        + ("; right of the red line are five in a hundred of the prior's; redder curves lie there." if end else ".")
+        + ("; blue: of matrices below the prior's 95th percentile (line), red: modes beyond it." if end else ".")
     )
     with drawing.to_png(figures.path(base_dir, f"{name}_by_value"), caption, (11, 3.4)) as figure:
         effective, share, to = figure.subplots(1, 3)
         for k, value in enumerate(s):
-            beyond = end is not None and value > end
-            color = _shade("Reds" if beyond else "Blues", k, len(s))
+            color = _shade("Reds" if values["beyond"][k] else "Blues", k, len(s))
             effective.plot(steps, value * q[:, k], color=color)
             share.plot(steps, q[:, k], color=color)
         effective.set(xlabel="steps", ylabel="effective singular value")
@@ -133,8 +136,9 @@ def _prior(base_dir, name, prior):
     )
     with drawing.to_png(figures.path(base_dir, f"{name}_prior"), caption, (7.4, 3.2)) as figure:
         joint, marginal = figure.subplots(1, 2)
-        joint.plot(sample[:, 0], sample[:, 1], ".", color="#56B4E9", markersize=3)
-        joint.plot(*sample[:, :2].mean(0), "o", color="#E69F00", markersize=8)
+        second = sample[:, min(1, sample.shape[1] - 1)]  # of one dimension there is none
+        joint.plot(sample[:, 0], second, ".", color="#56B4E9", markersize=3)
+        joint.plot(sample[:, 0].mean(), second.mean(), "o", color="#E69F00", markersize=8)
         joint.set(xlabel="largest", ylabel="second")
         marginal.hist(sample.ravel(), 40, density=True, color="#56B4E9")
         marginal.axvline(end, color="#D55E00")

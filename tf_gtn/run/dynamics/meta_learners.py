@@ -46,8 +46,11 @@ class _MetaTrained:
     stages: int = 5
 
     def __post_init__(self):
-        registrations.at_least(1, f"dynamics.{type(self).__name__}", self)
-        self.network(1, 1)  # so that its mistakes show before anything is trained
+        name = f"dynamics.{type(self).__name__}"
+        registrations.at_least(1, name, self)
+        if not 0 <= self.final_rate <= 1:
+            raise errors.UserError(f"{name}.final_rate is a share of the learning rate, 0 to 1; got {self.final_rate}")
+        parts.check_network(name, self.network, (1, 1), meta_learners.LSTM)
 
     def _trained(self, episodes, look, folder):
         """Trains an instance for each of `episodes`, side by side as a run, under the name of its place.
@@ -93,6 +96,10 @@ class _MetaTrained:
         return {**found, "stages": {"episodes": np.asarray(at) * self.batch_size, "q": mean, "to": to}}
 
 
+def _size(problem):
+    return problem.size if isinstance(problem, problems.Linear) else len(problem.amplitudes)
+
+
 @gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetaLearner(_MetaTrained):
@@ -113,6 +120,11 @@ class MetaLearner(_MetaTrained):
         super().__post_init__()
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.MetaLearner is for regression; got {self.problem!r}")
+        alike = type(self.trained_on) is type(self.problem)
+        if self.trained_on is not None and not (alike and _size(self.trained_on) == _size(self.problem)):
+            raise errors.UserError(
+                f"dynamics.MetaLearner.trained_on is of its problem's kind and size; got {self.trained_on!r}"
+            )
         if self.fixed_task and self.trained_on is not None:
             raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
         if self.values is not None and self.fixed_task:
@@ -142,7 +154,8 @@ class MetaLearner(_MetaTrained):
             looked_at = meta_learners.Regression(self.values, self.length, self.network)
             tasks = self.values.tasks(self.episodes, tf.constant([seed, parts.TASKS]))
             q = np.mean([looked_at.many_curves(each.params, tasks, seed) for each in trained], 0)
-            found["values"] = parts.by_value(found["steps"], q, tasks, True) | {"prior": parts.prior(trained_on, seed)}
+            prior = parts.prior(trained_on, seed)
+            found["values"] = parts.by_value(found["steps"], q, tasks, True, prior["percentile"]) | {"prior": prior}
         return found
 
     def _of_one_task(self, seed, folder):

@@ -5,13 +5,14 @@
      "numbers": {name: number or null}}
 
 beside what its own figures need: `loss` [T]; `values`, the curves by singular value, {"s": [G], "q": [T][G], "to": {threshold:
-[G]}, "prior": ...}; `stages`; `table`. Each is made by gin in a scope of its own.
+[G]}, "beyond": [G], "prior": ...}; `stages`; `table`. Each is made by gin in a scope of its own.
 """
 
 import dataclasses
 import os
 
 import gin
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -30,16 +31,17 @@ TASKS, PROBES = 11, 12  # second numbers of seeds
 _LEARNED = 0.25  # where a part must end for its way there to mean anything
 
 
-def summary(steps, q, labels, interpolate=False, **numbers):
-    """What every part gives, from curves `[T, runs, K]`."""
+def summary(steps, q, labels, interpolate=False, each=1, **numbers):
+    """What every part gives, from curves `[T, runs, K]`; intervals are over groups of `each` runs that belong together."""
     steps = np.asarray(steps)
-    low, high = statistics.interval(np.moveaxis(q, 1, 0)) if q.shape[1] > 1 else (q[:, 0], q[:, 0])
+    groups = q.reshape(len(q), -1, each, q.shape[-1]).mean(2)
+    low, high = statistics.interval(np.moveaxis(groups, 1, 0)) if groups.shape[1] > 1 else (groups[:, 0], groups[:, 0])
     found = {"steps": np.asarray(steps), "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
     found["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
     share = np.where(q[-1] >= _LEARNED, q / np.maximum(q[-1], _LEARNED), 0.0)  # figure A5
     own = instruments.steps_to(share, steps, 0.8, interpolate)
     half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
-    low_ratio, high_ratio = instruments.ratio_interval(most[:, -1], most[:, 0])
+    low_ratio, high_ratio = instruments.ratio_interval(most[:, -1], most[:, 0], each)
     ratios = {
         **instruments.ratio(most[:, -1], most[:, 0]),
         **{"ratio_low": low_ratio, "ratio_high": high_ratio},
@@ -49,11 +51,18 @@ def summary(steps, q, labels, interpolate=False, **numbers):
     return {**found, "numbers": {**ratios, **numbers}}
 
 
-def by_value(steps, q, tasks, interpolate=False):
-    """Curves `q` `[T, n, K]` of linear tasks by singular value (figures 1, 3, 5)."""
-    values, curves = instruments.by_value(q, instruments.modes_of(tasks)[1])
+def by_value(steps, q, tasks, interpolate=False, end=np.inf):
+    """Curves `q` `[T, n, K]` of linear tasks by singular value (figures 1, 3, 5), in ten groups.
+
+    `end` of the prior parts them: five groups of matrices all within, and five of the modes `beyond`.
+    """
+    s = instruments.modes_of(tasks)[1].numpy()
+    within = np.broadcast_to(s.max(1, keepdims=True) <= end, s.shape)
+    chosen = [mask for mask in (within, s > end) if mask.any()]
+    made = [instruments.by_value(q[:, mask], s[mask], 10 // len(chosen)) for mask in chosen]
+    values, curves = np.concatenate([v for v, _ in made]), np.concatenate([c for _, c in made], 1)
     to = {c: instruments.steps_to(curves, steps, c, interpolate) for c in THRESHOLDS}
-    return {"s": values, "q": curves, "to": to}
+    return {"s": values, "q": curves, "to": to, "beyond": values > end}
 
 
 def prior(problem, seed):
@@ -64,8 +73,19 @@ def prior(problem, seed):
 
 def check_values(name, problem, values):
     """Whether a part of `problem` can be looked at on `values` as well."""
-    if values is not None and not (isinstance(values, problems.Linear) and _sizes(values) == _sizes(problem)):
-        raise errors.UserError(f"{name}.values is a dynamics.Linear of the size of its problem; got {values!r}")
+    if values is None:
+        return
+    linear = all(isinstance(each, problems.Linear) for each in (problem, values))
+    if not linear or (values.size, values.noise) != (problem.size, problem.noise):
+        raise errors.UserError(f"{name}.values is a dynamics.Linear of its problem's size and noise; got {values!r}")
+
+
+def check_network(name, network, sizes, kind):
+    """Whether a function of inputs and outputs makes what it should; called as it will be, outside of any part's scope."""
+    with gin.config_scope(None):
+        made = network(*sizes)
+    if not isinstance(made, kind):
+        raise errors.UserError(f"{name}.network makes a {kind.__name__} of inputs and outputs; got {type(made).__name__}")
 
 
 def _sizes(problem):
@@ -113,7 +133,7 @@ class Learner:
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.Learner is for regression; got {self.problem!r}")
         check_values("dynamics.Learner", self.problem, self.values)
-        self.network(*_sizes(self.problem))  # so that its mistakes show before anything is trained
+        check_network("dynamics.Learner", self.network, _sizes(self.problem), keras.Model)
 
     def measure(self, seed, folder):
         del folder
@@ -255,4 +275,4 @@ class Taught:
         loop.train(trainings, folder, log_every=10, checkpoint_every=200)
         found = [trained.curves(self.learners, seed) for trained in trainings.values()]
         q, loss = (np.concatenate([part[i] for part in found], 1) for i in range(2))
-        return summary(np.arange(len(q)), q, labels(self.problem), True, final_loss=float(loss[-1].mean()))
+        return summary(np.arange(len(q)), q, labels(self.problem), True, self.learners, final_loss=float(loss[-1].mean()))
