@@ -53,7 +53,7 @@ class _MetaTrained:
         parts.check_network(name, self.network, (1, 1), meta_learners.LSTM)
 
     def _trained(self, episodes, look, folder):
-        """Trains an instance for each of `episodes`, side by side as a run, under the name of its place.
+        """Trains an instance for each of `episodes`, side by side as a run, named by its seed.
 
         `look(training, its place)` gives q `[T, K]`. Returns curves `[instances, stages, T, K]`, losses, updates, trainings.
         """

@@ -41,10 +41,10 @@ def summary(steps, q, labels, interpolate=False, each=1, **numbers):
     share = np.where(q[-1] >= _LEARNED, q / np.maximum(q[-1], _LEARNED), 0.0)  # figure A5
     own = instruments.steps_to(share, steps, 0.8, interpolate)
     half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
-    low_ratio, high_ratio = instruments.ratio_interval(most[:, -1], most[:, 0], each)
+    interval = instruments.ratio_interval(most[:, -1], most[:, 0], each)
     ratios = {
         **instruments.ratio(most[:, -1], most[:, 0]),
-        **{"ratio_low": low_ratio, "ratio_high": high_ratio},
+        **dict(zip(("ratio_low", "ratio_high"), interval)),
         "ratio_to_half": instruments.ratio(half[:, -1], half[:, 0])["ratio"],
         "ratio_to_own_end": instruments.ratio(own[:, -1], own[:, 0])["ratio"],
     }
