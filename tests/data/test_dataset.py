@@ -75,6 +75,17 @@ def test_normalize_refuses_other_shapes(shape):
         made.normalize(np.zeros(shape, np.uint8))
 
 
+def test_full_range(digits):
+    full = digits.in_full_range()
+    assert digits.pixel_range == (0, 16) and full.pixel_range == (0, 255)
+    for part in ("train", "validation", "test"):
+        before, after = getattr(digits, part), getattr(full, part)
+        np.testing.assert_array_equal(after.images, np.rint(before.images * (255 / 16)))
+        np.testing.assert_array_equal(after.labels, before.labels)
+    np.testing.assert_allclose(full.normalize(full.train.images), digits.normalize(digits.train.images), atol=0.01)
+    assert full.in_full_range() is full
+
+
 def test_frozen(images):
     made = _dataset(images[:3])
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -96,5 +107,7 @@ def test_dataset_refuses_what_does_not_fit_together(images):
         data.Dataset("made", _split(images[:0]), train, train, ("only",))
     with pytest.raises(ValueError, match="mixes images"):
         data.Dataset("made", train, train, _split(images[:2, :3]), ("only",))
+    with pytest.raises(ValueError, match=r"pixels from .* outside 0 to 16"):
+        _dataset(np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1), pixel_range=(0, 16))
     with pytest.raises(ValueError, match="labels from 1 to 2 for 2 classes"):
         data.Dataset("made", data.Split(train.images, np.array([1, 2], np.int32)), train, train, ("a", "b"))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.core import SGD, Functional, supervised
 from tf_gtn.models import convolutional
-from tf_gtn.transfer import leap, methods
+from tf_gtn.transfer import continual, leap, methods
 
 INNER = methods.Inner(steps=3, batch_size=6, optimizer=SGD(0.1, 0.0))
 
@@ -47,6 +47,24 @@ def by_hand(method, increment_of):
         increments.append(increment_of(points, judged))
         models.append(points[-1][3])
     return {p: v - 0.1 * (increments[0][p] + increments[1][p]) / 2 for p, v in state["params"].items()}, models
+
+
+@pytest.mark.parametrize(
+    "kind", [methods.Leap, methods.Finetuning, methods.NoPretraining, continual.HAT, continual.ProgressiveNets]
+)
+def test_a_seed_draws_every_weight_of_its_own(kind, network, tasks):
+    """Also those that each task has; constants such as biases are the same in all."""
+    states = [kind(network, tasks, 2, INNER, seed, 1).state() for seed in (0, 1)]
+    drawn = 0
+    for first, second in zip(*map(tf.nest.flatten, states)):
+        if len(np.unique(first)) > 2:
+            drawn += 1
+            assert not np.isclose(first, second).any()
+    own = states[0].get("heads") or states[0].get("own") or {}
+    for value in tf.nest.flatten(own):  # [tasks, ...]
+        if len(np.unique(value)) > 2:
+            assert not np.isclose(value[0], value[1]).any()
+    assert drawn >= 2
 
 
 def test_reptile_by_hand(network, tasks):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn import neighbors
 
 from tf_gtn import data, errors
 from tf_gtn.transfer import tasks as tasks_lib
@@ -88,7 +89,7 @@ def test_data_sets_as_tasks(tiny_dataset, digits):
         assert {*labels.numpy().argmax(-1)} == {*range(count)} and images.shape == (200, 8, 8, 1)
         assert tasks.held_out(tf.constant(task))[0].shape == (3 * count, 8, 8, 1)
     seen = {raw(tasks, tasks.held_out(tf.constant(1))[0][k : k + 1]).tobytes() for k in range(30)}
-    test = {(255 - image).astype(np.float32)[None].tobytes() for image in digits.test.images}
+    test = {(255 - image).astype(np.float32)[None].tobytes() for image in digits.in_full_range().test.images}
     assert seen <= test  # those held out are test images
     with pytest.raises(errors.UserError, match="one shape"):
         larger = dataclasses.replace(
@@ -112,6 +113,22 @@ def test_variants_are_other_images_of_the_same_classes(name, tiny_dataset):
     np.testing.assert_array_equal(other.train.images, again.train.images)
     np.testing.assert_array_equal(other.train.labels, tiny_dataset.train.labels)
     assert (other.train.images != tiny_dataset.train.images).mean() > 0.2
+
+
+def test_textured_digits_can_still_be_read(digits):
+    def accuracy(dataset):
+        known, asked = (split.images.reshape(len(split), -1) for split in (dataset.train, dataset.test))
+        return neighbors.KNeighborsClassifier(3).fit(known, dataset.train.labels).score(asked, dataset.test.labels)
+
+    assert accuracy(tasks_lib.textured(digits)) > 0.85  # 0.10 where the pattern, 0 to 255, hides ink of 0 to 16
+    inverted = tasks_lib.inverted(digits).train.images
+    assert inverted.min() == 0 and inverted.max() == 255
+
+
+def test_tasks_have_one_scale_whatever_the_range_of_their_data_sets(digits, tiny_dataset):
+    tasks = tasks_lib.of_data_sets({"digits": digits, "same": digits.in_full_range()}, samples=9, held_out=3)
+    one, other = (tasks.held_out(tf.constant(k))[0].numpy() for k in (0, 1))
+    assert one.max() == pytest.approx(other.max()) and one.std() == pytest.approx(other.std(), rel=0.1)
 
 
 def test_a_quarter_turn_is_numpys():

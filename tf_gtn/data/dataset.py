@@ -41,12 +41,14 @@ class Split:
 class Dataset:
     """A data set by its name, divided for good: learn from `train`, choose on `validation`, report on `test`.
 
-    `mean` and `std` have one number per channel, on the raw scale of the images (0 to 255), over `train` alone; they are
-    computed unless given. A constant channel has a `std` of 1, so that normalising it gives 0. `augment`, if there is one, is
-    applied to training images where they are read in a graph: raw images [N, H, W, C], seed int32 [2] -> the same shape.
+    `mean` and `std` have one number per channel, on the raw scale of the images, over `train` alone; they are computed unless
+    given. A constant channel has a `std` of 1, so that normalising it gives 0. `augment`, if there is one, is applied to
+    training images where they are read in a graph: raw images [N, H, W, C], seed int32 [2] -> the same shape. `pixel_range`
+    has the ends of the raw scale, black and white. Whoever needs another scale than the normalised one takes it from there.
 
     Raises:
-      ValueError: no training images, images of other shapes between the splits, or a label without a class.
+      ValueError: no training images, images of other shapes between the splits, a label without a class, or a value outside
+        `pixel_range`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Dataset:
     mean: tuple = None
     std: tuple = None
     augment: collections.abc.Callable | None = None
+    pixel_range: tuple = (0, 255)
 
     def __post_init__(self):
         if not len(self.train):
@@ -70,6 +73,10 @@ class Dataset:
                     f"data set {self.name!r} has labels from {part.labels.min()} to {part.labels.max()} "
                     f"for {self.num_classes} classes"
                 )
+            low, high = self.pixel_range
+            darkest, brightest = (part.images.min(), part.images.max()) if len(part) else self.pixel_range
+            if not low <= darkest <= brightest <= high:
+                raise ValueError(f"data set {self.name!r} has pixels from {darkest} to {brightest}, outside {low} to {high}")
         if self.mean is None or self.std is None:
             mean, std = _moments(self.train.images)
             object.__setattr__(self, "mean", mean if self.mean is None else self.mean)
@@ -88,6 +95,19 @@ class Dataset:
     def normalization(self):
         """`{"mean": [...], "std": [...]}`, one float per channel: what `normalize` subtracts, then divides by."""
         return {"mean": list(self.mean), "std": list(self.std)}
+
+    def in_full_range(self):
+        """The same images from 0 to 255, so that they go with those of other data sets."""
+        low, high = self.pixel_range
+        if (low, high) == (0, 255):
+            return self
+
+        def stretched(split):
+            images = np.rint((split.images - np.float32(low)) * np.float32(255 / (high - low)))
+            return dataclasses.replace(split, images=images.astype(np.uint8))
+
+        splits = {part: stretched(getattr(self, part)) for part in ("train", "validation", "test")}
+        return dataclasses.replace(self, **splits, mean=None, std=None, pixel_range=(0, 255))
 
     def normalize(self, images):
         """Raw images, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.

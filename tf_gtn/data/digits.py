@@ -23,4 +23,5 @@ def load(config="", **_):
         validation_share=fractions.Fraction(200, len(images)),
         test_share=fractions.Fraction(400, len(images)),
         stratified=True,
+        pixel_range=(0, 16),
     )

@@ -70,7 +70,9 @@ def load(
     if image_size:
         source = source.resize(image_size)
     learned, held_out, test = splitting.divide(source, validation, seed, train)
-    return dataset.Dataset(name, learned, held_out, test, tuple(source.classes), augment=augment)
+    return dataset.Dataset(
+        name, learned, held_out, test, tuple(source.classes), augment=augment, pixel_range=source.pixel_range
+    )
 
 
 def _size(image_size):

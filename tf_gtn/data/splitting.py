@@ -22,6 +22,7 @@ class Source:
       validation, test: `dataset.Split`s, or None.
       validation_share, test_share: the parts of `train` that are carved.
       stratified: carve the same share of every class (to within one image), instead of uniformly.
+      pixel_range: the values of black and white.
     """
 
     classes: tuple
@@ -31,6 +32,7 @@ class Source:
     validation_share: fractions.Fraction = fractions.Fraction(1, 10)
     test_share: fractions.Fraction = fractions.Fraction(1, 5)
     stratified: bool = False
+    pixel_range: tuple = (0, 255)
 
     def resize(self, size):
         """The `Source` with all images at `size`, (height, width) in pixels."""

@@ -33,7 +33,7 @@ class Classifier:
 
     def features_and_classes(self, samples):
         """Images `[n, H, W, C]` in [-1, 1] -> `(features [n, units], classes [n])`."""
-        features, logits = self._outputs(sources.raw(samples))
+        features, logits = self._outputs(sources.raw(samples, self._dataset))
         return features, logits.argmax(-1)
 
     def _outputs(self, images, chunk=1000):

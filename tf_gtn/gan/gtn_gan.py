@@ -72,7 +72,7 @@ class Adversary:
 
     def _batches(self, treatment, seed):
         first, second = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        raw = sources.raw(self._source.sample((self._batch,), first))
+        raw = sources.raw(self._source.sample((self._batch,), first), self._dataset)
         return self._dataset.normalize(raw), self.fake(treatment, self._batch, second)
 
     def _tensors(self):
@@ -128,4 +128,4 @@ class GTNGAN:
         dataset = self.training.dataset
         images = self._adversary.fake(self.training.treatment, count, seed)
         raw = images * tf.constant(dataset.std, tf.float32) + tf.constant(dataset.mean, tf.float32)
-        return sources.scaled(raw)[None]
+        return sources.scaled(raw, dataset)[None]

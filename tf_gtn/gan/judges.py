@@ -70,7 +70,8 @@ class Classes(_Judge):
     def __init__(self, source, seed=0):
         super().__init__(source)
         self._classifier = classifier.Classifier(source.dataset, seed)
-        self._features, _ = self._classifier.features_and_classes(sources.scaled(source.dataset.validation.images))
+        real = sources.scaled(source.dataset.validation.images, source.dataset)
+        self._features, _ = self._classifier.features_and_classes(real)
 
     @property
     def all_modes(self):

@@ -31,14 +31,16 @@ class Images:
         images = tf.gather(self._images, index)  # [*shape, stacked, H, W, C]
         rank = len(shape)
         order = [*range(rank), rank + 1, rank + 2, rank, rank + 3]
-        return scaled(tf.reshape(tf.transpose(images, order), (*shape, *self.sample_shape)))
+        return scaled(tf.reshape(tf.transpose(images, order), (*shape, *self.sample_shape)), self.dataset)
 
 
-def scaled(images):
-    """Raw images, 0 to 255 -> [-1, 1]."""
-    return tf.cast(images, tf.float32) / 127.5 - 1
+def scaled(images, dataset):
+    """Raw images of a data set -> [-1, 1], black to white."""
+    low, high = dataset.pixel_range
+    return (tf.cast(images, tf.float32) - low) * (2 / (high - low)) - 1
 
 
-def raw(samples):
-    """[-1, 1] -> 0 to 255, what is outside cut off."""
-    return (tf.clip_by_value(samples, -1, 1) + 1) * 127.5
+def raw(samples, dataset):
+    """[-1, 1] -> the scale of the data set's images, what is outside cut off."""
+    low, high = dataset.pixel_range
+    return (tf.clip_by_value(samples, -1, 1) + 1) * ((high - low) / 2) + low

@@ -11,7 +11,6 @@ from tf_gtn.core import Functional, supervised
 from tf_gtn.models import convolutional
 from tf_gtn.transfer import leap, methods
 
-_TASKS = 2**30 + 2  # second number of the seeds that tasks' own weights are drawn from
 _GATES, _STEP, _LARGEST = "hat/gates", "hat/step", 6.0
 
 
@@ -25,6 +24,13 @@ class _Continual(methods.Method):
     def stored(self, state, task, params, model):
         """The state after that."""
         raise NotImplementedError
+
+    def _drawn(self, seed):
+        """What a task has of its own, drawn from `seed` [2]."""
+        raise NotImplementedError
+
+    def _all_drawn(self, seeds):
+        return tf.nest.map_structure(lambda *v: tf.stack(v), *map(self._drawn, tf.unstack(seeds)))
 
     def save(self, path):
         """Writes nothing: there is no single network that new tasks begin with."""
@@ -62,11 +68,10 @@ class HAT(_Continual):
         self._scale, self._sparsity = largest_scale, sparsity
         super().__init__(*arguments)
 
-    def _begun(self, params, model):
+    def _begun(self, params, model, own_seeds):
         self._gated = Functional(_with_gates(self.network.model))
-        own = [self._drawn(tf.constant([n, _TASKS])) for n in range(self.count)]
-        own = tf.nest.map_structure(lambda *v: tf.stack(v), *own)
-        return {**super()._begun(params, model), "own": own, "seen": tf.zeros([self.count])}
+        own = self._all_drawn(own_seeds)
+        return {**super()._begun(params, model, own_seeds), "own": own, "seen": tf.zeros([self.count])}
 
     def begin(self, state, seed, steps):
         """See `methods.Method`."""
@@ -120,11 +125,10 @@ class ProgressiveNets(_Continual):
     column does not read itself, nor do the others read it then.
     """
 
-    def _begun(self, params, model):
+    def _begun(self, params, model, own_seeds):
         del params, model
         self._parts = [Functional(part) for part in _column(self.network.model, self.count)]
-        drawn = [self._drawn(tf.constant([n, _TASKS])) for n in range(self.count)]
-        return {"own": tf.nest.map_structure(lambda *v: tf.stack(v), *drawn), "seen": tf.zeros([self.count])}
+        return {"own": self._all_drawn(own_seeds), "seen": tf.zeros([self.count])}
 
     def begin(self, state, seed, steps):
         """See `methods.Method`."""

@@ -14,7 +14,7 @@ from tf_gtn.core import SGD, supervised, unroll, updates
 from tf_gtn.models import convolutional
 from tf_gtn.transfer import leap
 
-_INIT, _HEADS, _HELD_OUT = 2**30, 2**30 + 1, 7
+_INIT, _OWN, _HELD_OUT = 2**30, 2**30 + 1, 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Method(updates.Updates):
         self._batch = batch
         drawn_anew = encoder_only or not self.head_learned
         self._own = {path for path in network.values()[0] if drawn_anew and _is_head(path)}
-        state = self._begun(*network.initial_values(tf.constant([seed, _INIT])))
+        own_seeds = tf.random.experimental.stateless_split(tf.constant([seed, _OWN]), count)
+        state = self._begun(*network.initial_values(tf.constant([seed, _INIT])), own_seeds)
         super().__init__(state, self._update, ("loss",), seed, outer_steps, 1)
         self._patience = patience
         self._best = {"error": np.float32(np.inf), "since": 0, "loss": 0.0, "state": state if patience else ()}
@@ -141,7 +142,8 @@ class Method(updates.Updates):
         self.network.assign(*self.start(self.learned(), tf.constant([self.seed, _INIT])))
         self.network.model.save(path)
 
-    def _begun(self, params, model):
+    def _begun(self, params, model, own_seeds):
+        """The first state; `own_seeds` [count, 2]: one a pretraining task, for what it has of its own."""
         return {"params": {p: v for p, v in params.items() if p not in self._own}, "model": model}
 
     def begin(self, state, seed, steps):
@@ -164,8 +166,8 @@ class MetaLearned(Method):
         self._outer_hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         super().__init__(*arguments)
 
-    def _begun(self, params, model):
-        begun = super()._begun(params, model)
+    def _begun(self, params, model, own_seeds):
+        begun = super()._begun(params, model, own_seeds)
         return {**begun, "slots": self._outer.init(begun["params"])}
 
     def _update(self, state, seed, number):
@@ -285,10 +287,10 @@ class Finetuning(Method):
         self._rate = learning_rate
         super().__init__(*arguments)
 
-    def _begun(self, params, model):
-        drawn = [self.network.initial_values(tf.constant([n, _HEADS]))[0] for n in range(self.count)]
+    def _begun(self, params, model, own_seeds):
+        drawn = [self.network.initial_values(each)[0] for each in tf.unstack(own_seeds)]
         heads = {p: tf.stack([each[p] for each in drawn]) for p in self._own}
-        return {**super()._begun(params, model), "heads": heads}
+        return {**super()._begun(params, model, own_seeds), "heads": heads}
 
     def _update(self, state, seed, number):
         steps = self._batch * self.inner.steps

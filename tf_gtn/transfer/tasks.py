@@ -122,6 +122,8 @@ def of_alphabets(alphabets, classes=20, held_out=5, seed=0, rotated=False):
 def of_data_sets(data_sets, samples=100, held_out=20, seed=0):
     """A data set a task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
 
+    All images are taken to 0 to 255, since one mean and standard deviation is all tasks'.
+
     Args:
       data_sets: `{name: data.Dataset}` of one image shape.
       samples: images of each class, held-out ones among them; all that the rarest class has if those are fewer.
@@ -132,6 +134,7 @@ def of_data_sets(data_sets, samples=100, held_out=20, seed=0):
       UserError: the images have several shapes.
     """
     rng = np.random.default_rng(seed)
+    data_sets = {name: each.in_full_range() for name, each in data_sets.items()}
     shapes = {name: each.image_shape for name, each in data_sets.items()}
     if len(set(shapes.values())) > 1:
         raise errors.UserError(f"tasks have images of one shape, by image_size; got {shapes}")
@@ -152,7 +155,7 @@ def of_data_sets(data_sets, samples=100, held_out=20, seed=0):
 
 def inverted(dataset):
     """Black on white."""
-    return _changed(dataset, lambda images: 255 - images)
+    return _changed(dataset.in_full_range(), lambda images: 255 - images)
 
 
 def turned(dataset):
@@ -169,7 +172,7 @@ def textured(dataset):
         pattern = tf.image.resize(small, images.shape[1:3], "bicubic").numpy()
         return np.clip(np.maximum(images, 0.6 * pattern), 0, 255).astype(np.uint8)
 
-    return _changed(dataset, change)
+    return _changed(dataset.in_full_range(), change)
 
 
 def in_color(dataset):
