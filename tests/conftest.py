@@ -1,6 +1,11 @@
-"""Shared by all tests: quiet TensorFlow, tiny problems."""
+"""Shared by all tests: quiet TensorFlow, tiny problems, and the one time limit."""
+
+import os
 
 from tf_gtn.run import quiet
+
+# A guard against hanging, not a measure: whatever a test waits for, its own seconds are the limit. pytest-timeout reads it.
+os.environ.setdefault("PYTEST_TIMEOUT", str(2400 * float(os.environ.get("TEST_TIME_SCALE", 1))))
 
 quiet.import_tensorflow()
 

@@ -191,10 +191,10 @@ import keras, tensorflow
 from absl import flags
 
 before = set(sys.modules), dict(os.environ), set(flags.FLAGS)
-started = time.perf_counter()
+started = time.process_time()  # what else the machine does is no matter
 import tf_gtn
 tf_gtn.core, tf_gtn.load
-seconds = time.perf_counter() - started
+seconds = time.process_time() - started
 added = sorted({name.partition(".")[0] for name in set(sys.modules) - before[0]})
 import json
 print(json.dumps({"added": added, "seconds": seconds, "environment": dict(os.environ) == before[1],

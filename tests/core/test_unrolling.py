@@ -339,7 +339,7 @@ alone = [float(meta_gradient(tf.constant(0.1), tf.fill([3], 0.3 + i))) for i in 
 assert abs(alone[0] - alone[1]) > 1e-3
 np.testing.assert_allclose([float(v) for v in distributed(starts)], [np.mean(alone)] * 2, rtol=1e-5)
 """
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=pathlib.Path(__file__).resolve().parents[2], timeout=120)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=pathlib.Path(__file__).resolve().parents[2])
 
 
 @pytest.mark.parametrize("compiled", [True, False])

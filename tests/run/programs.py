@@ -1,4 +1,7 @@
-"""Runs the programs in processes of their own, forked from one that has imported TensorFlow already."""
+"""Runs the programs in processes of their own, forked from one that has imported TensorFlow already.
+
+Nothing here has a time limit: the one of tests/conftest.py ends whatever waits.
+"""
 
 import importlib
 import json
@@ -62,10 +65,14 @@ class Program:
     def send(self, number):
         os.kill(self.process.pid, number)
 
-    def done(self, seconds=500):
+    def done(self):
         """A `subprocess.CompletedProcess`; its return code is negative if a signal ended the process."""
-        self.process.join(seconds)
-        assert self.process.exitcode is not None, "the program did not end"
+        try:
+            self.process.join()
+        except BaseException:  # the time limit: pytest would wait for the process at its own end
+            self.process.kill()
+            print(*(pathlib.Path(f).read_text() for f in self._files), sep="\n")
+            raise
         stdout, stderr = (pathlib.Path(f).read_text() for f in self._files)
         return subprocess.CompletedProcess([], self.process.exitcode, stdout, stderr)
 
@@ -114,9 +121,14 @@ def last_step(base_dir):
     return max((json.loads(line)["step"] for line in lines[-2:] if line.endswith(b"}")), default=0)
 
 
-def wait_for_step(base_dir, step, seconds=200):
+def wait_for_step(base_dir, step):
     """Until metrics.jsonl has a line of that step or a later one."""
-    until = time.monotonic() + seconds
-    while last_step(base_dir) < step:
-        assert time.monotonic() < until, f"step {step} did not come"
+    wait_for(lambda: last_step(base_dir) >= step)
+
+
+def wait_for(condition):
+    """Until it holds, which some program that runs has to bring about."""
+    while not condition():
+        running = multiprocessing.active_children()
         time.sleep(0.02)
+        assert running or condition(), "the programs ended before that"

@@ -67,13 +67,13 @@ def test_remote_folders_are_not_locked(tmp_path):
 
 
 HOLD = """
-import os, sys, time
+import os, signal, sys
 from tf_gtn.run import base_dir
 with base_dir.open_base_dir(sys.argv[1]):
     child = os.fork()
     if child:
         print(child, flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 

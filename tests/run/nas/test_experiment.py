@@ -78,9 +78,7 @@ def test_again_makes_no_evaluation_again(folder):
 def test_a_killed_driver_goes_on(folder, tmp_path):
     """Killed after its first row: nothing that was finished is made again, and all ends as in an undisturbed run."""
     first = Program("search_architectures", f"--base_dir={tmp_path}", *TINY)
-    deadline = time.time() + 200
-    while not (tmp_path / "evaluations.jsonl").exists() and first.process.is_alive() and time.time() < deadline:
-        time.sleep(0.1)
+    programs.wait_for((tmp_path / "evaluations.jsonl").exists)
     first.send(signal.SIGKILL)
     first.done()
     kept = (tmp_path / "evaluations.jsonl").read_text()
@@ -109,11 +107,10 @@ def workers():
 def test_a_killed_worker_and_a_poison_network_cost_nothing_else():
     space, dataset = plain.Plain(), data.load("digits")
     good = "depth=0,filters=4,kernel=1,pool=none,head=flatten,units=16,normalization=none,activation=relu"
-    budget, killed = evaluation.GTN(steps=1, learning_rate_limit=1.0), []
+    budget, killed, over = evaluation.GTN(steps=1, learning_rate_limit=1.0), [], threading.Event()
 
     def kill():
-        deadline = time.time() + 100
-        while not killed and time.time() < deadline:
+        while not killed and not over.is_set():
             for pid in list(workers())[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -123,8 +120,11 @@ def test_a_killed_worker_and_a_poison_network_cost_nothing_else():
         killer = threading.Thread(target=kill)
         killer.start()
         jobs = [(good, 0, budget), ("depth=poison", 0, budget)]
-        found = {job[0]: made for job, made in pool.rows(jobs)}
-        killer.join()
+        try:
+            found = {job[0]: made for job, made in pool.rows(jobs)}
+        finally:
+            over.set()
+            killer.join()
     assert killed, "no worker was seen"
     assert found[good][0]["accuracy"] > 0
     assert "UserError" in found["depth=poison"][0]["failed"] and found["depth=poison"][0]["budget"] == "gtn"

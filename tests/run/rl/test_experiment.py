@@ -63,16 +63,16 @@ def test_a_policy_is_taught_without_tf_agents_in_under_a_second(folder):
 import sys, time, keras, tf_gtn
 gtn = tf_gtn.load(sys.argv[1])
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(64, "tanh"), keras.layers.Dense(2)])
-start = time.perf_counter()
+start = time.process_time()
 gtn.train(model, learning_rate_scale=1)
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 assert not {"tf_agents", "tf_keras", "gym", "gymnasium"} & set(sys.modules)
 """
     command = [sys.executable, "-c", code, str(folder / "export")]
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=programs.ROOT, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=programs.ROOT, env=environment)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 5  # on a busy machine; docs/rl.md has the figure
+    assert float(done.stdout) < 5  # of all cores together; docs/rl.md has the figure
 
 
 @pytest.mark.parametrize("name", GIN)

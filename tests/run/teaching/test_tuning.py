@@ -9,13 +9,13 @@ import pathlib
 import signal
 import sqlite3
 import tempfile
-import time
 
 import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.run import programs
 from tests.run.programs import Program, assert_one_line, run
 from tf_gtn import data, errors
 from tf_gtn.run import studies
@@ -81,13 +81,6 @@ def states(base_dir):
             return []
 
 
-def wait_for(condition, seconds=120):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """An uninterrupted run, and what it printed."""
@@ -123,11 +116,11 @@ def test_the_arms_differ(finished):
 
 def test_killed_it_repeats_no_finished_trial_and_ends_with_the_same(finished, tmp_path):
     program = Program(*arguments(tmp_path))
-    wait_for(lambda: states(tmp_path)[1:2] == ["RUNNING"])
+    programs.wait_for(lambda: states(tmp_path)[1:2] == ["RUNNING"])
     program.send(signal.SIGKILL)
     program.done()
     program = Program(*arguments(tmp_path))
-    wait_for(lambda: states(tmp_path)[3:4] == ["RUNNING"])
+    programs.wait_for(lambda: states(tmp_path)[3:4] == ["RUNNING"])
     program.send(signal.SIGTERM)
     done = program.done()
     assert done.returncode == 128 + signal.SIGTERM and "trials are finished: the same command goes on" in done.stderr
@@ -144,7 +137,7 @@ def test_killed_it_repeats_no_finished_trial_and_ends_with_the_same(finished, tm
 
 def test_two_processes_share_the_trials(finished, tmp_path):
     first = Program(*arguments(tmp_path))
-    wait_for(lambda: states(tmp_path))
+    programs.wait_for(lambda: states(tmp_path))
     second = Program(*arguments(tmp_path, "--join"))
     first, second = first.done(), second.done()
     assert first.returncode == 0, first.stderr
