@@ -1,5 +1,6 @@
 """gin files found by name, each mistake in one line that names it, and no configuration that does nothing."""
 
+import importlib
 import importlib.util
 import pathlib
 import shutil
@@ -8,7 +9,7 @@ import gin
 import pytest
 
 from tf_gtn import errors
-from tf_gtn.run.config import gin_config
+from tf_gtn.run.config import gin_config, gin_table
 
 
 class Trainer:
@@ -134,6 +135,28 @@ def test_missing_included_file(gin_dir):
     )
 
 
+def test_an_include_is_looked_for_beside_its_file_first(gin_dir):
+    mine = pathlib.Path("mine")
+    (mine / "toy/parts").mkdir(parents=True)
+    (mine / "run.gin").write_text("include 'sibling.gin'\ninclude 'toy/parts/data.gin'\ninclude 'gin/toy/run.gin'")
+    (mine / "sibling.gin").write_text("Trainer.rate = 0.5")
+    (mine / "toy/parts/data.gin").write_text("Trainer.clip = 2.0")
+    pathlib.Path("sibling.gin").write_text("Trainer.rate = 0.25")
+    gin_config.parse(["mine/run.gin"])
+    assert {k: trained()[k] for k in ("steps", "rate", "clip")} == {"steps": 700, "rate": 0.5, "clip": 2.0}
+    (mine / "run.gin").write_text("include 'sibing.gin'")
+    assert message(["mine/run.gin"]) == "mine/run.gin:1: unknown gin file 'sibing.gin'; did you mean 'sibling.gin'?"
+    assert message(["mine/rum.gin"]) == "unknown gin file 'mine/rum.gin'; did you mean 'mine/run.gin'?"
+    (mine / "sibling.gin").write_text("include '../mine/sibling.gin'")
+    assert "includes itself" in message(["mine/sibling.gin"])
+
+
+def test_a_byte_order_mark_is_passed_over(gin_dir):
+    pathlib.Path("mine.gin").write_bytes("Trainer.steps = 3  # ä\r\nTrainer.rate = 1\r\n".encode("utf-8-sig"))
+    gin_config.parse(["mine.gin"])
+    assert trained()["steps"] == 3 and trained()["rate"] == 1
+
+
 def test_a_file_that_includes_itself(gin_dir):
     pathlib.Path("a.gin").write_text("include 'b.gin'")
     pathlib.Path("b.gin").write_text("include 'a.gin'")
@@ -142,7 +165,9 @@ def test_a_file_that_includes_itself(gin_dir):
 
 def test_a_file_that_cannot_be_read(gin_dir):
     pathlib.Path("image.gin").write_bytes(b"\x89PNG\xff\xfe")
-    assert message(["image.gin"]).startswith("cannot read the gin file image.gin: ")
+    assert message(["image.gin"]) == "cannot read the gin file image.gin: it is not text in UTF-8"
+    pathlib.Path("zeros.gin").write_bytes(bytes(40))
+    assert message(["zeros.gin"]).startswith("zeros.gin:1: ")
     assert message(["nowhere://x.gin"]).startswith("cannot read the gin file nowhere://x.gin: ")
 
 
@@ -216,6 +241,53 @@ def test_a_macro_that_a_parameter_reaches_through_another(gin_dir):
     assert trained()["steps"] == 3
 
 
+def test_a_parameter_that_a_file_gives_a_macro_can_be_set(gin_dir):
+    """The macro, which the file refers to no more, goes, and so does a macro that only this one refers to."""
+    pathlib.Path("mine.gin").write_text("LENGTH = 4\nOUTER_STEPS = %LENGTH\nDATASET = 'glyphs'")
+    for bindings in (["Trainer.steps = 8"], ["Trainer.steps = %STEPS", "STEPS = 8"]):
+        gin_config.parse(["toy/run.gin", "mine.gin"], bindings)
+        assert trained()["steps"] == 8 and trained()["dataset"] == "glyphs"
+        assert "LENGTH" not in gin_config.config_str() and "OUTER_STEPS" not in gin_config.config_str()
+    pathlib.Path("other.gin").write_text("Trainer.steps = 9")
+    gin_config.parse(["toy/run.gin", "other.gin"])
+    assert trained()["steps"] == 9
+
+
+def test_a_macro_of_the_command_line_that_nothing_refers_to_any_more(gin_dir):
+    assert message(["toy/run.gin"], ["Trainer.steps = 8", "OUTER_STEPS = 9"]) == (
+        'the binding "OUTER_STEPS = 9": the macro OUTER_STEPS does nothing here: Trainer.steps, which referred to it, is set to '
+        "another value"
+    )
+
+
+def test_what_a_file_sets_for_a_scope_that_is_replaced_goes(gin_dir):
+    pathlib.Path("mine.gin").write_text("Trainer.model = @small/toy_model()\nWIDTH = 3\nsmall/toy_model.width = %WIDTH")
+    gin_config.parse(["mine.gin"], ["Trainer.model = @big/toy_model()", "big/toy_model.width = 5"])
+    assert trained()["model"] == (5, 2) and "small" not in gin_config.config_str()
+    bindings = ["Trainer.model = @big/toy_model()", "small/toy_model.width = 5"]
+    assert message(["mine.gin"], bindings).endswith("unknown scope 'small'; known: big")
+
+
+def test_every_parameter_of_a_run_file_can_be_set_though_a_macro_sets_it(tmp_path):
+    """For all shipped run files of these systems; the new config.gin can be read as well."""
+    for module in ("teaching.comparison", "teaching.tuning", "gan.experiment", "nas.experiment", "transfer.experiment"):
+        importlib.import_module(f"tf_gtn.run.{module}")
+    seen = 0
+    for name in gin_config.shipped():
+        if "/parts/" in name or name.split("/")[1] not in ("teaching", "gan", "nas", "leap") or "atari" in name:
+            continue
+        gin_config.parse([name])
+        table = gin_table.bindings()
+        set_by_macros = [k for k, v in table.items() if k[1] != gin_table.MACRO and gin_table.reachable_macros(table, [v])]
+        text = "".join(f"{gin_table.statement(k, gin_table.resolve(table, table[k]))}\n" for k in set_by_macros)
+        gin_config.parse([name], text.splitlines())
+        (tmp_path / "config.gin").write_text(gin_config.config_str())
+        gin_config.parse([str(tmp_path / "config.gin")])
+        assert (tmp_path / "config.gin").read_text() == gin_config.config_str()
+        seen += len(set_by_macros)
+    assert seen > 100
+
+
 def test_an_unused_macro_without_any_other():
     assert message([], ["LENGTH = 3"]).endswith("unknown macro 'LENGTH'; there is none here")
 
@@ -238,6 +310,8 @@ def test_scopes():
         ("Trainer.steps = 'abc'", "Trainer.steps takes an int (default 700); got 'abc' (str)"),
         ("Trainer.steps = 7.0", "Trainer.steps takes an int (default 700); got 7.0 (float)"),
         ("Trainer.steps = True", "Trainer.steps takes an int (default 700); got True (bool)"),
+        ("Trainer.steps = None", "Trainer.steps takes an int (default 700); got None"),
+        ("Trainer.scale = [None]", "Trainer.scale takes float | str (default 'auto'); got [None] (list)"),
         ("Trainer.rate = 'high'", "Trainer.rate takes a float (default 0.02); got 'high' (str)"),
         ("Trainer.dataset = 3", "Trainer.dataset takes a str (default 'digits'); got 3 (int)"),
         ("Trainer.filters = 32", "Trainer.filters takes a tuple (default (32, 64)); got 32 (int)"),
@@ -256,8 +330,11 @@ def test_wrong_types(binding, expected):
     [
         "Trainer.rate = 1",
         "Trainer.filters = [8]",
-        "Trainer.steps = None",
         "Trainer.clip = 3",
+        "Trainer.clip = None",
+        "Trainer.sizes = None",
+        "Trainer.filters = None",
+        "Trainer.model = None",
         "Trainer.scale = 'auto'",
         "Trainer.steps = @toy_model()",
         "Trainer.sizes = (1, 2)",

@@ -9,6 +9,7 @@ The config stays unlocked: a locked one (`gin.finalize`) forbids to register, an
 
 import contextlib
 import importlib
+import os
 import pathlib
 import re
 import tokenize
@@ -33,7 +34,7 @@ ARMS = tuple(
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself
 _command_line = set()  # those bound last on the command line
-_arms = set()  # the scopes that an experiment's arms enter
+_ever = {}  # every value that was bound, also those that a later binding replaced
 
 
 def parse(files=(), bindings=(), known_scopes=()):
@@ -41,26 +42,25 @@ def parse(files=(), bindings=(), known_scopes=()):
 
     Args:
       files: paths, or names of shipped files (`gin/teaching/digits.gin` or `teaching/digits.gin`), which are found from
-        any directory. `include` finds its file in the same way.
+        any directory. `include` looks beside the including file first.
       bindings: texts such as `OUTER_STEPS = 10`.
       known_scopes: scopes that the program enters with `gin.config_scope`, beyond those of references `@scope/name`.
 
     Raises:
-      UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro; bad
-        syntax; a value contradicts its parameter's annotation or, lacking one, the type of its default.
+      UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro, but for a
+        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation or, lacking one, the type of its default.
     """
     gin.clear_config()
     _places.clear()
     _command_line.clear()
-    _arms.clear()
+    _ever.clear()
     for name in files:
         _parse_file(name)
     for text in bindings:
         _parse_text(text)
-    table = gin_table.bindings()
-    _check_macros(table)
-    _check_scopes(table, {*known_scopes, *_arms})
-    _check_values(table)
+    _check_scopes(gin_table.bindings(), known_scopes)
+    _check_macros(gin_table.bindings())
+    _check_values(gin_table.bindings())
 
 
 def check_used():
@@ -145,20 +145,30 @@ def _parse_file(name, place=None, including=()):
     """Reads a gin file; `place` is that of the include statement, `including` the files around it."""
     with _at(place):
         try:
-            path = name if "://" in name or _is_file(name) else str(GIN_DIR / name.removeprefix("gin/"))
-            if not _is_file(path):
-                raise _unknown("gin file", name, shipped())
+            path = _find(name, os.path.dirname(including[-1]) if including else "")
             if path in including:
                 raise errors.UserError(f"the gin file {name} includes itself")
-            with tf.io.gfile.GFile(path) as file:
-                text = file.read()
-        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                text = file.read().decode("utf-8-sig")  # editors of Windows put a byte order mark in front
+        except tf.errors.OpError as error:
             raise errors.UserError(f"cannot read the gin file {name}: {_first_line(error)}") from None
+        except UnicodeDecodeError:
+            raise errors.UserError(f"cannot read the gin file {name}: it is not text in UTF-8") from None
     _parse_text(text, name, (*including, path))
 
 
-def _is_file(path):
-    return tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path)
+def _find(name, folder):
+    """The path of a gin file: in the folder of the file that includes it, in the current folder, or a shipped one."""
+    if "://" in name:
+        name, places = os.path.split(name)[1], [name]
+    else:
+        places = [os.path.join(folder, name), name, str(GIN_DIR / name.removeprefix("gin/"))]
+    for path in places:
+        if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
+            return path if "://" in path else os.path.normpath(path)
+    beside = tf.io.gfile.glob(os.path.join(os.path.dirname(places[0]), "*.gin"))
+    beside = [os.path.join(os.path.dirname(name), os.path.basename(path)) for path in beside]
+    raise _unknown("gin file", name, {*beside, *shipped()})
 
 
 def _parse_text(text, file=None, including=()):
@@ -174,7 +184,7 @@ def _parse_text(text, file=None, including=()):
             with _at(place):
                 key = _bind(statement)
             _places[key] = place
-            _note_arms(key, statement.value)
+            _ever.setdefault(key, []).append(statement.value)
             (_command_line.add if file is None else _command_line.discard)(key)
 
 
@@ -258,7 +268,10 @@ def _unknown_configurable(name):
 
 
 def _check_macros(table):
-    """A macro referred to is defined, not in terms of itself; a macro defined is, in the end, referred to by a parameter."""
+    """A macro referred to is defined, not in terms of itself; a macro defined is, in the end, referred to by a parameter.
+
+    A file's macro that only replaced bindings refer to goes: whoever sets the parameter itself need not know of it.
+    """
     defined = {scope for scope, selector, _ in table if selector == MACRO}
     for key, value in table.items():
         reached = gin_table.reachable_macros(table, [value])
@@ -269,24 +282,38 @@ def _check_macros(table):
                 raise errors.UserError(f"the macro {key[0]} refers to itself")
     referred = gin_table.reachable_macros(table, [value for key, value in table.items() if key[1] != MACRO])
     for name in sorted(defined - referred):
-        with _at(_places[name, MACRO, "value"]):
-            raise _unknown("macro", name, referred)
-
-
-def _note_arms(key, value):
-    """Scopes that an experiment enters: arms, also those of a file where a later binding takes others."""
-    if key[1:] in ARMS and isinstance(value, list | tuple):
-        _arms.update(name for name in value if isinstance(name, str))
+        macro = name, MACRO, "value"
+        users = [k for k in _ever if k[1] != MACRO and name in gin_table.reachable_macros(_ever, _ever[k])]
+        with _at(_places[macro]):
+            if not users:
+                raise _unknown("macro", name, referred)
+            if macro in _command_line:
+                raise errors.UserError(
+                    f"the macro {name} does nothing here: {gin_table.short_name(users[0])}, which referred to it, is set to "
+                    "another value"
+                )
+        gin_table.unbind(macro)
 
 
 def _check_scopes(table, known_scopes):
-    """The scope of a parameter is entered by some reference, or by the program."""
-    entered = gin_table.entered_scopes(table.values()).union(known_scopes)
-    entered = {outer for scope in entered for outer in gin_table.outer_scopes(scope)}
+    """The scope of a parameter is entered by some reference, by an experiment's arms, or by the program.
+
+    What a file sets in a scope that only replaced bindings refer to goes: whoever takes other arms need not know of it.
+    """
+    now, ever = (_entered(entries) | {"", *known_scopes} for entries in ({k: [v] for k, v in table.items()}, _ever))
     for key in table:
-        if key[1] != MACRO and key[0] not in entered | {""}:
+        if key[1] != MACRO and key[0] not in now:
             with _at(_places[key]):
-                raise _unknown("scope", key[0], entered - {""})
+                if key[0] not in ever or key in _command_line:
+                    raise _unknown("scope", key[0], now - {""})
+            gin_table.unbind(key)
+
+
+def _entered(entries):
+    """The scopes that `{key: [value, ...]}` enters, and those around them."""
+    arms = [value for key, values in entries.items() if key[1:] in ARMS for value in values if isinstance(value, list | tuple)]
+    scopes = gin_table.entered_scopes(entries.values()) | {name for names in arms for name in names if isinstance(name, str)}
+    return {outer for scope in scopes for outer in gin_table.outer_scopes(scope)}
 
 
 def _check_values(table):
@@ -301,7 +328,8 @@ def _check_values(table):
             if value is gin.REQUIRED:
                 raise errors.UserError(f"{gin_table.short_name(source)} must be given a value")
             if parameter and not signatures.fits(value, parameter):
-                got = f"got {value!r} ({type(value).__name__})" + (f" from the macro {source[0]}" if source != key else "")
+                kind = "" if value is None else f" ({type(value).__name__})"
+                got = f"got {value!r}{kind}" + (f" from the macro {source[0]}" if source != key else "")
                 raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(parameter)}; {got}")
 
 

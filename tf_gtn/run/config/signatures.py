@@ -8,6 +8,7 @@ import typing
 _ARTICLES = {int: "an int", float: "a float", str: "a str", bool: "a bool", tuple: "a tuple", list: "a list", dict: "a dict"}
 _TAKEN = {kind: (kind,) for kind in _ARTICLES} | {float: (float, int)}
 _TAKEN |= dict.fromkeys([tuple, list, collections.abc.Sequence], (tuple, list))  # gin files use either
+_NUMBERS = {int, float, bool}
 _LITERALS = (*_ARTICLES, bytes, complex)
 
 
@@ -27,9 +28,9 @@ def parameters(callable_or_class):
 def fits(value, parameter):
     """Whether a value may be meant for a parameter: by its annotation or, lacking one, the type of its default.
 
-    An int is a float, a tuple a list and a list a tuple; None fits everywhere, and so does what is no literal.
+    An int is a float, a tuple a list and a list a tuple; None is no number; what is no literal fits everywhere.
     """
-    return _fits(value, _annotation(parameter))
+    return value is parameter.default or _fits(value, _annotation(parameter))
 
 
 def describe(parameter):
@@ -53,7 +54,9 @@ def _annotation(parameter):
 
 def _fits(value, annotation):
     kind, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
-    if value is None or type(value) not in _LITERALS:
+    if value is None:
+        return kind not in _NUMBERS
+    if type(value) not in _LITERALS:
         return True
     if kind in (typing.Union, types.UnionType):
         return any(_fits(value, argument) for argument in arguments if argument is not types.NoneType)
