@@ -255,8 +255,8 @@ def test_a_parameter_that_a_file_gives_a_macro_can_be_set(gin_dir):
 
 def test_a_macro_of_the_command_line_that_nothing_refers_to_any_more(gin_dir):
     assert message(["toy/run.gin"], ["Trainer.steps = 8", "OUTER_STEPS = 9"]) == (
-        'the binding "OUTER_STEPS = 9": the macro OUTER_STEPS does nothing here: Trainer.steps, which referred to it, is set to '
-        "another value"
+        'the binding "OUTER_STEPS = 9": the macro OUTER_STEPS does nothing here: '
+        "Trainer.steps, which referred to it, is set to another value"
     )
 
 

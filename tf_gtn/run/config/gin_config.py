@@ -48,7 +48,8 @@ def parse(files=(), bindings=(), known_scopes=()):
 
     Raises:
       UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro, but for a
-        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation or, lacking one, the type of its default.
+        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation or, lacking
+        one, the type of its default.
     """
     gin.clear_config()
     _places.clear()
