@@ -1,10 +1,20 @@
 """Mistakes of the user's, and the nearest right name for a wrong one."""
 
 import difflib
+import warnings
+
+
+class Notice(UserWarning):
+    """What a user should know and no program stops for; a binary says it in one line."""
 
 
 class UserError(ValueError):
     """A mistake that the user can mend; its message is one line, and a binary ends with it and exit code 2."""
+
+
+def warn(text):
+    """Says a `Notice` of one line, by Python's `warnings`."""
+    warnings.warn(text, Notice, stacklevel=2)
 
 
 def unknown(kind, name, known):

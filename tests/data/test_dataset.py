@@ -86,6 +86,22 @@ def test_full_range(digits):
     assert full.in_full_range() is full
 
 
+def test_fingerprint_is_of_the_content(images):
+    train, test = _split(images[:8]), _split(images[8:12])
+
+    def of(train=train, validation=test, test=test, classes=("a", "b"), name="made"):
+        return data.Dataset(name, train, validation, test, classes).fingerprint
+
+    assert len(of()) == 32 and of() == of(name="other") == of(train=data.Split(images[:8].copy(), train.labels.copy()))
+    changed = images[:8].copy()
+    changed[3, 2, 1, 0] ^= 1
+    relabelled = data.Split(train.images, (np.arange(8) == 2).astype(np.int32))
+    others = of(_split(changed)), of(relabelled), of(validation=train), of(_split(images[:7])), of(classes=("a", "c"))
+    assert len({of(), of(test=train), *others}) == 7
+    made = data.Dataset("made", train, test, test, ("a", "b"))
+    assert made.same_test(of(_split(changed))) and not made.same_test(of(test=train))
+
+
 def test_frozen(images):
     made = _dataset(images[:3])
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -117,7 +117,7 @@ def test_register():
     def load(config="", image_size=None, **_):
         seen.update(config=config, image_size=image_size)
         images = np.arange(160, dtype=np.uint8).reshape(10, 4, 4, 1)
-        return data.Source(("a", "b"), data.Split(images, np.arange(10, dtype=np.int32) % 2))
+        return data.Source(("a", "b"), data.Split(images, np.arange(10, dtype=np.int32) % 2), stratified=True)
 
     try:
         made = data.load("for_this_test/some/config:1", image_size=(2, 2))

@@ -2,6 +2,8 @@
 
 import collections.abc
 import dataclasses
+import functools
+import hashlib
 
 import numpy as np
 import tensorflow as tf
@@ -109,6 +111,18 @@ class Dataset:
         splits = {part: stretched(getattr(self, part)) for part in ("train", "validation", "test")}
         return dataclasses.replace(self, **splits, mean=None, std=None, pixel_range=(0, 255))
 
+    @functools.cached_property
+    def fingerprint(self):
+        """32 hexadecimal digits of the content: images, labels, classes and split, whatever the files are called.
+
+        The last 16 are those of the test split alone (`same_test`).
+        """
+        return fingerprint(self.classes, self.train, self.validation)[:16] + fingerprint(self.classes, self.test)[:16]
+
+    def same_test(self, other_fingerprint):
+        """Whether a data set of that fingerprint has the same test split."""
+        return self.fingerprint[16:] == other_fingerprint[16:]
+
     def normalize(self, images):
         """Raw images, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
 
@@ -124,6 +138,16 @@ class Dataset:
         if not grey and not images.shape.is_compatible_with(expected):
             raise ValueError(f"data set {self.name!r} has images [N, {height}, {width}, {channels}]; got {images.shape}")
         return normalization.normalize(images, self.mean, self.std)
+
+
+def fingerprint(names, *parts):
+    """32 hexadecimal digits of texts, and of the bytes of arrays or `Split`s, in their order."""
+    arrays = [array for part in parts for array in ((part.images, part.labels) if isinstance(part, Split) else (part,))]
+    found = hashlib.blake2b(repr([str(name) for name in names]).encode(), digest_size=16)
+    for array in arrays:
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array))
+    return found.hexdigest()
 
 
 def _moments(images):

@@ -1,31 +1,34 @@
 """`image_folder:PATH`: images in class folders.
 
-    PATH/<class>/*.png                                    divided 70/10/20, the same in every class
+    PATH/<class>/*.png                                    70% to train, 10% to validate, 20% to test
     PATH/train/<class>/*.png  PATH/validation/<class>/*.png  PATH/test/<class>/*.png
                                                           as they are; a missing one is carved out of train
 
-png, jpg, jpeg, bmp and gif (its first frame). Other files, and names that start with a dot, are left alone.
+png, jpg, jpeg, bmp, tif, tiff, webp and gif (its first frame), also in folders inside class folders. What is left out or
+changed is said in one line, as an `errors.Notice`. Names that start with a dot are left alone.
 """
 
+import collections
 import os
-import re
+import pathlib
+import stat
 
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.data import dataset, images, registry, splitting
+from tf_gtn.data import dataset, image_files, images, registry, splitting
 
-_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _PARTS = ("train", "validation", "test")
+_LEAST16 = 4096  # values of 16 bits that stay below would leave 16 greys of 256
 
 
 @registry.register("image_folder")
 def load(config="", image_size=None, **_):
     """Reads the images of a folder; `config` is its path, local or any that `tf.io.gfile` opens.
 
-    The result depends on names and contents alone, not on the order in which the file system lists them. Transparency
-    is dropped; if any image has colours, all become RGB.
+    What an image holds decides where it goes (`splitting.Source.keys`), not its name, nor the other images. 16 bits a channel
+    become 8. What is transparent is laid on white; if any image has colours, all become RGB.
 
     Raises:
       errors.UserError: the path is missing or no folder; no class folders or an empty one; a class that train lacks;
@@ -33,37 +36,47 @@ def load(config="", image_size=None, **_):
     """
     if not config:
         raise errors.UserError("data set 'image_folder' needs a path, as in image_folder:PATH")
-    root = os.path.expanduser(config)
+    root = os.path.expanduser(config.removeprefix("file://"))
+    _check_name("image folder", root)
+    notes = collections.Counter()
     try:
-        classes, files = _find(root)
-    except tf.errors.OpError as error:
+        classes, files = _find(root, notes)
+    except (tf.errors.OpError, OSError) as error:
         raise errors.UserError(f"image folder {root!r} cannot be listed: {_reason(error)}") from error
-    arrays = _read([path for _, _, path in files], root, image_size)
-    splits = {}
-    # In a random order, because files lie sorted by class, and the first n images should be a fair sample.
-    order = np.random.RandomState(0).permutation(len(files))
+    arrays, keys = _read([path for _, _, path in files], root, image_size, notes)
+    splits, keys_of = {}, {}
     for part in _PARTS:
-        chosen = [index for index in order if files[index][0] == part]
-        if chosen:
+        chosen = np.array([index for index, (own, _, _) in enumerate(files) if own == part], int)
+        if len(chosen):
+            # Files lie sorted by class, and the first n images should be a fair sample: in the keys' order they are.
+            chosen = chosen[np.argsort(keys[chosen], kind="stable")]
             labels = np.array([files[index][1] for index in chosen], np.int32)
-            splits[part] = dataset.Split(np.stack([arrays[index] for index in chosen]), labels)
-    return splitting.Source(classes, stratified=True, **splits)
+            splits[part], keys_of[part] = dataset.Split(np.stack([arrays[index] for index in chosen]), labels), keys[chosen]
+            if part != "train":
+                notes[f"%d {part} images are also in train"] += int(np.isin(keys_of[part], keys_of["train"]).sum())
+    notes = [note % count for note, count in sorted(notes.items()) if count]
+    if notes:
+        errors.warn(f"image folder {root!r}: {'; '.join(notes)}")
+    return splitting.Source(classes, stratified=True, keys=keys_of["train"], **splits)
 
 
-def _find(root):
+def _find(root, notes):
     """The classes' names, and `(part, label, path)` of every image, sorted."""
-    if not tf.io.gfile.exists(root):
+    if not (os.path.exists(root) if _is_local(root) else tf.io.gfile.exists(root)):
         raise errors.UserError(f"image folder {root!r} does not exist")
-    if not tf.io.gfile.isdir(root):
+    if not (os.path.isdir(root) if _is_local(root) else tf.io.gfile.isdir(root)):
         raise errors.UserError(f"image folder {root!r} is not a folder")
-    folders = _folders(root)
-    if "train" in folders and _folders(os.path.join(root, "train")):
+    folders = [name for name, kind in _entries(root) if kind == "folder"]
+    for name in folders:
+        if name not in _PARTS and name.lower() in _PARTS and {each.lower() for each in folders} <= {*_PARTS}:
+            raise errors.UserError(f"folder {os.path.join(root, name)!r} is written {name.lower()!r}")
+    if "train" in folders and any(kind == "folder" for _, kind in _entries(os.path.join(root, "train"))):
         for folder in folders:
             if folder not in _PARTS:
                 raise errors.unknown(f"folder beside {os.path.join(root, 'train')!r}:", folder, _PARTS)
-        found = {part: _class_files(os.path.join(root, part)) for part in folders}
+        found = {part: _class_files(os.path.join(root, part), notes) for part in folders}
     else:
-        found = {"train": _class_files(root)}
+        found = {"train": _class_files(root, notes)}
     classes = tuple(sorted(found["train"]))
     for part in found:
         for name in sorted(set(found[part]) - set(classes)):
@@ -73,67 +86,118 @@ def _find(root):
     return classes, [(part, label, path) for label, name in labelled for part in found for path in found[part].get(name, ())]
 
 
-def _names(folder):
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(folder))  # buckets list folders as "name/"
-    return sorted(name for name in names if not name.startswith("."))
+def _is_local(path):
+    return "://" not in path
 
 
-def _folders(folder):
-    return [name for name in _names(folder) if tf.io.gfile.isdir(os.path.join(folder, name))]
+def _entries(folder):
+    """`(name, "folder", "file" or why it can't be read)` of what a folder holds, sorted; links are followed."""
+    if not _is_local(folder):
+        names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(folder))  # buckets list folders as "name/"
+        is_folder = {name: tf.io.gfile.isdir(os.path.join(folder, name)) for name in names if not name.startswith(".")}
+        return [(name, "folder" if yes else "file") for name, yes in is_folder.items()]
+    return [(name, _kind(os.path.join(folder, name))) for name in sorted(os.listdir(folder)) if not name.startswith(".")]
 
 
-def _class_files(folder):
+def _kind(path):
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return "links that lead nowhere"
+    # To open a pipe is to wait for its other end, and a device may never end.
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "pipes, sockets or devices"
+
+
+def _class_files(folder, notes):
     """`{class: [path, ...]}` of the class folders in a folder."""
-    classes = _folders(folder)
+    entries = _entries(folder)
+    classes = [name for name, kind in entries if kind == "folder"]
     if not classes:
         raise errors.UserError(f"no class folders in {folder!r}; images lie in {os.path.join(folder, '<class>', '*.png')}")
+    beside = sum(kind == "file" and name.lower().endswith(image_files.EXTENSIONS) for name, kind in entries)
+    notes["left out: %d images beside the class folders"] += beside
     files = {}
     for name in classes:
         path = os.path.join(folder, name)
-        files[name] = [os.path.join(path, file) for file in _names(path) if file.lower().endswith(_EXTENSIONS)]
+        _check_name("class folder", path)
+        files[name] = _images(path, notes, {*map(str, pathlib.Path(os.path.realpath(path)).parents)})
         if not files[name]:
-            raise errors.UserError(f"class folder {path!r} holds no images ({', '.join(_EXTENSIONS)})")
+            raise errors.UserError(f"class folder {path!r} holds no images ({', '.join(image_files.EXTENSIONS)})")
+        nested = sum(os.path.dirname(file) != path for file in files[name])
+        notes["%d images in folders inside class folders are taken as of that class"] += nested
     return files
 
 
-def _read(paths, root, image_size):
-    """Decodes the files to a list of uint8 `[H, W, C]` of one shape; C is 1, or 3 if any of them has colours."""
+def _images(folder, notes, seen):
+    """Paths of the images in a folder and those inside it, but for folders in `seen`: a link may lead back up."""
+    real = os.path.realpath(folder) if _is_local(folder) else folder
+    if real in seen:
+        return []
+    seen.add(real)
+    found = []
+    for name, kind in _entries(folder):
+        path = os.path.join(folder, name)
+        ending = os.path.splitext(name)[1].lower()
+        if kind == "folder":
+            found += _images(path, notes, seen)
+        elif kind == "file" and ending in image_files.EXTENSIONS:
+            found.append(path)
+        else:
+            shown = ascii(ending)[1:-1].replace("%", "%%")
+            what = kind if kind != "file" else f"files that end in {shown}" if ending else "files without an ending"
+            notes[f"left out: %d {what}"] += 1
+    return found
+
+
+def _check_name(what, path):
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise errors.UserError(f"{what} {os.fsencode(path)!r} has a name that is not UTF-8; rename it") from None
+
+
+def _read(paths, root, image_size, notes):
+    """Decodes the files to a list of uint8 `[H, W, C]` of one shape, C 1, or 3 if any has colours; and their content's keys."""
     arrays = []
     for path in paths:
-        array = _decode(path)
-        if image_size:
-            array = images.resize(array[np.newaxis], image_size)[0]
-        if arrays and array.shape[:2] != arrays[0].shape[:2]:
-            raise images.mixed_sizes(f"image folder {root!r}", _dimensions(paths[0], arrays[0]), _dimensions(path, array))
+        array, transparent = _decode(path)
+        notes["%d images are transparent, and laid on white"] += transparent
         arrays.append(array)
+    _to_8_bits(arrays, paths)
+    keys = splitting.content_keys(arrays)
+    if image_size:
+        arrays = [images.resize(array[np.newaxis], image_size)[0] for array in arrays]
+    for path, array in zip(paths, arrays):
+        if array.shape[:2] != arrays[0].shape[:2]:
+            raise images.mixed_sizes(f"image folder {root!r}", _dimensions(paths[0], arrays[0]), _dimensions(path, array))
     channels = max(array.shape[-1] for array in arrays)
-    return [np.broadcast_to(array, (*array.shape[:2], channels)) for array in arrays]
+    return [np.broadcast_to(array, (*array.shape[:2], channels)) for array in arrays], keys
+
+
+def _to_8_bits(arrays, paths):
+    deep = [index for index, array in enumerate(arrays) if array.dtype == np.uint16]
+    highest = max((arrays[index].max() for index in deep), default=None)
+    if deep and highest < _LEAST16:
+        raise errors.UserError(
+            f"image {paths[deep[0]]!r} has 16 bits, and all such images stay within {highest} of 65535: nearly black. "
+            "Save them with 8 bits, or scaled to the whole range"
+        )
+    for index in deep:
+        arrays[index] = np.rint(arrays[index] / 257).astype(np.uint8)
 
 
 def _decode(path):
-    """One file -> uint8 `[H, W, C]`, C of 1 or 3."""
+    """One file -> uint8 or uint16 `[H, W, C]`, C of 1 or 3; and whether it has transparent pixels."""
     try:
-        content = tf.io.read_file(path)
-        array = tf.io.decode_image(content, expand_animations=False).numpy()
-    except tf.errors.OpError as error:
+        with open(path, "rb") if _is_local(path) else tf.io.gfile.GFile(path, "rb") as file:
+            return image_files.decode(file.read())
+    except (ValueError, OSError, tf.errors.OpError) as error:
         raise errors.UserError(f"image {path!r} cannot be read: {_reason(error)}") from error
-    if _has_colour_table(content.numpy()):
-        raise errors.UserError(f"image {path!r} cannot be read: a BMP with a colour table; save it as PNG")
-    return array[..., : 3 if array.shape[-1] >= 3 else 1]  # the second or fourth channel is transparency
-
-
-def _has_colour_table(content):
-    """Whether a BMP's bytes stand for colours in a table, which `tf.io` would take for the greys themselves."""
-    if content[:2] != b"BM" or int.from_bytes(content[28:30], "little") != 8:
-        return False
-    start, stop = 14 + int.from_bytes(content[14:18], "little"), int.from_bytes(content[10:14], "little")
-    table = np.frombuffer(content[start:stop], np.uint8).reshape(-1, 4)[:, :3]  # blue, green, red, 0
-    return bool((table != np.arange(len(table))[:, np.newaxis]).any())
 
 
 def _reason(error):
-    """TensorFlow's message without the names of its nodes, on one line."""
-    return " ".join(re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", error.message).split())
+    """On one line."""
+    return " ".join(str(getattr(error, "strerror", None) or getattr(error, "message", error)).split())
 
 
 def _dimensions(path, array):

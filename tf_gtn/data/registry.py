@@ -3,6 +3,8 @@
 import collections.abc
 import re
 
+import numpy as np
+
 from tf_gtn import errors
 from tf_gtn.data import dataset, splitting, tfds_source
 
@@ -70,9 +72,32 @@ def load(
     if image_size:
         source = source.resize(image_size)
     learned, held_out, test = splitting.divide(source, validation, seed, train)
-    return dataset.Dataset(
+    loaded = dataset.Dataset(
         name, learned, held_out, test, tuple(source.classes), augment=augment, pixel_range=source.pixel_range
     )
+    _check_classes(loaded)
+    return loaded
+
+
+def _check_classes(loaded):
+    """Refuses images of one class, and says which classes no network can learn or none is judged on."""
+    there = [np.bincount(part.labels, minlength=loaded.num_classes) for part in (loaded.train, loaded.validation, loaded.test)]
+    learned, judged = there[0] > 0, there[1] + there[2] > 0
+    if learned.sum() < 2:
+        only = loaded.classes[int(np.argmax(learned))]
+        raise errors.UserError(
+            f"data set {loaded.name!r}: its training images are all of one class, {only!r}; at least two classes are needed"
+        )
+    whole = sum(there)
+    for missing, where, lost in ((~learned, "train", "learned"), (~judged, "validation and test", "judged")):
+        labels = np.flatnonzero(missing)
+        if len(labels):
+            named = ", ".join(f"{str(loaded.classes[label])!r} ({whole[label]} in all)" for label in labels[:3])
+            more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+            errors.warn(
+                f"data set {loaded.name!r} has no image in {where} of {len(labels)} of its {loaded.num_classes} classes, which "
+                f"will not be {lost}: {named}{more}; at least 3 different images of each class are needed"
+            )
 
 
 def _size(image_size):
