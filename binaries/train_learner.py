@@ -29,6 +29,7 @@ def main(run):
     if run.flags.test:
         size = tuple(gtn.metadata["image_shape"][:2])
         dataset = data.load(gtn.metadata["dataset"], tfds_data_dir=run.tfds_data_dir, image_size=size)
+        run.uses(dataset.name, dataset.fingerprint)
         build.check_fits(gtn, dataset)
     if not run.ready():
         return

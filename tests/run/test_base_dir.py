@@ -136,6 +136,18 @@ def test_another_config_is_refused(tmp_path, old, new, expected):
     assert changed(tmp_path, CONFIG.replace(old, new)) == f"{tmp_path} was started {expected}; use another --base_dir"
 
 
+def test_other_data_are_refused_and_those_of_an_earlier_version_unknown(tmp_path):
+    noted = CONFIG.replace("import", "# data 'image_folder:/a' = 0a1b\nimport")
+    base_dir.check_same_config(str(tmp_path), CONFIG)
+    base_dir.check_same_config(str(tmp_path), noted)
+    with pytest.raises(errors.UserError) as caught:
+        base_dir.check_same_config(str(tmp_path), noted.replace("0a1b", "ffff"))
+    assert str(caught.value) == (
+        f"{tmp_path} was started on other data 'image_folder:/a': its images, labels or split have changed since "
+        "(fingerprint 0a1b, now ffff); use another --base_dir"
+    )
+
+
 def test_many_differences_stay_one_short_line(tmp_path):
     text = changed(tmp_path, "A = 1\nB = 2\n")
     assert text.endswith("(and 4 more); use another --base_dir") and "\n" not in text

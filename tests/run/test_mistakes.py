@@ -92,9 +92,25 @@ def test_a_mistake_on_the_command_line_is_one_line(mistake, tmp_path):
     assert_one_line(run("train_gtn", *[f.format(tmp=tmp_path) for f in flags]), *words)
 
 
-def write_image(path, size):
+def write_image(path, size, value=0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(tf.io.encode_png(np.zeros((*size, 1), np.uint8)).numpy())
+    path.write_bytes(tf.io.encode_png(np.full((*size, 1), value, np.uint8)).numpy())
+
+
+def test_a_run_does_not_go_on_with_other_images(tmp_path):
+    for value in range(20):
+        for label in "ab":
+            write_image(tmp_path / "images" / label / f"{value}.png", (8, 8), value)
+    (tmp_path / "images" / "a" / "notes.txt").touch()
+    own = f"--gin_bindings=DATASET = 'image_folder:{tmp_path}/images'", "--gin_bindings=OUTER_STEPS = 1"
+    begun = run(*command(tmp_path / "run"), *own)
+    assert begun.returncode == 0, begun.stderr
+    left_out = f"train_gtn.py: image folder '{tmp_path}/images': left out: 1 files that end in .txt\n"
+    assert begun.stderr.count(left_out) == 1
+    write_image(tmp_path / "images" / "b" / "7.png", (8, 8), 200)
+    again = run(*command(tmp_path / "run"), *own)
+    again.stderr = again.stderr.split(left_out)[1]
+    assert_one_line(again, f"on other data 'image_folder:{tmp_path}/images'", "have changed since")
 
 
 @pytest.mark.parametrize("sizes, words", [([], ["image_folder"]), ([(8, 8), (9, 8)], ["8", "9", "image_size"])])

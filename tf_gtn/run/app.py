@@ -13,6 +13,7 @@ import pathlib
 import signal
 import sys
 import time
+import warnings
 import zlib
 
 import keras
@@ -41,6 +42,7 @@ class Run:
       among: the processes and devices that take part.
       joined: whether the folder is another process' run, which this one helps with.
       built: whether everything is built; until then an error of a constructor is the user's.
+      data: `{name: fingerprint}` of what it learns from or is tested on.
     """
 
     base_dir: str | None
@@ -53,6 +55,16 @@ class Run:
     among: replicas.Replicas = replicas.ALONE
     joined: bool = False
     built: bool = False
+    data: dict = dataclasses.field(default_factory=dict)
+
+    def uses(self, name, fingerprint):
+        """The run depends on data of that content; config.gin holds it, and a run on other data does not resume.
+
+        Raises:
+          UserError: the content was another earlier in this run.
+        """
+        if self.data.setdefault(name, fingerprint) != fingerprint:
+            raise errors.UserError(f"data {name!r} changed while the run was reading it; give the same command again")
 
     def ready(self, allowed=()):
         """Everything is built and the first step comes next: nothing configured may be without effect.
@@ -67,7 +79,8 @@ class Run:
         if self.dry_run:
             print("dry run: the configuration is complete; nothing was written")
             return False
-        config = self.identity + gin_config.config_str()
+        data = "".join(f"# data {name!r} = {fingerprint}\n" for name, fingerprint in self.data.items())
+        config = self.identity + data + gin_config.config_str()
         if self.among.chief:
             base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined)
         if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
@@ -120,6 +133,7 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
         add_flags()
 
     def body(_):
+        warnings.formatwarning = _notice_in_one_line(warnings.formatwarning)
         with _mistakes_in_one_line():
             values = flags.FLAGS
             if not values.base_dir and not values.dry_run:
@@ -181,6 +195,14 @@ def _parse_flags(argv):
         if rest[1:]:
             raise errors.UserError(f"{rest[1]!r} is not a flag: settings are given as --flag=value")
         return rest
+
+
+def _notice_in_one_line(otherwise):
+    def formatted(message, category, *where):
+        one = issubclass(category, errors.Notice)
+        return f"{os.path.basename(sys.argv[0])}: {message}\n" if one else otherwise(message, category, *where)
+
+    return formatted
 
 
 @contextlib.contextmanager

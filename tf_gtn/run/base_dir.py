@@ -115,6 +115,7 @@ def check_same_config(base_dir, config, allowed=(), write=True):
             _change(name, before.get(name), now.get(name))
             for name in {**before, **now}
             if before.get(name) != now.get(name) and name not in allowed
+            if name in before or not name.startswith("data ")  # a run of an earlier version did not note its data
         ]
         if changes:
             more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
@@ -145,6 +146,8 @@ def _bindings(config):
 
 
 def _change(name, before, now):
+    if name.startswith("data ") and before and now:
+        return f"on other {name}: its images, labels or split have changed since (fingerprint {before}, now {now})"
     if before is None:
         return f"without {name}, now {name} = {now}"
     return f"with {name} = {before}, now {'without it' if now is None else now}"

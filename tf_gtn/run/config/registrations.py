@@ -11,7 +11,7 @@ from tf_gtn.models import generators, population
 from tf_gtn.nas import cells, plain
 from tf_gtn.nas import population as cell_population
 
-load_data = gin.external_configurable(data.load, "load", module="data")
+_load_data = gin.external_configurable(data.load, "load", module="data")
 Population = gin.external_configurable(population.Population, module="models")
 Given = gin.external_configurable(population.Given, module="models")
 for _configurable in (cells.Cells, plain.Plain, cell_population.Population):  # spaces, also as learners of a GTN
@@ -23,6 +23,13 @@ for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimat
     gin.external_configurable(_estimator, module="estimators")
 for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
     gin.external_configurable(_optimizer, module="optimizers")
+
+
+def load_data(run, *args, **options):
+    """`data.load` as configured, for a run that then resumes on the same content alone (`app.Run.uses`)."""
+    loaded = _load_data(*args, tfds_data_dir=run.tfds_data_dir, **options)
+    run.uses(loaded.name, loaded.fingerprint)
+    return loaded
 
 
 @gin.configurable(module="run")

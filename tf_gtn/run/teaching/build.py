@@ -105,12 +105,19 @@ def treatment(dataset, seed, name="gtn"):
     """A fresh treatment by name: gtn, distilled, real, real_subset, k_means (GTN paper, section 3.3, the first three)."""
     if name not in TREATMENTS:
         raise errors.unknown("treatment", name, TREATMENTS)
-    return TREATMENTS[name](dataset, seed)
+    made = TREATMENTS[name](dataset, seed)
+    (steps, batch_size), epochs = inner_loop(), getattr(getattr(made, "curriculum", None), "epochs", 1)
+    if (shown := steps * batch_size // epochs) < dataset.num_classes:
+        errors.warn(
+            f"a lesson of {shown} images shows at most {shown} of the {dataset.num_classes} classes of {dataset.name}: raise "
+            "teaching.inner_loop.steps or batch_size, or no network learns the others"
+        )
+    return made
 
 
 def dataset(run):
     """The data set of the configuration."""
-    return registrations.load_data(tfds_data_dir=run.tfds_data_dir)
+    return registrations.load_data(run)
 
 
 @gin.configurable(module="teaching")
@@ -185,6 +192,18 @@ def check_fits(exported, for_dataset):
         raise errors.UserError(
             f"the export is for {exported.metadata['dataset']} with images {list(mine[0])} in {mine[1]} "
             f"classes; {for_dataset.name} has {list(theirs[0])} in {theirs[1]}"
+        )
+    for label, (own, other) in enumerate(zip(exported.metadata["classes"], for_dataset.classes)):
+        if str(own) != str(other):
+            raise errors.UserError(
+                f"the export is for the classes of {exported.metadata['dataset']}, whose number {label} is {str(own)!r}; "
+                f"that of {for_dataset.name} is {str(other)!r}"
+            )
+    learned = exported.metadata.get("dataset_fingerprint")
+    if learned and not for_dataset.same_test(learned):
+        errors.warn(
+            f"{for_dataset.name} holds other test images than the data that the export was trained on "
+            f"({exported.metadata['dataset']}): some of them may be among its training images"
         )
 
 

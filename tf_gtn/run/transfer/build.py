@@ -7,6 +7,7 @@ import gin
 from tf_gtn import errors
 from tf_gtn.core import Functional
 from tf_gtn.data import alphabets as sources
+from tf_gtn.data import dataset
 from tf_gtn.models import convolutional
 from tf_gtn.run.config import registrations
 from tf_gtn.transfer import continual, leap, methods, tasks
@@ -29,15 +30,16 @@ four_modules = gin.external_configurable(
 )
 
 
-@gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
-def alphabets(seed, tfds_data_dir, name="glyphs", classes=20, held_out=5, rotated=False, image_size=None):
+@gin.configurable(module="transfer", denylist=["run", "seed"])
+def alphabets(run, seed, name="glyphs", classes=20, held_out=5, rotated=False, image_size=None):
     """An alphabet a task: see `tasks.of_alphabets`; `name`: glyphs, or omniglot for those who have it."""
-    found = sources.load(name, tfds_data_dir=tfds_data_dir, image_size=image_size)
+    found = sources.load(name, tfds_data_dir=run.tfds_data_dir, image_size=image_size)
+    run.uses(name, dataset.fingerprint(found, *found.values()))
     return tasks.of_alphabets(found, classes, held_out, seed, rotated)
 
 
-@gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
-def data_sets(seed, tfds_data_dir, sources: dict, image_size=(28, 28), samples=100, held_out=20, color=False):
+@gin.configurable(module="transfer", denylist=["run", "seed"])
+def data_sets(run, seed, sources: dict, image_size=(28, 28), samples=100, held_out=20, color=False):
     """A data set a task: see `tasks.of_data_sets`; `sources`: `{task: (data set, variant)}`, variants of `tasks.VARIANTS`.
 
     `color`: grey images are given three equal channels, so that they go with others.
@@ -46,15 +48,15 @@ def data_sets(seed, tfds_data_dir, sources: dict, image_size=(28, 28), samples=1
     for task, (name, variant) in sources.items():
         if variant not in tasks.VARIANTS:
             raise errors.unknown("variant of a data set", variant, tasks.VARIANTS)
-        loaded = registrations.load_data(name, tfds_data_dir=tfds_data_dir, image_size=image_size)
+        loaded = registrations.load_data(run, name, image_size=image_size)
         found[task] = tasks.VARIANTS[variant](tasks.in_color(loaded) if color else loaded)
     return tasks.of_data_sets(found, samples, held_out, seed)
 
 
-@gin.configurable(module="transfer", denylist=["seed", "tfds_data_dir"])
-def protocol(seed, tfds_data_dir, tasks: Callable = alphabets):
+@gin.configurable(module="transfer", denylist=["run", "seed"])
+def protocol(run, seed, tasks: Callable = alphabets):
     """The tasks: `@transfer.alphabets` or `@transfer.data_sets`."""
-    return tasks(seed, tfds_data_dir)
+    return tasks(run, seed)
 
 
 @gin.configurable(module="transfer", denylist=["from_tasks"])

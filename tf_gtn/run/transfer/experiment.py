@@ -85,7 +85,7 @@ def run(run, program):
     gin_config.check_arms_differ(experiment.arms)
 
     def make(seed):
-        given = build.protocol(seed, run.tfds_data_dir)
+        given = build.protocol(run, seed)
         if not experiment.pretraining:
             for name in experiment.in_turn:
                 if name not in given.names:
