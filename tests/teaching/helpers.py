@@ -1,6 +1,11 @@
 """Tiny problems for the tests of teaching."""
 
+import contextlib
+import json
+import shutil
+
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
@@ -28,3 +33,27 @@ def make(dataset, treatment="gtn", steps=3, families=CONV, curriculum=None, gene
         chosen = {"real_subset": treatments.real_subset, "k_means": treatments.k_means}[treatment](dataset, steps, 6, 0)
     options = {"outer_steps": 10, "outer_batch": 8, **options}
     return training.Training(dataset, people, chosen, optimizers.SGD(), **options)
+
+
+def copy(exported, tmp_path):
+    """A copy of an export, as version 10."""
+    return shutil.copytree(exported, tmp_path / "export" / "10")
+
+
+def altered(exported, tmp_path, **fields):
+    """A copy with other fields in its metadata, of a time without checksums; `...` leaves a field out."""
+    target = copy(exported, tmp_path)
+    (target / "assets.extra" / "sha256.json").unlink()
+    file = target / "assets" / "metadata.json"
+    meta = {**json.loads(file.read_text()), **fields}
+    file.write_text(json.dumps({name: value for name, value in meta.items() if value is not ...}))
+    return target
+
+
+@contextlib.contextmanager
+def edited_graph(folder):
+    """The `MetaGraphDef` of a SavedModel, which is written back."""
+    file, saved = folder / "saved_model.pb", saved_model_pb2.SavedModel()
+    saved.ParseFromString(file.read_bytes())
+    yield saved.meta_graphs[0]
+    file.write_bytes(saved.SerializeToString())

@@ -19,26 +19,6 @@ from tf_gtn.models import learners
 from tf_gtn.teaching import evaluation, export, lesson
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_dataset):
-    made = helpers.make(tiny_dataset, steps=4, families=helpers.MLP)
-    for i in range(5):
-        made.step(i)
-    return made
-
-
-@pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "export"
-    meta = export.metadata(trained, "a.b = 1\n", {"mean": 0.5, "ci95": [0.4, 0.6], "learners": 3})
-    return export.save(trained, str(folder), 10, meta)
-
-
-@pytest.fixture(scope="module")
-def gtn(exported):
-    return tf_gtn.load(exported)
-
-
 def inputs(n):
     rng = np.random.default_rng(0)
     return rng.normal(size=(n, 4)).astype(np.float32), np.eye(3, dtype=np.float32)[rng.integers(0, 3, n)]
@@ -86,6 +66,16 @@ def test_generate_is_the_live_generator_and_rows_are_independent(trained, gtn, n
     assert images.shape == (n, 8, 8, 1)
     np.testing.assert_allclose(images, trained.treatment.generate(noise, label), atol=1e-6)
     np.testing.assert_allclose(images[:1], gtn.generate(noise[:1], label[:1]), atol=1e-6)
+
+
+def test_no_row_gives_none_and_unequal_numbers_are_named(exported, gtn):
+    noise, label = inputs(2)
+    assert gtn.generate(noise[:0], label[:0]).shape == (0, 8, 8, 1)
+    for signature in ("serving_default", "generate"):
+        served = tf.saved_model.load(exported).signatures[signature]
+        assert served(noise=tf.constant(noise[:0]), label=tf.constant(label[:0]))["image"].shape == (0, 8, 8, 1)
+    with pytest.raises(errors.UserError, match="noise and label have one row an image; got 2 and 1 rows"):
+        gtn.generate(noise, label[:1])
 
 
 @pytest.mark.parametrize("n", [1, 7])
@@ -260,14 +250,8 @@ def test_a_model_that_does_not_fit_is_named(gtn, make, message):
         gtn.train(make())
 
 
-def copy(exported, tmp_path):
-    target = tmp_path / "export" / "10"
-    shutil.copytree(exported, target)
-    return target
-
-
 def test_the_highest_version_is_loaded(exported, tmp_path):
-    copy(exported, tmp_path)
+    helpers.copy(exported, tmp_path)
     shutil.copytree(exported, tmp_path / "export" / "9")
     (tmp_path / "export" / ".unfinished-11").mkdir()
     assert tf_gtn.load(tmp_path / "export").path.endswith("/10")
@@ -279,7 +263,7 @@ def test_the_highest_version_is_loaded(exported, tmp_path):
 )
 @pytest.mark.parametrize("how", ["truncated", "missing"])
 def test_a_broken_export_is_one_line(exported, tmp_path, broken, how):
-    target = copy(exported, tmp_path)
+    target = helpers.copy(exported, tmp_path)
     path = target / broken
     if how == "missing":
         path.unlink()
@@ -291,7 +275,7 @@ def test_a_broken_export_is_one_line(exported, tmp_path, broken, how):
 
 
 def test_a_newer_schema_and_nothing_there_are_named(exported, tmp_path):
-    target = copy(exported, tmp_path)
+    target = helpers.copy(exported, tmp_path)
     meta = json.loads((target / "assets" / "metadata.json").read_text())
     (target / "assets" / "metadata.json").write_text(json.dumps({**meta, "schema_version": 2}))
     with pytest.raises(errors.UserError, match="exported with schema 2, this tf_gtn reads up to 1"):

@@ -1,12 +1,14 @@
 """The GTNs that come with the package."""
 
+import shutil
+
 import keras
 import pytest
 
 import tf_gtn
 from tf_gtn import errors
 from tf_gtn.models import learners
-from tf_gtn.teaching import export, loading
+from tf_gtn.teaching import loading, schema
 
 
 def test_they_are_small():
@@ -40,13 +42,15 @@ def test_digits_claims_what_it_does(digits):
 
 
 def test_its_format_is_the_present_one():
-    assert tf_gtn.load("digits").metadata["schema_version"] == export.SCHEMA_VERSION
+    assert tf_gtn.load("digits").metadata["schema_version"] == schema.VERSION
 
 
-def test_a_folder_of_that_name_comes_first_and_an_unknown_name_is_told(tmp_path, monkeypatch):
+def test_a_folder_of_that_name_that_holds_an_export_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(errors.UserError, match="no export at digit; with the package come: digits"):
         tf_gtn.load("digit")
-    (tmp_path / "digits").mkdir()
-    with pytest.raises(errors.UserError, match="not a complete export"):
-        tf_gtn.load("digits")
+    (tmp_path / "digits" / "train").mkdir(parents=True)  # a data set's, say
+    ready_made = str(loading.READY_MADE / "digits" / "1")
+    assert tf_gtn.load("digits").path == ready_made
+    shutil.copytree(ready_made, tmp_path / "digits" / "export" / "7")
+    assert tf_gtn.load("digits").path == "digits/export/7"

@@ -1,19 +1,15 @@
 """A generator as a SavedModel: `serving_default`, `noise` [n, latent] -> `sample` [n, ...], no `tf_gtn` needed."""
 
-import os
-
 import tensorflow as tf
+
+from tf_gtn.teaching import saved_models
 
 
 def save(training, directory, version, network=0):
     """Exports one of the networks side by side to `<directory>/<version>/`, whole or not at all; returns that path."""
-    path, unfinished = (os.path.join(directory, name) for name in (str(int(version)), f".unfinished-{int(version)}"))
     module = _Module(training, network)
-    tf.saved_model.save(module, unfinished, signatures={"serving_default": module.generate})
-    if tf.io.gfile.exists(path):
-        tf.io.gfile.rmtree(path)
-    tf.io.gfile.rename(unfinished, path)
-    return path
+    signatures = {"serving_default": module.generate}
+    return saved_models.publish(directory, version, lambda path: tf.saved_model.save(module, path, signatures=signatures))
 
 
 class _Module(tf.Module):
@@ -25,6 +21,9 @@ class _Module(tf.Module):
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, width], tf.float32, "noise")])
         def generate(noise):
-            return {"sample": generator(dict(self._params), dict(self._state), noise)[0]}
+            def samples(noise):
+                return generator(dict(self._params), dict(self._state), noise)[0]
+
+            return {"sample": saved_models.never_empty(samples, noise)}
 
         self.generate = generate

@@ -4,20 +4,22 @@
   saved_model.pb, variables/          signatures serving_default = generate, and curriculum
   assets/metadata.json                see `metadata`
   assets.extra/tf_serving_warmup_requests
+  assets.extra/sha256.json            of all other files
 """
 
+import functools
 import json
 import os
 import shutil
 import struct
 import tempfile
 
+import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.teaching import treatments
+from tf_gtn.teaching import saved_models, schema, treatments, trust
 
-SCHEMA_VERSION = 1
 METADATA = "metadata.json"
 
 
@@ -30,22 +32,25 @@ def metadata(training, config="", accuracy=None, score=None):
       accuracy: `{"mean", "ci95", "learners"}` of fresh learners on the test split, if measured.
       score: the same of fresh policies' returns, for a GTN that teaches policies.
     """
-    curriculum = training.treatment.curriculum
+    curriculum, dataset = training.treatment.curriculum, training.dataset
+    fingerprint, pixel_range = (getattr(dataset, name, None) for name in ("fingerprint", "pixel_range"))
     return {
-        "schema_version": SCHEMA_VERSION,
-        "dataset": training.dataset.name,
-        "classes": list(training.dataset.classes),
-        "image_shape": list(training.dataset.image_shape),
+        "schema_version": schema.VERSION,
+        "dataset": dataset.name,
+        "classes": list(dataset.classes),
+        "image_shape": list(dataset.image_shape),
         "latent": curriculum.latent,
         "inner_steps": curriculum.inner_steps,
         "batch_size": curriculum.batch_size,
         "curriculum": curriculum.name,
-        "normalization": training.dataset.normalization,
+        "normalization": dataset.normalization,
         "weight_norm": training.weight_norm,
         "loss": training.inner_loss,
         "training": {"outer_steps": training.outer_steps, "seed": training.seed, "config": config},
         "accuracy": accuracy,
         **({} if score is None else {"return": score}),
+        **({} if fingerprint is None else {"dataset_fingerprint": str(fingerprint)}),
+        **({} if pixel_range is None else {"pixel_range": [float(end) for end in pixel_range]}),
     }
 
 
@@ -77,47 +82,56 @@ def save(training, directory, version, meta):
     `normalization`), `weight_norm` (of learners), `inner_loss`, `outer_steps` and `seed`.
     """
     check_exportable(training)
-    path = os.path.join(directory, str(int(version)))
-    tf.io.gfile.makedirs(directory)
-    for leftover in tf.io.gfile.glob(os.path.join(directory, ".unfinished-*")):
-        tf.io.gfile.rmtree(leftover)
-    unfinished = os.path.join(directory, f".unfinished-{int(version)}")
-    scratch = tempfile.mkdtemp()
-    try:
-        source = os.path.join(scratch, METADATA)
-        with open(source, "w") as file:
-            json.dump(meta, file, indent=2)
-        module = _Module(training, source)
-        tf.saved_model.save(
-            module,
-            unfinished,
-            signatures={"serving_default": module.generate, "generate": module.generate, "curriculum": module.curriculum},
-        )
-        _write_warmup(unfinished, meta)
-    finally:
-        shutil.rmtree(scratch)
-    if tf.io.gfile.exists(path):
-        tf.io.gfile.rmtree(path)
-    tf.io.gfile.rename(unfinished, path)
-    return path
+    return _publish(training.treatment, _values(training), directory, version, meta)
+
+
+def _publish(gtn, values, directory, version, meta):
+    def write(path):
+        scratch = tempfile.mkdtemp()
+        try:
+            source = os.path.join(scratch, METADATA)
+            with open(source, "w") as file:
+                json.dump(meta, file, indent=2)
+            module = _Module(gtn, values, source)
+            tf.saved_model.save(
+                module,
+                path,
+                signatures={"serving_default": module.generate, "generate": module.generate, "curriculum": module.curriculum},
+            )
+        finally:
+            shutil.rmtree(scratch)
+        _write_warmup(path, meta)
+        trust.write_checksums(path)
+
+    return saved_models.publish(directory, version, write)
+
+
+def _values(training):
+    """What an export's signatures are computed from."""
+    gtn = training.treatment
+    weights = gtn.params()
+    return {
+        "weights": weights,
+        "state": gtn.population_state(weights),
+        "lesson": gtn.xs(tf.zeros([2], tf.int32)),
+        "schedule": training.hyperparameters.values(),
+    }
 
 
 class _Module(tf.Module):
     """The generator with its weights joined and its BatchNorm statistics fixed, and the curriculum."""
 
-    def __init__(self, training, metadata_file):
-        gtn = training.treatment
-        weights = gtn.params()
-        self._weights = {k: tf.Variable(v, trainable=False) for k, v in weights.items()}
-        self._state = {k: tf.Variable(v, trainable=False) for k, v in gtn.population_state(weights).items()}
-        self._lesson = {k: tf.Variable(v, trainable=False) for k, v in gtn.xs(tf.zeros([2], tf.int32)).items()}
-        self._schedule = {k: tf.Variable(v, trainable=False) for k, v in training.hyperparameters.values().items()}
+    def __init__(self, gtn, values, metadata_file):
+        """`values`: `{"weights", "state", "lesson", "schedule"}`, dicts of tensors; see `_values`."""
+        for name, tensors in values.items():
+            setattr(self, f"_{name}", {k: tf.Variable(v, trainable=False) for k, v in tensors.items()})
         self.metadata = tf.saved_model.Asset(metadata_file)
-        steps, _, latent = self._lesson["noise"].shape
+        steps, batch, latent = self._lesson["noise"].shape
         classes = self._lesson["label"].shape[-1]
 
         def synthesise(x, batch_statistics):
-            return gtn.synthesise(dict(self._weights), dict(self._state), x, batch_statistics)
+            with _resized(gtn.generator.model):
+                return gtn.synthesise(dict(self._weights), dict(self._state), x, batch_statistics)
 
         @tf.function(
             autograph=False,
@@ -127,18 +141,52 @@ class _Module(tf.Module):
             ],
         )
         def generate(noise, label):
-            return {"image": synthesise({"noise": noise, "label": label}, batch_statistics=False)[0]}
+            def images(noise, label):
+                return synthesise({"noise": noise, "label": label}, batch_statistics=False)[0]
+
+            return {"image": saved_models.never_empty(images, noise, label)}
+
+        shape = generate.get_concrete_function().structured_outputs["image"].shape[1:]
+        width = shape.num_elements() + classes
+
+        def flat(x):  # [B, H * W * C + classes]: LiteRT converts a loop of one result
+            return tf.concat([tf.reshape(part, [batch, -1]) for part in synthesise(x, batch_statistics=True)], 1)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int64, "step")])
         def curriculum(step):
             step = tf.math.floormod(step, steps)
             lesson = {k: tf.gather(v, step) for k, v in self._lesson.items()}
-            pair = (tf.float32, tf.float32)
-            image, label = tf.map_fn(lambda x: synthesise(x, batch_statistics=True), lesson, fn_output_signature=pair)
+            made = tf.map_fn(flat, lesson, fn_output_signature=tf.TensorSpec([batch, width], tf.float32))
+            image = tf.reshape(made[..., :-classes], [tf.shape(step)[0], batch, *shape])
             schedule = {k: tf.gather(v, step) for k, v in self._schedule.items()}
-            return {"image": image, "label": label, **schedule}
+            return {"image": image, "label": made[..., -classes:], **schedule}
 
         self.generate, self.curriculum = generate, curriculum
+
+
+class _resized:
+    """Nearest upsampling as the operation of that name: Keras' repetitions don't convert to LiteRT where the batch is open."""
+
+    def __init__(self, model):
+        self._layers = [
+            layer
+            for layer in model._flatten_layers()
+            if isinstance(layer, keras.layers.UpSampling2D)
+            and (layer.interpolation, layer.data_format) == ("nearest", "channels_last")
+        ]
+
+    def __enter__(self):
+        for layer in self._layers:
+            layer.call = functools.partial(_resize, layer.size)
+
+    def __exit__(self, *_):
+        for layer in self._layers:
+            del layer.call
+
+
+def _resize(factors, images):
+    size = [length * factor for length, factor in zip(images.shape[1:3], factors)]
+    return tf.image.resize(images, size, "nearest")
 
 
 def _write_warmup(path, meta):

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.data import normalization
-from tf_gtn.teaching import export, lesson
+from tf_gtn.teaching import export, lesson, saved_models, schema, trust
 
 READY_MADE = pathlib.Path(__file__).parent / "ready_made"
 
@@ -30,23 +30,44 @@ def load(export_dir):
       A `LoadedGTN`.
 
     Raises:
-      UserError: nothing is there, it is incomplete, or it was written by a newer version.
+      UserError: nothing is there, it is incomplete or damaged, says of itself what it is not, holds what no generator needs
+        (`trust`), or was written by a newer version.
     """
-    path = _latest(os.path.expanduser(os.fspath(export_dir)))
+    path = os.path.expanduser(os.fspath(export_dir))
     try:
-        with tf.io.gfile.GFile(os.path.join(path, "assets", export.METADATA)) as file:
-            metadata = json.load(file)
-        newer = metadata["schema_version"] > export.SCHEMA_VERSION
-        model = None if newer else tf.saved_model.load(path)
-        if model is not None:
-            return LoadedGTN(path, metadata, model)
+        path = _find(path)
+        metadata, newer = _check(path)
+        if not newer:
+            return LoadedGTN(path, metadata, tf.saved_model.load(path))
+    except errors.UserError:
+        raise
     except Exception as error:  # a broken file can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:400]
         raise errors.UserError(f"{path} is not a complete export of a GTN: {reason}") from None
     raise errors.UserError(
         f"{path} was exported with schema {metadata['schema_version']}, this tf_gtn reads up to "
-        f"{export.SCHEMA_VERSION}: install a newer one"
+        f"{schema.VERSION}: install a newer one"
     )
+
+
+def _check(path):
+    """`(metadata, whether a newer version wrote it)`; looks at everything that can be looked at before anything is run.
+
+    Raises:
+      ValueError: the export is damaged, contradicts itself, or holds what no GTN needs.
+    """
+    local = path.removeprefix("file://")
+    if "://" not in local and not pathlib.Path(local).resolve().is_relative_to(READY_MADE.resolve()):
+        trust.check_files(local)
+    with tf.io.gfile.GFile(os.path.join(path, "assets", export.METADATA)) as file:
+        metadata = json.load(file)
+    version = metadata.get("schema_version") if isinstance(metadata, dict) else None
+    if isinstance(version, int) and version > schema.VERSION:
+        return metadata, True
+    trust.check_checksums(path)
+    schema.check(metadata)
+    schema.check_signatures(metadata, trust.read_graph(path))
+    return metadata, False
 
 
 class LoadedGTN:
@@ -69,7 +90,9 @@ class LoadedGTN:
         latent, classes = self.metadata["latent"], len(self.metadata["classes"])
         if not (noise.shape.is_compatible_with([None, latent]) and label.shape.is_compatible_with([None, classes])):
             raise errors.UserError(f"noise is [n, {latent}] and label [n, {classes}]; got {noise.shape} and {label.shape}")
-        return self._generate(noise=noise, label=label)["image"]
+        if not noise.shape[:1].is_compatible_with(label.shape[:1]):
+            raise errors.UserError(f"noise and label have one row an image; got {noise.shape[0]} and {label.shape[0]} rows")
+        return saved_models.never_empty(lambda noise, label: self._generate(noise=noise, label=label)["image"], noise, label)
 
     def as_dataset(self, steps=None):
         """`tf.data.Dataset` of `(images [B, H, W, C], labels [B, classes])`, in curriculum order.
@@ -185,15 +208,25 @@ def ready_made():
     return sorted(folder.name for folder in READY_MADE.iterdir() if folder.is_dir())
 
 
-def _latest(path):
-    """The folder of the highest version under `path`, or `path` itself if it is a version."""
-    if path in ready_made() and not tf.io.gfile.exists(path):
-        path = str(READY_MADE / path)
-    for folder in (path, os.path.join(path, "export")):
-        if tf.io.gfile.isdir(folder):
-            versions = [name.rstrip("/") for name in tf.io.gfile.listdir(folder) if name.rstrip("/").isdigit()]
-            if versions:
-                return os.path.join(folder, max(versions, key=int))
-    if not tf.io.gfile.isdir(path):
+def _find(path):
+    """The folder of the export that `path` names.
+
+    The name of one that comes with the package is that one, unless a folder of this name holds an export.
+    """
+    if "://" in path:
+        try:
+            tf.io.gfile.stat(path)
+        except tf.errors.NotFoundError:
+            pass  # a folder of an object store is no object
+        except tf.errors.OpError as error:
+            raise errors.UserError(f"{path} can't be reached: {str(error.message).splitlines()[0][:200]}") from None
+    found = saved_models.find(path)
+    if found is None and path in ready_made():
+        found = saved_models.find(str(READY_MADE / path))
+    if found is None and tf.io.gfile.isdir(path):
+        raise errors.UserError(
+            f"{path} is not a complete export of a GTN: neither it nor a version in it has {saved_models.GRAPH}"
+        )
+    if found is None:
         raise errors.UserError(f"there is no export at {path}; with the package come: {', '.join(ready_made())}")
-    return path
+    return found
