@@ -1,14 +1,17 @@
 """One run at a time in a folder, with one configuration, and files that are whole or absent."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.run import base_dir
+from tf_gtn.run import base_dir, files, holding
 
 
 def opened(path):
@@ -58,12 +61,54 @@ def test_an_unknown_file_system():
     assert refused("nowhere://run").startswith("base_dir nowhere://run can't be written to: ")
 
 
-def test_remote_folders_are_not_locked(tmp_path):
-    path = f"file://{tmp_path}/run"
+def test_a_local_path_as_a_url_is_locked_too(tmp_path):
+    with base_dir.open_base_dir(f"file://{tmp_path}/run") as folder:
+        assert folder == f"{tmp_path}/run" and refused(tmp_path / "run").startswith("another run is using")
+        assert refused(f"file://localhost{tmp_path}/run").startswith("another run is using")
+    assert "host 'runs'" in refused("file://runs/1")
+
+
+def test_remote_folders_are_not_locked():
+    path = "ram://run"
     with base_dir.open_base_dir(path), base_dir.open_base_dir(path):
-        base_dir.write_text(f"{path}/text", "a")
-        base_dir.write_text(f"{path}/text", "b")
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["text"] and (tmp_path / "run/text").read_text() == "b"
+        base_dir.check_same_config(path, CONFIG)
+        base_dir.check_same_config(path, CONFIG)
+    assert tf.io.gfile.listdir(path) == ["config.gin"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "lock"])
+def test_a_folder_that_is_not_the_one_that_was_locked_is_not_written_to(how, tmp_path):
+    path = tmp_path / "run"
+    with base_dir.open_base_dir(str(path)):
+        files.write(f"{path}/a", "1")
+        if how == "lock":
+            (path / ".lock").unlink()
+        else:
+            shutil.move(path, tmp_path / "elsewhere")
+        if how == "replaced":
+            path.mkdir()
+            (path / ".lock").touch()
+        with pytest.raises(errors.UserError, match=f"^{path} was deleted, moved or replaced while this run used it .*stops"):
+            files.write(f"{path}/b", "2")
+    assert not (path / "b").exists()
+    opened(path)
+
+
+def test_seconds_are_those_of_all_runs(tmp_path, capsys):
+    now = time.monotonic()
+    with base_dir.open_base_dir(str(tmp_path), now - 20):
+        base_dir.check_same_config(str(tmp_path), CONFIG)  # notes them, as every write does
+        shutil.copy(tmp_path / ".lock", tmp_path / "killed")
+    with base_dir.open_base_dir(str(tmp_path), now - 5):
+        assert holding.seconds(str(tmp_path), now - 5) == pytest.approx(25, abs=3)
+        assert holding.seconds(str(tmp_path / "other"), now - 5) == pytest.approx(5, abs=3)
+    shutil.copy(tmp_path / "killed", tmp_path / ".lock")
+    with base_dir.open_base_dir(str(tmp_path), now):
+        assert holding.seconds(str(tmp_path), now) == pytest.approx(20, abs=3)
+    assert not capsys.readouterr().out
+    (tmp_path / ".lock").write_bytes(b"\xff")
+    opened(tmp_path)
+    assert "does not say how long earlier runs took" in capsys.readouterr().out
 
 
 HOLD = """
@@ -90,20 +135,6 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
     finally:
         run.kill()
         os.kill(child, signal.SIGKILL)
-
-
-def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "text"
-    base_dir.write_text(str(path), "before ä")
-
-    def killed(*_):
-        assert path.read_text(encoding="utf-8") == "before ä"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        base_dir.write_text(str(path), "after")
-    assert [p.name for p in tmp_path.iterdir()] == ["text"] and path.read_text(encoding="utf-8") == "before ä"
 
 
 CONFIG = "# seed = 0\nimport json\nDATASET = 'digits'\nOUTER_STEPS = 700\nTrainer.steps = %OUTER_STEPS\n"
@@ -158,3 +189,25 @@ def test_what_may_change(tmp_path):
     assert "DATASET" in changed(tmp_path, more.replace("digits", "glyphs"), allowed=["OUTER_STEPS"])
     base_dir.check_same_config(str(tmp_path), more, allowed=["OUTER_STEPS"])
     assert (tmp_path / "config.gin").read_text() == more
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\0" * 50, "blanks or zeros"),
+        (b"\xff" + CONFIG.encode(), "byte 0 is not UTF-8"),
+        (None, "a folder"),
+    ],
+)
+def test_a_damaged_config_is_one_line(content, words, tmp_path):
+    path = tmp_path / "config.gin"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=f"^{path} .*{words}.*: put it back, or begin again in another --base_dir$"):
+        base_dir.check_same_config(str(tmp_path), CONFIG)
+
+
+def test_a_run_without_its_config_is_not_taken_for_a_new_one(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(errors.UserError, match=r"config\.gin is not there, but checkpoints of a run is: nothing says"):
+        base_dir.check_same_config(str(tmp_path), CONFIG)

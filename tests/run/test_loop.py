@@ -1,15 +1,17 @@
 """The outer loop over trainings as small as can be: what it takes, and what a stop changes."""
 
 import os
+import shutil
 import signal
 
 import keras
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing import event_accumulator
 
 from tf_gtn import errors
 from tf_gtn.core import outer_update
-from tf_gtn.run import loop, metrics
+from tf_gtn.run import base_dir, files, loop, metrics
 
 
 class Toy:
@@ -66,3 +68,133 @@ def test_each_takes_its_own_steps(tmp_path):
 def test_if_all_gave_up_the_run_ends(tmp_path):
     with pytest.raises(errors.UserError, match="not finite for the last 20 steps"):
         run(tmp_path, {"b": Toy(60, BAD)})
+
+
+def damage(path, how):
+    content = path.read_bytes()
+    path.unlink()
+    if how == "folder":
+        path.mkdir()
+    elif how != "deleted":
+        flipped = content.replace(b'"a/loss": 1.0', b'"a/loss": 3.0', 1)
+        changed = {"emptied": b"", "truncated": content[:-9], "zeroed": b"\0" * len(content), "a digit": flipped}
+        path.write_bytes(changed[how])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of 60 steps with checkpoints after 20, 40 and 60, and where its parameters ended."""
+    folder = tmp_path_factory.mktemp("loop") / "run"
+    return folder, run(folder, trainings())
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished[0], tmp_path / "run")
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "truncated", "zeroed"])
+def test_checkpoints_that_nothing_names_are_found(how, copy, finished, capsys):
+    damage(copy / "checkpoints/checkpoint", how)
+    before = (copy / "metrics.jsonl").read_bytes()
+    assert run(copy, trainings()) == finished[1]
+    said = capsys.readouterr()
+    assert "all 60 outer steps were taken already" in said.out and (copy / "metrics.jsonl").read_bytes() == before
+    if how != "truncated":  # which names all of them, but for the times
+        assert f"goes on from {copy}/checkpoints/ckpt-60, which lies there" in said.err
+    assert tf.train.latest_checkpoint(str(copy / "checkpoints")) == f"{copy}/checkpoints/ckpt-60"
+
+
+def test_the_newest_whole_checkpoint_is_taken_and_three_are_kept(copy, finished, capsys):
+    (copy / "checkpoints/checkpoint").unlink()
+    for path in copy.glob("checkpoints/ckpt-60.data*"):
+        path.unlink()
+    assert run(copy, trainings()) == finished[1]
+    said = capsys.readouterr()
+    assert "ckpt-60 can't be read and is passed over" in said.err and "resumed after outer step 40" in said.out
+    assert (copy / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
+    kept = sorted(path.name for path in copy.glob("checkpoints/*.index"))
+    assert kept == ["ckpt-20.index", "ckpt-40.index", "ckpt-60.index"]
+    assert len(tf.train.get_checkpoint_state(str(copy / "checkpoints")).all_model_checkpoint_paths) == 3
+
+
+@pytest.mark.parametrize("what", ["a file", "nothing"])
+def test_what_has_no_checkpoints_is_not_begun_again_in_silence(what, copy):
+    shutil.rmtree(copy / "checkpoints")
+    if what == "a file":
+        (copy / "checkpoints").touch()
+    before = (copy / "metrics.jsonl").read_bytes()
+    words = {
+        "a file": "is a file, and the folder of the checkpoints belongs there",
+        "nothing": "goes to step 60, but there is no",
+    }
+    with pytest.raises(errors.UserError, match=words[what]):
+        run(copy, trainings())
+    assert (copy / "metrics.jsonl").read_bytes() == before
+
+
+def test_killed_before_the_first_checkpoint_it_begins_again_and_says_so(finished, tmp_path, capsys):
+    lines = (finished[0] / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_bytes(b"".join(lines[:2]))
+    assert run(tmp_path, trainings()) == finished[1]
+    assert "no checkpoint was saved before step 20: starts again from the first step" in capsys.readouterr().out
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("lost", [-1, 3])
+def test_steps_whose_metrics_are_lost_are_taken_again(lost, copy, finished, capsys):
+    """The last line, and one in the middle: no checkpoint is taken that counts it as logged."""
+    whole = (copy / "metrics.jsonl").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    lines[lost] = b"" if lost > 0 else lines[lost][:20]
+    (copy / "metrics.jsonl").write_bytes(b"".join(lines))
+    assert run(copy, trainings()) == finished[1]
+    said = capsys.readouterr()
+    assert "metrics.jsonl is not as it was at step 60" in said.err
+    assert f"resumed after outer step {40 if lost < 0 else 20}" in said.out
+    assert (copy / "metrics.jsonl").read_bytes() == whole
+    assert steps_for_tensorboard(copy) == [10, 20, 25, 30, 40, 50, 60]
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "zeroed", "a digit", "folder"])
+def test_lost_metrics_that_no_checkpoint_is_from_before(how, copy):
+    damage(copy / "metrics.jsonl", how)
+    before = sorted(copy.rglob("*"))
+    with pytest.raises(
+        errors.UserError, match=r"metrics\.jsonl is (not as it was at step 20|a folder).*: put it back, or remove"
+    ):
+        run(copy, trainings())
+    assert sorted(copy.rglob("*")) == before
+
+
+def steps_for_tensorboard(folder):
+    events = event_accumulator.EventAccumulator(str(folder / "summaries"), {event_accumulator.TENSORS: 0})
+    events.Reload()
+    return [event.step for event in events.Tensors("a/loss")]
+
+
+def test_a_folder_that_is_deleted_meanwhile_ends_the_run(tmp_path):
+    path = tmp_path / "run"
+    made = trainings()
+    taken = made["a"].step
+
+    def step(index):
+        if index == 12:
+            shutil.rmtree(path)
+        return taken(index)
+
+    made["a"].step = step
+    with base_dir.open_base_dir(str(path)), pytest.raises(errors.UserError, match=f"{path} was deleted, moved or replaced"):
+        run(path, made)
+    assert int(made["a"].update._optimizer.iterations.numpy()) == 20 and not path.exists()
+
+
+def test_a_full_disk_names_the_checkpoint_and_its_size(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+    with pytest.raises(files.NoSpace, match=r"left to write .*/checkpoints/ckpt-20 \(needed: \d+ bytes, free: "):
+        run(tmp_path, trainings())
+    monkeypatch.undo()
+    assert run(tmp_path, trainings())["a"][1:] == (0, False)

@@ -23,7 +23,7 @@ from absl import flags, logging
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, quiet, replicas
+from tf_gtn.run import files, holding, loop, quiet, replicas
 from tf_gtn.run.config import gin_config
 
 
@@ -89,12 +89,12 @@ class Run:
             )
         if self.joined or not self.among.chief:
             return True
-        base_dirs.write_text(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
+        files.write(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
         return True
 
     def seconds(self):
-        """Wall-clock seconds since this process' start; a resumed run does not know of the ones before."""
-        return time.monotonic() - self.started
+        """Wall-clock seconds of all runs of this command in the folder, this one since its start."""
+        return holding.seconds(self.base_dir, self.started)
 
 
 def define_flags(joinable=False, distributed=False):
@@ -136,6 +136,7 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
         warnings.formatwarning = _notice_in_one_line(warnings.formatwarning)
         with _mistakes_in_one_line():
             values = flags.FLAGS
+            _take_paths_as_local(values)
             if not values.base_dir and not values.dry_run:
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
             if needs_gin and not values.gin_file:
@@ -155,10 +156,10 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
             own = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed, **own}
             identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
             joined = joinable and values.join
-            opened = base_dirs.join_base_dir if joined else base_dirs.open_base_dir
+            opened = base_dirs.join_base_dir(values.base_dir) if joined else base_dirs.open_base_dir(values.base_dir, started)
             if values.dry_run or not among.chief:
-                opened = contextlib.nullcontext
-            with opened(values.base_dir) as folder:
+                opened = contextlib.nullcontext(values.base_dir)
+            with opened as folder, files.space(folder):
                 given = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, among, joined
                 _build_and_go(main, Run(folder, *given))
                 among.share(0)  # workers wait for the chief, who serves the cluster
@@ -177,6 +178,16 @@ def _build_and_go(main, run):
         first, *more = str(error).splitlines() or ["?"]
         where = next((f" ({line.strip()})" for line in more if "In call to configurable" in line), "")
         raise errors.UserError(first + where) from error
+
+
+def _take_paths_as_local(values):
+    """Flags may name local paths as `file:///...`."""
+    for name in values:
+        value = values[name].value
+        if isinstance(value, str):
+            values[name].value = files.local(value)
+        elif isinstance(value, list):
+            values[name].value = [files.local(item) if isinstance(item, str) else item for item in value]
 
 
 def required(values, name):
@@ -212,6 +223,9 @@ def _mistakes_in_one_line():
     except errors.UserError as error:
         print(f"{os.path.basename(sys.argv[0])}: {(str(error).splitlines() or ['?'])[0]}", file=sys.stderr)
         sys.exit(2)
+    except files.NoSpace as error:
+        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        sys.exit(os.EX_IOERR)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -1,55 +1,46 @@
 """A run's folder: one run in it at a time, with one configuration.
 
-<base_dir>/.lock        process and host of the run that holds it
+<base_dir>/.lock        the run that holds it (`holding`)
 <base_dir>/config.gin   the configuration, from before the first step
 """
 
 import contextlib
-import errno
-import fcntl
 import os
-import socket
 
 import tensorflow as tf
-from absl import logging
 
 from tf_gtn import errors
+from tf_gtn.run import files, holding
 
-_held = set()  # file descriptors of locks; a forked child lets go of its copies, or it would hold the lock after us
-os.register_at_fork(after_in_child=lambda: [os.close(_held.pop()) for _ in list(_held)])
+_RUN = ("checkpoints", "metrics.jsonl", "outcome.json", "evaluations.jsonl", "tuning.db", "parts")  # some run has one of these
 
 
 @contextlib.contextmanager
-def open_base_dir(path):
+def open_base_dir(path, started=None):
     """Creates a folder and holds it for one run; yields its path.
 
-    The kernel drops the lock when the process ends, however it ends. Remote folders (`gs://...`) aren't locked.
+    The kernel drops the lock when the process ends, however it ends. Remote folders (`gs://...`) aren't locked. The run's
+    seconds count from `started`, of time.monotonic(), or from now.
 
     Raises:
       UserError: it is a file, can't be written to, or belongs to another run.
     """
-    path = os.path.expanduser(path)
+    path = os.path.expanduser(files.local(path))
+    lock = None
     try:
-        if is_remote(path):
-            tf.io.gfile.makedirs(path)
-            lock = None
-        else:
-            os.makedirs(path, exist_ok=True)
-            lock = os.open(os.path.join(path, ".lock"), os.O_RDWR | os.O_CREAT, 0o666)
+        with files.space(path):
+            tf.io.gfile.makedirs(path) if files.is_remote(path) else os.makedirs(path, exist_ok=True)
+            if not files.is_remote(path):
+                lock = holding.take(path, started)
     except (OSError, tf.errors.OpError) as error:
-        what = "is a file" if os.path.isfile(path) else f"can't be written to: {_reason(error)}"
+        where = f" ({error.filename})" if getattr(error, "filename", path) not in (None, path) else ""
+        what = "is a file" if os.path.isfile(path) else f"can't be written to: {files.reason(error)}{where}"
         raise errors.UserError(f"base_dir {path} {what}") from None
-    if lock is None:
-        yield path
-        return
-    _held.add(lock)
     try:
-        _acquire(lock, path)
         yield path
     finally:
-        if lock in _held:  # not in a forked child
-            _held.remove(lock)
-            os.close(lock)
+        if lock is not None:
+            holding.release(lock)
 
 
 @contextlib.contextmanager
@@ -59,39 +50,15 @@ def join_base_dir(path):
     Raises:
       UserError: there is no run.
     """
-    path = os.path.expanduser(path)
+    path = os.path.expanduser(files.local(path))
     if not tf.io.gfile.exists(os.path.join(path, "config.gin")):
         raise errors.UserError(f"there is no run in {path} to join; the same command without --join begins one")
     yield path
 
 
-def is_remote(path):
-    """Whether a path is for TensorFlow's file systems alone, such as `gs://bucket/run`."""
-    return "://" in path
-
-
 def repeat(base_dir, k):
     """Where the k-th seed of a run lies: the first in `base_dir` itself, the others in `base_dir/repeats/<k>`."""
     return base_dir if k == 0 else os.path.join(base_dir, "repeats", str(k))
-
-
-def write_text(path, text):
-    """Writes a file whole or, if killed meanwhile, not at all."""
-    if is_remote(path):  # an object store shows an object when it is closed
-        with tf.io.gfile.GFile(path, "w") as file:
-            file.write(text)
-        return
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
 
 
 def check_same_config(base_dir, config, allowed=(), write=True):
@@ -104,12 +71,11 @@ def check_same_config(base_dir, config, allowed=(), write=True):
       write: whether to write the file; without, it is only compared.
 
     Raises:
-      UserError: something else changed; names it, and the value then and now.
+      UserError: something else changed; names it, and the value then and now. Or the file can't be read, or is gone.
     """
     path = os.path.join(base_dir, "config.gin")
     if tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path) as file:
-            text = file.read()
+        text = files.read_text(path)
         before, now = _bindings(text), _bindings(config)
         changes = [
             _change(name, before.get(name), now.get(name))
@@ -122,22 +88,12 @@ def check_same_config(base_dir, config, allowed=(), write=True):
             raise errors.UserError(f"{base_dir} was started {'; '.join(changes[:3])}{more}; use another --base_dir")
         if text == config:
             return
+    else:
+        left = next((name for name in _RUN if tf.io.gfile.exists(os.path.join(base_dir, name))), None)
+        if left is not None:
+            raise files.Damaged(path, f"is not there, but {left} of a run is: nothing says how it was configured")
     if write:
-        write_text(path, config)
-
-
-def _acquire(lock, path):
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 1000, 0).decode(errors="replace").strip()
-        raise errors.UserError(f"another run is using {path}" + (f" ({holder})" if holder else "")) from None
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-            raise
-        logging.warning("%s is on a file system without locks: see to it that no other run uses it", path)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        files.write(path, config)
 
 
 def _bindings(config):
@@ -151,7 +107,3 @@ def _change(name, before, now):
     if before is None:
         return f"without {name}, now {name} = {now}"
     return f"with {name} = {before}, now {'without it' if now is None else now}"
-
-
-def _reason(error):
-    return getattr(error, "strerror", None) or str(getattr(error, "message", error)).splitlines()[0]

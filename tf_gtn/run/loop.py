@@ -60,7 +60,7 @@ def train(
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
     saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
-    start = int(among.share(saver.restore()))
+    start = int(among.share(saver.restore(checkpoint_every)))
     for training in trainings.values():
         among.share_variables(training.variables)
     if start and among.chief:
@@ -109,7 +109,7 @@ def train(
 class _Absent:
     """What writes for the chief, elsewhere."""
 
-    def restore(self):
+    def restore(self, checkpoint_every):
         return 0
 
     def save(self, step):

@@ -13,9 +13,11 @@ killed.
 import contextlib
 import fcntl
 import importlib.util
+import json
 import math
 import os
 import socket
+import sqlite3
 import uuid
 import warnings
 import zlib
@@ -24,9 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tf_gtn import errors
-from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import files, holding
 
 SAMPLERS = ("gp", "tpe", "random")
+_CHECKSUM, _REMEDY = "crc32", "put it back, or remove it to make its trials again"
 _EXTRA = "pip install 'tf_gtn[tune]'"
 
 
@@ -85,7 +88,7 @@ class Studies:
         Raises:
           UserError: the folder is on a remote file system, or the storage can't be read.
         """
-        if base_dirs.is_remote(base_dir):
+        if files.is_remote(base_dir):
             raise errors.UserError(f"base_dir {base_dir} is remote: the trials' SQLite storage needs a local folder")
         import optuna
 
@@ -95,30 +98,33 @@ class Studies:
         self._space = {name: _distribution(optuna, *entry) for name, entry in space.items()}
         self._folder = base_dir
         self._worker, self._life = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}", None
-        path = os.path.join(os.path.abspath(base_dir), "tuning.db")
-        try:
-            with self._alone():
-                storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 100}})
-                options = {"storage": storage, "direction": "minimize", "load_if_exists": True}
-                self._studies = {name: optuna.create_study(study_name=name, **options) for name in names}
-        except errors.UserError:
-            raise
-        except Exception as error:  # SQLAlchemy's, Optuna's, SQLite's
-            raise errors.UserError(f"{path} can't be used: {(str(error).splitlines() or ['?'])[0]}") from error
+        self._path = path = os.path.join(os.path.abspath(base_dir), "tuning.db")
+        begun = os.path.exists(os.path.join(base_dir, ".claims"))
+        with self._alone(), self._storage():
+            if begun and not (os.path.exists(path) and os.path.getsize(path)):
+                print(f"{path} holds no trials: they are made again", flush=True)
+            elif begun:
+                with contextlib.closing(sqlite3.connect(path, timeout=100)) as connection:
+                    connection.execute("PRAGMA integrity_check").fetchall()
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 100}})
+            options = {"storage": storage, "direction": "minimize", "load_if_exists": True}
+            self._studies = {name: optuna.create_study(study_name=name, **options) for name in names}
 
     def __enter__(self):
-        os.makedirs(os.path.join(self._folder, ".workers"), exist_ok=True)
+        files.folder(os.path.join(self._folder, ".workers"))
         self._life = _lock(self._life_path(self._worker))
+        holding.keep(self._life, self._life_path(self._worker), self._folder)
         return self
 
     def __exit__(self, *_):
         with contextlib.suppress(OSError):
             os.remove(self._life_path(self._worker))
-        os.close(self._life)
+        holding.release(self._life)
 
     def claim(self):
         """A `Claim` on the first open slot, the studies in turn; None if every slot is finished or in work."""
-        with self._alone():
+        holding.check()
+        with self._alone(), self._storage():
             open_slots = []
             for place, (name, study) in enumerate(self._studies.items()):
                 taken = set()
@@ -144,24 +150,46 @@ class Studies:
 
     def finish(self, claim, value, **attributes):
         """Stores a trial's value, infinity if it diverged, and what else is known of it (numbers and texts)."""
-        for name, found in attributes.items():
-            claim.trial.set_user_attr(name, found)
-        self._studies[claim.name].tell(claim.trial, float(value))
+        holding.check()
+        with self._storage():
+            for name, found in attributes.items():
+                claim.trial.set_user_attr(name, found)
+            claim.trial.set_user_attr(_CHECKSUM, _checksum(value, claim.trial.params, claim.trial.user_attrs))
+            self._studies[claim.name].tell(claim.trial, float(value))
 
     def give_back(self, claim):
         """The trial was broken off; its slot is open again."""
-        self._studies[claim.name].tell(claim.trial, state=self._states.FAIL)
+        with self._storage():
+            self._studies[claim.name].tell(claim.trial, state=self._states.FAIL)
 
     def finished(self):
         """`{name: {slot: trial}}` of the finished trials: Optuna's frozen ones, with `value`, `params` and `user_attrs`."""
-        return {
-            name: {
-                t.user_attrs["slot"]: t
-                for t in sorted(study.get_trials(deepcopy=False), key=lambda t: t.number)
-                if t.state.is_finished() and self._counts(t)
+        with self._storage():
+            found = {
+                name: {
+                    t.user_attrs["slot"]: t
+                    for t in sorted(study.get_trials(deepcopy=False), key=lambda t: t.number)
+                    if t.state.is_finished() and self._counts(t)
+                }
+                for name, study in self._studies.items()
             }
-            for name, study in self._studies.items()
-        }
+        for name, slots in found.items():
+            for t in slots.values():
+                if t.user_attrs.get(_CHECKSUM) not in (None, _checksum(t.value, t.params, t.user_attrs)):
+                    raise files.Damaged(self._path, f"was changed after it was written: trial {t.number} of {name} is another")
+        return found
+
+    @contextlib.contextmanager
+    def _storage(self):
+        """Whatever is wrong with the database ends in one line."""
+        try:
+            with files.space(self._path):
+                yield
+        except (errors.UserError, files.NoSpace):
+            raise
+        except Exception as error:  # SQLAlchemy's, Optuna's, SQLite's, and those of what is missing in a row
+            reason = (str(error).splitlines() or ["?"])[0][:200]
+            raise files.Damaged(self._path, f"can't be used ({reason})", _REMEDY) from error
 
     def _counts(self, trial):
         return trial.state == self._states.COMPLETE
@@ -205,6 +233,12 @@ class Studies:
             os.close(file)
 
 
+def _checksum(value, params, attributes):
+    """Of a finished trial; Optuna's ids and times are left out."""
+    attributes = {name: found for name, found in attributes.items() if name != _CHECKSUM}
+    return zlib.crc32(json.dumps([float(value), params, attributes], sort_keys=True).encode())
+
+
 def _distribution(optuna, low, high, scale=None):
     whole = isinstance(low, int) and isinstance(high, int)
     kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
@@ -213,7 +247,8 @@ def _distribution(optuna, low, high, scale=None):
 
 def _lock(path):
     """The descriptor of a file that this process now holds locked; waits for it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with files.writing(path):
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:

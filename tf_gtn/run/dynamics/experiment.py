@@ -5,14 +5,12 @@
 """
 
 import dataclasses
-import json
 import os
 
 import gin
-import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import files
 from tf_gtn.run.config import registrations
 from tf_gtn.run.dynamics import figures
 from tf_gtn.run.dynamics import meta_learners as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
@@ -62,16 +60,14 @@ def run(run, program):
     if not run.ready(allowed=("dynamics.Experiment.claims", "dynamics.Experiment.paper")):
         return None
     folder = os.path.join(run.base_dir, "parts")
-    tf.io.gfile.makedirs(folder)
     found = {}
     for k, (name, part) in enumerate(experiment.parts.items()):
-        path = os.path.join(folder, f"{name}.json")
-        if not tf.io.gfile.exists(path):
+
+        def make(name=name, part=part, k=k):
             print(f"{name} ({k + 1} of {len(experiment.parts)})", flush=True)
-            measured = part.measure(run.seed, os.path.join(folder, name))
-            base_dirs.write_text(path, json.dumps(results.plain(measured, name)))
-        with tf.io.gfile.GFile(path) as file:
-            found[name] = json.load(file)
+            return results.plain(part.measure(run.seed, os.path.join(folder, name)), name)
+
+        found[name] = files.made(os.path.join(folder, f"{name}.json"), make, ("numbers", "to", "labels"))
     return _conclude(run, program, experiment, found)
 
 

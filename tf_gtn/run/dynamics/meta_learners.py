@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.dynamics import bandits, instruments, meta_learners, problems
-from tf_gtn.run import loop
+from tf_gtn.run import files, loop
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.dynamics import parts
@@ -67,14 +67,14 @@ class _MetaTrained:
             for own, of in zip(seeds, episodes, strict=True)
         }
         places = {name: place for place, name in enumerate(trainings)}
-        os.makedirs(folder, exist_ok=True)
+        files.folder(folder)
 
         def path(name, outer_step):
             return os.path.join(folder, f"{name}-{outer_step:05d}.npy")
 
         def validate(name, trained):
             q = look(trained, places[name])
-            np.save(path(name, int(trained.taken.numpy())), q.astype(np.float32))
+            files.write_array(path(name, int(trained.taken.numpy())), q.astype(np.float32))
             return {"q_first": float(q[-1, 0]), "q_last": float(q[-1, -1])}
 
         loop.train(trainings, folder, validate, log_every=every, checkpoint_every=every, validate_every=every)
@@ -82,7 +82,8 @@ class _MetaTrained:
         if stuck:
             raise errors.UserError(f"{stuck[0]} of {folder} diverged: a lower learning rate of its optimizer may help")
         steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
-        curves = np.stack([[np.load(path(name, k), allow_pickle=False) for k in steps] for name in trainings])
+        again = f"put it back, or remove the folder {folder} to make this part again"
+        curves = np.stack([[files.read_array(path(name, k), again) for k in steps] for name in trainings])
         last = metrics_lib.read(folder)[-1]
         losses = [np.nan if last[f"{name}/loss"] is None else last[f"{name}/loss"] for name in trainings]
         return curves, losses, np.array(steps) * iterations, list(trainings.values())

@@ -9,7 +9,6 @@ beside what its own figures need: `loss` [T]; `values`, the curves by singular v
 """
 
 import dataclasses
-import os
 
 import gin
 import keras
@@ -18,7 +17,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, problems
-from tf_gtn.run import loop
+from tf_gtn.run import files, loop
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import statistics
 
@@ -264,7 +263,7 @@ class Taught:
         registrations.at_least(1, "dynamics.Taught", self)
 
     def measure(self, seed, folder):
-        os.makedirs(folder, exist_ok=True)
+        files.folder(folder)
         tasks = self.problem.tasks(self.tasks, tf.constant([seed, TASKS]))
         trainings = {
             f"task_{n}": bridge.LinearGTN(

@@ -10,14 +10,14 @@ Whatever draws uses `to_png`, so that all figures of a report belong together:
 
 import contextlib
 import io
-import os
 
 import matplotlib.style
-import tensorflow as tf
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
+
+from tf_gtn.run import files
 
 _DPI = 120
 _LOOK = [
@@ -70,9 +70,7 @@ def to_png(path, caption, size=(7, 4.2)):
             pad_inches=0.08,
             metadata={"Software": None, "Description": caption},
         )
-    tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(buffer.getvalue())
+    files.write(path, buffer.getvalue())
 
 
 def caption(path_or_file):

@@ -12,7 +12,7 @@ import jinja2
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.run import base_dir as base_dirs_lib
+from tf_gtn.run import files
 from tf_gtn.run.findings import drawing, results, rules
 
 _SUMMARY_METRICS = 12  # lines
@@ -54,8 +54,7 @@ def write(path, base_dirs, captions=None):
         importlib.resources.files("tf_gtn.run.findings").joinpath("report.html.j2").read_text("utf-8")
     )
     html = template.render(runs=[_run(base_dir, captions or {}) for base_dir in base_dirs])
-    tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-    base_dirs_lib.write_text(path, html)
+    files.write(path, html)
     return path
 
 
@@ -186,9 +185,8 @@ def _figures(base_dir):
 def _figure(path, captions):
     """`{"caption", "uri"}` of a PNG; `uri` is None if the file isn't whole."""
     name = os.path.basename(path).removesuffix(".png")
-    with tf.io.gfile.GFile(path, "rb") as file:
-        content = file.read()
     try:
+        content = files.read(path)
         inside = drawing.caption(io.BytesIO(content))
     except (OSError, ValueError, SyntaxError):
         return {"caption": f"{os.path.basename(path)} can't be read: it isn't a whole PNG.", "uri": None}
@@ -203,5 +201,7 @@ def _text(path):
     """A file's text, or None if there is none."""
     if not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read().decode("utf-8", "replace")
+    try:
+        return files.read(path).decode("utf-8", "replace")
+    except files.Damaged as error:
+        return str(error)

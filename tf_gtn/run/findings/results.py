@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors, version
-from tf_gtn.run import base_dir as base_dirs
+from tf_gtn.run import files
 from tf_gtn.run.findings import rules
 
 _OWN_NUMBERS = ("measured", "ci95")
@@ -96,8 +96,7 @@ def write(base_dir, system, name, seed, metrics, claims, wall_seconds):
         "results",
     )
     validate(found)
-    tf.io.gfile.makedirs(base_dir)
-    base_dirs.write_text(_path(base_dir), json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    files.write_json(_path(base_dir), found, indent=1)
     return found
 
 
@@ -108,16 +107,10 @@ def read(base_dir):
       UserError: it isn't there, isn't whole, or doesn't fit the schema.
     """
     path = _path(base_dir)
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            found = json.loads(file.read().decode("utf-8"))
-    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):
+    if not tf.io.gfile.exists(path):
         what = "has no results.json: its run isn't finished" if tf.io.gfile.isdir(base_dir) else "is not the folder of a run"
-        raise errors.UserError(f"{base_dir} {what}") from None
-    except tf.errors.OpError as error:
-        raise errors.UserError(f"{path} can't be read: {str(error.message).splitlines()[0]}") from None
-    except (ValueError, RecursionError) as error:
-        raise errors.UserError(f"{path} is not valid JSON, perhaps truncated: {error}") from None
+        raise errors.UserError(f"{base_dir} {what}")
+    found = files.read_json(path, remedy="the command of that run writes it again")
     try:
         validate(found)
     except ValueError as error:

@@ -15,12 +15,11 @@ import os
 
 import gin
 import numpy as np
-import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.gan import export, gtn_gan, judges, measures
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, repeats
+from tf_gtn.run import files, loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import claims, report, results, statistics
@@ -75,6 +74,7 @@ class Experiment:
 
 
 _NUMBERS = ("seconds_per_iteration", "iterations")
+_OUTCOME = ("measures", *_NUMBERS, "analyses")
 
 
 def run(run, program):
@@ -103,25 +103,25 @@ def run(run, program):
     def one(folder, seed, trainings):
         return _outcome(folder, seed, trainings, schedule, experiment, judge, taught)
 
-    outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one)
+    outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, experiment, learned, judge, outcomes, next(iter(trainings.values())))
 
 
 def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
     """Trains, measures and exports one seed."""
     samples = os.path.join(folder, "samples")
-    tf.io.gfile.makedirs(samples)
+    files.folder(samples)
     named = set()
 
     def validate(name, trained):
         made = trained.samples(experiment.samples, _SEED).numpy()
-        path = os.path.join(samples, f"{name}-{int(trained.taken.numpy()):06d}.npy")
-        with tf.io.gfile.GFile(path, "wb") as file:
-            np.save(file, made[0][: _KEPT if made.ndim == 3 else 64].astype(np.float32))
+        shown = made[0][: _KEPT if made.ndim == 3 else 64].astype(np.float32)
+        file = _samples_file(name, int(trained.taken.numpy()))
+        files.write_array(os.path.join(samples, file), shown)
         found = [judge(each) for each in made]
         for n, each in enumerate(found):
             _name_trouble(name, seed + n, trained, judge.trouble(each), named)
-        return {f"{key}_{n}": each[key] for n, each in enumerate(found) for key in judge.keys}
+        return {"samples": file, **{f"{key}_{n}": each[key] for n, each in enumerate(found) for key in judge.keys}}
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
     rows, measured = metrics_lib.read(folder), {}
@@ -139,6 +139,18 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
         "iterations": {name: t.outer_steps * t.iterations for name, t in trainings.items()},
         "analyses": {name: analyses.REGISTRY[name].measure(context) for name in experiment.analyses},
     }
+
+
+def _samples_file(arm, step):
+    return f"{arm}-{step:06d}.npy"
+
+
+def _samples_files(folder, arms, judge):
+    """`{arm: names}` of the files that its checks wrote, by metrics.jsonl: one that is not there any more is missed."""
+    rows = metrics_lib.read(folder)
+    checked = {arm: [row for row in rows if f"{arm}/{judge.keys[0]}_0" in row] for arm in arms}
+    named = {arm: [row.get(f"{arm}/samples", _samples_file(arm, row["step"])) for row in checked[arm]] for arm in arms}
+    return {arm: list(dict.fromkeys(names)) for arm, names in named.items()}  # an arm that gave up overwrites its last one
 
 
 def _name_trouble(name, seed, trained, trouble, named):
@@ -172,7 +184,7 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
     made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, quantities)]
     figures.modes(run.base_dir, curves, judge.all_modes)
     iterations = {name: int(outcomes[0]["iterations"][name]) for name in experiment.arms}
-    figures.samples(run.base_dir, experiment.arms, learned, experiment.shown, iterations)
+    figures.samples(run.base_dir, _samples_files(run.base_dir, experiment.arms, judge), learned, experiment.shown, iterations)
     report.conclude(run, "gan", program, metrics, made)
     return {name: metrics[name] for name in experiment.arms}
 

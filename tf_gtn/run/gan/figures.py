@@ -3,8 +3,8 @@
 import os
 
 import numpy as np
-import tensorflow as tf
 
+from tf_gtn.run import files
 from tf_gtn.run.findings import drawing, figures
 
 SIDE = 5  # images of a sample sheet, across and down
@@ -25,30 +25,29 @@ def modes(base_dir, table, total):
         drawing.finish(figure, axes)
 
 
-def samples(base_dir, arms, learned, shown, iterations):
+def samples(base_dir, checks, learned, shown, iterations):
     """Samples of the first seed as training goes on, the data last (unrolled GAN paper, figures 1 and 2).
 
     Args:
       base_dir: the run's folder.
-      arms: names.
+      checks: `{arm: names of its files in samples/}`, by step.
       learned: the source.
       shown: how many checks.
       iterations: `{arm: its iterations}`.
     """
-    found = {arm: _evenly(tf.io.gfile.glob(os.path.join(base_dir, "samples", f"{arm}-*.npy")), shown) for arm in arms}
+    found = {arm: _evenly([os.path.join(base_dir, "samples", name) for name in names], shown) for arm, names in checks.items()}
     points = len(learned.sample_shape) == 1
     data = learned.sample((20_000 if points else 64,), [0, 1]).numpy()
     draw = _heat(1.4 * np.abs(learned.centers).max()) if points else _tiles
     caption = "Samples of the first seed's generator as training goes on (iterations above), and the data."
     columns, size = max(map(len, found.values())) + 1, 1.5 if points else 2.0
     path = figures.path(base_dir, "heat_maps" if points else "samples")
-    with drawing.to_png(path, caption, (size * columns, (size + 0.1) * len(arms))) as figure:
-        grid = figure.subplots(len(arms), columns, squeeze=False)
-        for row, arm in zip(grid, arms):
+    with drawing.to_png(path, caption, (size * columns, (size + 0.1) * len(found))) as figure:
+        grid = figure.subplots(len(found), columns, squeeze=False)
+        for row, arm in zip(grid, found):
             last = _step(found[arm][-1])
             for axes, name in zip(row, found[arm]):
-                with tf.io.gfile.GFile(name, "rb") as file:
-                    draw(axes, np.load(file, allow_pickle=False))
+                draw(axes, files.read_array(name))
                 axes.set_title(f"{_step(name) * iterations[arm] // last:,}")
             draw(row[-1], data)
             row[-1].set_title("data")
@@ -82,5 +81,4 @@ def _tiles(axes, images, side=SIDE):
 
 
 def _evenly(paths, count):
-    paths = sorted(paths)
     return [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int))]

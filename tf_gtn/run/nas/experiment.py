@@ -13,12 +13,10 @@ import os
 
 import gin
 import numpy as np
-import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.nas import costs, evaluation, farm, ranking, search
-from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop
+from tf_gtn.run import files, loop
 from tf_gtn.run import progress as progress_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import report, results, statistics
@@ -285,10 +283,10 @@ def save_front(run, settings, dataset, found, proposed):
     equal = {(row["accuracy"], *(row[name] for name in settings.front)): row for row in reversed(rows)}  # one of each
     front = sorted(search.pareto([*equal.values()], settings.front), key=lambda row: row[settings.front[0]])
     folder = os.path.join(run.base_dir, "networks")
-    tf.io.gfile.makedirs(folder)
+    files.folder(folder)
     for k, row in enumerate(front):
         for _, model, seconds in evaluation.trained(settings.space, row["architecture"], run.seed, budget, dataset):
             row |= {"file": f"networks/{k}.keras", "training_seconds": seconds}
             model.save(os.path.join(folder, f"{k}.keras"))
-    base_dirs.write_text(os.path.join(folder, "front.json"), json.dumps(results.plain(front, "the front"), indent=2))
+    files.write(os.path.join(folder, "front.json"), json.dumps(results.plain(front, "the front"), indent=2))
     return front

@@ -1,31 +1,32 @@
-"""Finished evaluations of a run: `<base_dir>/evaluations.jsonl`, a row a line, appended as they end."""
+"""Finished evaluations of a run: `<base_dir>/evaluations.jsonl`, a row a line with a checksum, appended as they end."""
 
 import json
 import os
 
 import tensorflow as tf
 
+from tf_gtn.run import files
 from tf_gtn.run.findings import results
+
+_KEYS = ("architecture", "seed", "budget")
 
 
 class Records:
-    """Rows by (architecture, seed, budget); what a kill left of a line is dropped."""
+    """Rows by (architecture, seed, budget); what a kill left of the last line is dropped, of others it is said."""
 
     def __init__(self, base_dir):
-        """Reads what is there."""
+        """Reads what is there. Raises `files.Damaged` if the file can't be read at all."""
         self._path = os.path.join(base_dir, "evaluations.jsonl")
         self.rows = []
-        if tf.io.gfile.exists(self._path):
-            with tf.io.gfile.GFile(self._path) as file:
-                text = file.read()
-            for line in text.splitlines():
-                try:
-                    self.rows.append(json.loads(line))
-                except ValueError:
-                    continue
-            if text and not text.endswith("\n"):
-                with tf.io.gfile.GFile(self._path, "a") as file:
-                    file.write("\n")
+        content = files.read(self._path) if tf.io.gfile.exists(self._path) else b""
+        *lines, torn = content.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                self.rows.append(files.unsealed(line, _KEYS))
+            except ValueError as error:
+                files.again(files.Damaged(self._path, f"{error} in line {number}"))
+        if torn or len(self.rows) < len(lines):
+            files.write(self._path, "".join(map(_line, self.rows)))
         self._known = {_key(row): row for row in self.rows}
 
     def find(self, architecture, seed, budget):
@@ -39,17 +40,19 @@ class Records:
 
     def add(self, rows):
         """Appends rows."""
-        with tf.io.gfile.GFile(self._path, "a") as file:
-            for row in rows:
-                if _key(row) not in self._known:
-                    file.write(json.dumps(results.plain(row, "an evaluation")) + "\n")
-                    self._known[_key(row)] = row
-                    self.rows.append(row)
+        new = {_key(row): row for row in rows if _key(row) not in self._known}
+        files.append(self._path, [_line(results.plain(row, "an evaluation")) for row in new.values()])
+        self._known |= new
+        self.rows += new.values()
 
     def of(self, budget, seed):
         """The rows of one budget and seed, in the order in which they ended."""
         return [row for row in self.rows if row["budget"] == budget and row["seed"] == seed]
 
 
+def _line(row):
+    return json.dumps(files.sealed(row)) + "\n"
+
+
 def _key(row):
-    return row["architecture"], row["seed"], row["budget"]
+    return tuple(row[name] for name in _KEYS)

@@ -17,14 +17,13 @@ import warnings
 
 import gin
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from tf_gtn import errors
 from tf_gtn.models import perceptrons
 from tf_gtn.rl import policy_gtn
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, repeats
+from tf_gtn.run import files, loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import claims, report, statistics
@@ -62,6 +61,7 @@ _TABLES, _NUMBERS = (
     ("architectures", "steps", "steps_to_solve"),
     ("seconds_per_step", "seconds", "outer_steps", "environment_steps"),
 )
+_OUTCOME = ("return", *_TABLES)
 
 
 def run(run, program):
@@ -83,10 +83,10 @@ def run(run, program):
         return None
 
     def one(folder, seed, trainings):
-        tf.io.gfile.makedirs(folder)
+        files.folder(folder)
         return _outcome(folder, seed, trainings, schedule, settings)
 
-    found = repeats.outcomes(run, experiment.seeds, trainings, make, one)
+    found = repeats.outcomes(run, experiment.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, experiment, found)
 
 

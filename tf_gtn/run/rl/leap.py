@@ -12,14 +12,13 @@ import functools
 
 import gin
 import numpy as np
-import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.core import SGD
 from tf_gtn.rl import atari
 from tf_gtn.rl import leap as games_leap
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, repeats
+from tf_gtn.run import files, loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import claims, report, statistics
@@ -28,6 +27,7 @@ from tf_gtn.transfer import leap as paths
 
 _TEST, _FRESH = 2_000_003, 31
 ARMS = ("leap", "no_pretraining")
+_OUTCOME = ("return", "learning", "outer_steps", "environment_steps")
 
 
 @gin.configurable(module="rl")
@@ -105,10 +105,10 @@ def leap_games(run, program):
         return None
 
     def one(folder, seed, made):
-        tf.io.gfile.makedirs(folder)
+        files.folder(folder)
         return _outcome(folder, seed, made, settings, schedule, evaluation)
 
-    outcomes = repeats.outcomes(run, settings.seeds, made, make, one)
+    outcomes = repeats.outcomes(run, settings.seeds, made, make, one, _OUTCOME)
     return _conclude(run, program, settings, outcomes)
 
 
@@ -122,7 +122,7 @@ def _outcome(folder, seed, made, settings, schedule, evaluation):
         run = made[game]
         for arm in ARMS:
             name, own = f"{game}_{arm}", f"{folder}/held_out/{game}_{arm}"
-            tf.io.gfile.makedirs(own)
+            files.folder(own)
             run.begin(seed + _FRESH, learned.encoder if arm == "leap" else None)  # but for the encoder both begin alike
             loop.train({name: run}, own, **dataclasses.asdict(schedule))
             tested = run.returns(evaluation.test, 1, _TEST + seed, greedy=evaluation.greedy)[:, 0]

@@ -12,22 +12,20 @@ A seed whose outcome is there is not run again, nor an analysis that has its fil
 """
 
 import dataclasses
-import json
 import os
 
 import gin
 import numpy as np
-import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, repeats
+from tf_gtn.run import files, loop, repeats
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import claims, report, results, statistics
 from tf_gtn.run.teaching import analyses, build, figures
 from tf_gtn.teaching import export
 
 ANALYSES = "analyses"
+_OUTCOME = ("accuracy", "curve", "seconds_per_step", "outer_steps", "diverged", "analyses")
 
 
 @gin.configurable(module="teaching")
@@ -98,13 +96,13 @@ def run(run, program, comparison, scoped=True):
         outcome, evaluators = _outcome(folder, seed, dataset, *parts)
         return outcome
 
-    outcomes = repeats.outcomes(run, comparison.seeds, trainings, make, one)
+    outcomes = repeats.outcomes(run, comparison.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, comparison, outcomes) if run.among.chief else None
 
 
 def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, comparison, among):
     """Trains, tests and analyses one seed; its outcome, and the evaluators with their traces."""
-    tf.io.gfile.makedirs(folder)
+    files.folder(folder)
     evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators, among)
     shown = dataset.test.take(np.arange(min(len(dataset.test), settings.curve_images)))
     curves, accuracies = {}, {}
@@ -135,11 +133,7 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
 def _analysed(name, context):
     """What an analysis found, from its file if it was done already."""
     path = os.path.join(context.folder, ANALYSES, f"{name}.json")
-    if not tf.io.gfile.exists(path):
-        tf.io.gfile.makedirs(os.path.dirname(path))
-        base_dirs.write_text(path, json.dumps(results.plain(analyses.REGISTRY[name].measure(context), name)))
-    with tf.io.gfile.GFile(path) as file:
-        return json.load(file)
+    return files.made(path, lambda: results.plain(analyses.REGISTRY[name].measure(context), name))
 
 
 def _conclude(run, program, comparison, outcomes):

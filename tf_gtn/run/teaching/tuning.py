@@ -22,7 +22,7 @@ from tensorflow.python.framework import ops
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, studies
+from tf_gtn.run import files, loop, studies
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run import progress as progress_lib
 from tf_gtn.run.config import gin_config, registrations
@@ -113,7 +113,7 @@ def run(run, tuning):
     searches, made = [], 0
     for k in range(tuning.seeds):
         folder, seed = base_dirs.repeat(run.base_dir, k), run.seed + k
-        tf.io.gfile.makedirs(folder)
+        files.folder(folder)
         with studies.Studies(folder, tuning.arms, tuning.trials, tuning.space, tuning.sampler, seed) as shared:
             made += _work(run, tuning, dataset, learners, shared, seed)
             finished = shared.finished()
@@ -361,7 +361,7 @@ def _conclude(run, tuning, searches):
 
 def _write_metrics(base_dir, trials):
     """A line of metrics.jsonl for each slot, with the trials of all arms there."""
-    writer = metrics_lib.MetricsWriter(base_dir, resume_step=max(map(len, trials.values())))
+    writer = metrics_lib.MetricsWriter(base_dir)
     for slot, row in enumerate(zip(*trials.values())):
         line = {}
         for arm, t in zip(trials, row):

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.core import supervised
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import loop, repeats
+from tf_gtn.run import files, loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import claims, report, statistics
@@ -71,6 +71,7 @@ class Experiment:
 
 
 _TABLES, _NUMBERS = ("error", "area", "rho"), ("seconds_per_step", "outer_steps")
+_OUTCOME = (*_TABLES, "curve", *_NUMBERS)
 
 
 @gin.configurable(module="transfer")
@@ -119,10 +120,10 @@ def run(run, program):
         return None
 
     def one(folder, seed, trainings):
-        tf.io.gfile.makedirs(folder)
+        files.folder(folder)
         return _outcome(folder, seed, trainings, schedule, experiment, inner)
 
-    outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one)
+    outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, experiment, outcomes)
 
 
@@ -152,7 +153,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
     outcome = {"error": {}, "area": {}, "curve": {}}
-    tf.io.gfile.makedirs(f"{folder}/initializations")
+    files.folder(f"{folder}/initializations")
     for name, trained in trainings.items():
         trained.save(f"{folder}/initializations/{name}.keras")
         found = [learners[name](task, _LEARNING + seed) for task in range(last, count)]
