@@ -3,7 +3,9 @@
     python -m binaries.train_learner --base_dir=runs/learner --export_dir=runs/digits/export --model=depthwise
     python -m binaries.train_learner --base_dir=runs/mine --export_dir=runs/digits/export --model=my_model.keras
 
-`--model` is a saved .keras file or a name of `tf_gtn.models.learners`. The taught model lands in `<base_dir>/learner.keras`.
+`--model` is a saved .keras file or a name of `tf_gtn.models.learners`. If the file holds layers of the user's own,
+`--custom_objects=my_module` imports the module, from the current folder too, that registers them with
+`keras.saving.register_keras_serializable`. The taught model lands in `<base_dir>/learner.keras`.
 """
 
 from absl import flags
@@ -18,13 +20,15 @@ from tf_gtn.teaching import loading
 def add_flags():
     flags.DEFINE_string("export_dir", None, "An exported GTN: .../export or .../export/<version>.")
     flags.DEFINE_string("model", "conv2", "A saved .keras file, or the name of an architecture.")
+    flags.DEFINE_list("custom_objects", [], "Modules that register what the .keras file holds beside Keras' own layers.")
+    flags.DEFINE_bool("from_logits", None, "Whether the model gives logits, or probabilities; by default what comes out tells.")
     flags.DEFINE_integer("steps", None, "SGD steps; by default as many as the GTN was trained with.", lower_bound=1)
     flags.DEFINE_bool("test", True, "Whether to test on the data set's test split.")
 
 
 def main(run):
     gtn = loading.load(app.required(run.flags, "export_dir"))
-    model = build.load_model(run.flags.model, gtn)
+    model = build.load_model(run.flags.model, gtn, run.flags.custom_objects)
     dataset = None
     if run.flags.test:
         size = tuple(gtn.metadata["image_shape"][:2])
@@ -33,11 +37,12 @@ def main(run):
         build.check_fits(gtn, dataset)
     if not run.ready():
         return
-    history = gtn.train(model, run.flags.steps)
+    history = gtn.train(model, run.flags.steps, from_logits=run.flags.from_logits)
     metrics = {
         "synthetic_loss": history["loss"][-1],
         "learning_rate_scale": history["learning_rate_scale"],
         "steps": len(history["loss"]),
+        **{name: history[name] for name in ("synthetic_accuracy",) if name in history},
     }
     if dataset is not None:
         metrics["test_accuracy"] = build.test_accuracy(model, gtn, dataset.test)

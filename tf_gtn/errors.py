@@ -1,20 +1,24 @@
 """Mistakes of the user's, and the nearest right name for a wrong one."""
 
 import difflib
+import sys
 import warnings
 
 
 class Notice(UserWarning):
-    """What a user should know and no program stops for; a binary says it in one line."""
+    """What a user should know and no program stops for; its message is one line."""
 
 
 class UserError(ValueError):
     """A mistake that the user can mend; its message is one line, and a binary ends with it and exit code 2."""
 
 
-def warn(text):
-    """Says a `Notice` of one line, by Python's `warnings`."""
-    warnings.warn(text, Notice, stacklevel=2)
+def warn(message):
+    """Warns with a `Notice`, at the line outside this package that led here."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tf_gtn."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, Notice, stacklevel=level)
 
 
 def unknown(kind, name, known):

@@ -157,6 +157,27 @@ def test_weight_norm_axes_of_every_kind_of_kernel():
     }
 
 
+@pytest.mark.parametrize("with_weight_norm", [False, True])
+def test_nested_models_with_equal_layer_names_keep_weights_of_their_own(images, with_weight_norm):
+    def part(name):
+        inputs = keras.Input((6, 6, 2))
+        hidden = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(3, 3, name="conv")(inputs))
+        return keras.Model(inputs, keras.layers.Dense(4, name="out")(keras.layers.Flatten(name="flat")(hidden)), name=name)
+
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, keras.layers.Concatenate()([part("one")(inputs), part("two")(inputs)]))
+    assert len({v.path for v in model.variables}) < len(model.variables)
+    pure = functional.Functional(model, with_weight_norm)
+    params, state = pure.values()
+    assert len(params) + len(state) == len(model.variables)
+    np.testing.assert_allclose(pure(params, state, images)[0], model(images), rtol=1e-5, atol=1e-6)
+    fresh, state = pure.initial_values(tf.constant([0, 1]))
+    outputs, _ = pure(fresh, state, images)
+    assert np.abs(outputs[:, :4] - outputs[:, 4:]).max() > 0.1
+    pure.assign(fresh, state)
+    np.testing.assert_allclose(outputs, model(images), rtol=1e-5, atol=1e-6)
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="has no weights yet"):
         functional.Functional(keras.Sequential([keras.layers.Dense(2)]))

@@ -1,6 +1,7 @@
 """Sampled architectures: a padded network is the narrow one, exactly; draws follow their distribution."""
 
 import collections
+import functools
 
 import keras
 import numpy as np
@@ -105,6 +106,78 @@ def test_kaiming_variance_goes_with_live_inputs():
     live = second[:64, :100]
     assert (second[64:] == 0).all() and (second[:, 100:] == 0).all()
     assert live.std() == pytest.approx(np.sqrt(2 / 64), rel=0.03)
+
+
+def residual(image_shape, classes, free=True):
+    """Its second layer's width is the first one's again: one free width, two layers of it."""
+
+    def build(widths):
+        images = keras.Input(image_shape)
+        x = keras.layers.Dense(widths[0])(keras.layers.Flatten()(images))
+        x = keras.layers.Add()([x, keras.layers.Dense(widths[0], activation="relu")(x)])
+        return keras.Model(images, keras.layers.Dense(classes)(x))
+
+    return learners.Family("residual", ((4, 9 if free else 4),), build)
+
+
+def chain(*layers, activation="relu", head=None):
+    def family(image_shape, classes):
+        def build(widths):
+            between = [make() for make in layers]
+            kernel = {"activation": activation, "kernel_initializer": "he_normal"}
+            stack = [keras.layers.Conv2D(widths[0], 3, **kernel), *between, keras.layers.Flatten()]
+            stack += [keras.layers.Dense(widths[1], **kernel), keras.layers.Dense(classes, activation=head)]
+            return keras.Sequential([keras.Input(image_shape), *stack])
+
+        return learners.Family("chain", ((3, 6), (4, 7)), build)
+
+    return family
+
+
+def registered(monkeypatch, made_by, **options):
+    monkeypatch.setitem(learners.REGISTRY, "mine", made_by)
+    return population.Population({"mine": options}, (8, 8, 1), 3, weight_norm=False)
+
+
+WRONG_PADDED = {
+    "residual": residual,
+    "sigmoid": chain(activation="sigmoid"),
+    "layer normalization": chain(keras.layers.LayerNormalization),
+    "noise": chain(lambda: keras.layers.GaussianNoise(0.3)),
+    "kernels of another kind": chain(lambda: keras.layers.SeparableConv2D(4, 3)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PADDED)
+def test_a_family_that_is_not_the_same_network_when_padded_is_refused(monkeypatch, name):
+    with pytest.raises(errors.UserError, match=r"takes fixed widths \(lowest = highest\)") as caught:
+        registered(monkeypatch, WRONG_PADDED[name])
+    assert "\n" not in str(caught.value)
+
+
+def test_families_that_are_the_same_when_padded_and_fixed_ones_pass(monkeypatch):
+    registered(monkeypatch, residual, free=False)
+    registered(
+        monkeypatch, chain(keras.layers.BatchNormalization, lambda: keras.layers.Dropout(0.4), keras.layers.MaxPooling2D)
+    )
+    for name, options in FAMILIES.items():  # those of the package are not looked at in every run: here
+        for normalization in ("mean_only", "batch", "none"):
+            made = functools.partial(learners.REGISTRY[name], **options, normalization=normalization)
+            made.__module__ = __name__
+            registered(monkeypatch, made)
+
+
+def test_learners_that_give_probabilities_are_refused(monkeypatch, tmp_path):
+    with pytest.raises(errors.UserError, match="chain gives probabilities, learners give logits"):
+        registered(monkeypatch, chain(head="softmax"))
+    path = str(tmp_path / "mine.keras")
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]).save(path)
+    with pytest.raises(errors.UserError, match=r"mine\.keras gives probabilities, learners give logits"):
+        population.Given(path, (8, 8, 1), 3)
+    model = keras.Sequential([keras.Input((8, 8, 1), dtype="uint8"), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.save(path)
+    with pytest.raises(errors.UserError, match="takes uint8"):
+        population.Given(path, (8, 8, 1), 3)
 
 
 def test_mistakes_are_named():

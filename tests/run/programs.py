@@ -54,12 +54,14 @@ _context.set_forkserver_preload(["binaries.train_gtn"])
 class Program:
     """A program that runs; `done()` waits for it."""
 
-    def __init__(self, name, *arguments, environment=None):
+    def __init__(self, name, *arguments, environment=None, cwd=ROOT):
         self._folder = tempfile.TemporaryDirectory()
         self._files = [f"{self._folder.name}/{stream}" for stream in ("stdout", "stderr")]
         for file in self._files:  # here: the process may be killed before it does anything
             pathlib.Path(file).touch()
-        self.process = _context.Process(target=_run, args=(name, [str(a) for a in arguments], self._files, environment or {}))
+        self.process = _context.Process(
+            target=_run, args=(name, [str(a) for a in arguments], self._files, environment or {}, cwd)
+        )
         self.process.start()
 
     def send(self, number):
@@ -77,15 +79,15 @@ class Program:
         return subprocess.CompletedProcess([], self.process.exitcode, stdout, stderr)
 
 
-def run(name, *arguments):
-    return Program(name, *arguments).done()
+def run(name, *arguments, **where):
+    return Program(name, *arguments, **where).done()
 
 
-def _run(name, arguments, files, environment):
+def _run(name, arguments, files, environment, cwd):
     os.environ.update(environment)
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
-    os.chdir(ROOT)
+    os.chdir(cwd)
     sys.argv = [f"{name}.py", *arguments]
     importlib.import_module(f"binaries.{name}").run()
 

@@ -1,6 +1,7 @@
 """The programs as a user runs them: what they leave, and that being killed changes nothing."""
 
 import glob
+import importlib.util
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import keras
 import pytest
@@ -81,12 +83,24 @@ def test_the_same_command_again_has_nothing_left_to_do(finished, tmp_path):
 
 
 def test_train_learner_and_evaluate_and_report(finished, tmp_path):
-    model = tmp_path / "mine.keras"
-    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]).save(model)
-    done = run("train_learner", f"--base_dir={tmp_path}/learner", f"--export_dir={finished}/export", f"--model={model}")
+    model, module = tmp_path / "mine.keras", tmp_path / "my_layers_of_own.py"
+    module.write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable()\nclass Nothing(keras.layers.Layer):\n"
+        "    def call(self, x):\n        return 0 * x\n"
+    )
+    spec = importlib.util.spec_from_file_location(module.stem, module)
+    own = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(own)
+    layers = [own.Nothing(), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    keras.Sequential([keras.Input((8, 8, 1)), *layers]).save(model)
+    arguments = f"--base_dir={tmp_path}/learner", f"--export_dir={finished}/export", f"--model={model}"
+    programs.assert_one_line(run("train_learner", *arguments), "Could not locate class 'Nothing'", "--custom_objects=MODULE")
+    done = run("train_learner", *arguments, f"--custom_objects={module.stem}", "--nofrom_logits", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"in 2 steps, test accuracy 0\.\d+", done.stdout)
-    assert keras.saving.load_model(tmp_path / "learner" / "learner.keras").input_shape == (None, 8, 8, 1)
+    assert re.fullmatch(r"\S+: the lesson of 'sequential\w*' did not take: .* no better than chance\n", done.stderr)
+    with zipfile.ZipFile(tmp_path / "learner" / "learner.keras") as saved:
+        assert "Nothing" in saved.read("config.json").decode()
     small = [f for f in programs.SMALL if re.search("digits.gin|Population|test_learners", f)]
     done = run(
         "evaluate_gtn",

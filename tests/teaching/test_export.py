@@ -207,7 +207,7 @@ def test_auto_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
     history = gtn.train(auto)
     assert history["synthetic_loss"][history["learning_rate_scale"]] == min(history["synthetic_loss"].values())
     fixed = fresh()
-    teacher = lesson.Lesson(fixed)
+    teacher = lesson.Lesson(fixed, (8, 8, 1))
     xs = gtn.lesson()
     highest = float(tf.reduce_max(xs["learning_rate"])) * history["learning_rate_scale"]
     assert history["learning_rate"] == [min(rate, np.float32(highest)) for rate in xs["learning_rate"].numpy()]
@@ -228,26 +228,6 @@ def test_full_batch_norm_ends_with_the_last_batch_and_its_own_momentum(gtn):
     last = gtn.lesson()["image"][-1]
     np.testing.assert_allclose(model.layers[0].moving_mean, tf.reduce_mean(last, (0, 1, 2)), rtol=1e-4)
     assert model.layers[0].momentum == 0.99
-
-
-@pytest.mark.parametrize(
-    "make, message",
-    [
-        (
-            lambda: keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]),
-            r"takes \(None, 28, 28, 1\), the GTN's images are \[n, 8, 8, 1\]",
-        ),
-        (
-            lambda: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)]),
-            r"gives \(None, 4\), the data set has 3 classes",
-        ),
-        (lambda: keras.Sequential([keras.layers.Dense(3)]), r"gives \(None, 8, 8, 3\), the data set has 3 classes"),
-        (lambda: "model", "a Keras model is needed; got str"),
-    ],
-)
-def test_a_model_that_does_not_fit_is_named(gtn, make, message):
-    with pytest.raises(errors.UserError, match=message):
-        gtn.train(make())
 
 
 def test_the_highest_version_is_loaded(exported, tmp_path):
@@ -299,20 +279,6 @@ def test_only_sgd_can_be_exported(tiny_dataset):
     trained.hyperparameters = helpers.training.hyperparameters.Hyperparameters(optimizers.Adam(), 3)
     with pytest.raises(errors.UserError, match="an export carries SGD's"):
         export.check_exportable(trained)
-
-
-@pytest.mark.parametrize(
-    "make, softmax",
-    [
-        (lambda head: head, True),
-        (lambda head: keras.Sequential([keras.Input((8, 8, 1)), head]), True),
-        (lambda head: keras.Sequential([head, keras.layers.Dense(3)]), False),
-        (lambda head: keras.Model(head.inputs, keras.layers.Softmax()(keras.layers.Dense(3)(head.outputs[0]))), True),
-    ],
-)
-def test_probabilities_are_told_from_logits_in_nested_models(make, softmax):
-    head = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
-    assert lesson._ends_in_softmax(make(head)) == softmax
 
 
 def test_train_takes_subclassed_unbuilt_and_other_precisions(gtn):

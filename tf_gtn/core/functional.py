@@ -1,20 +1,23 @@
 """A Keras model as a pure function of explicit weights, so that it can be trained inside `unroll`."""
 
+import collections
 import copy
 import inspect
 
 import keras
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import weight_norm as wn
 
 
 class Functional:
     """`outputs, state = functional(params, state, inputs, training)` for any built Keras 3 model.
 
-    `params` maps a variable's path to its value, or to `{"v", "g"}` for a kernel under weight normalisation; `state` maps
-    the path of each non-trainable variable (BatchNorm statistics, seed generators) to its value. What a layer assigns
-    to its state comes back as a differentiable result.
+    `params` maps a variable's key to its value, or to `{"v", "g"}` for a kernel under weight normalisation; `state` maps
+    the key of each non-trainable variable (BatchNorm statistics, seed generators) to its value. A key is the variable's path;
+    where several share one, as in nested models with equal layer names, those after the first get a number. What a layer
+    assigns to its state comes back as a differentiable result.
 
     Attributes:
       model: the Keras model; it serves as the description, and its own variables are never read or written by a call.
@@ -25,7 +28,8 @@ class Functional:
         """Wraps `model`.
 
         Raises:
-          ValueError: the model is not built yet, or two of its variables share a path.
+          ValueError: the model is not built yet.
+          UserError: a kernel under weight normalisation has a constraint.
         """
         if not model.built:
             raise ValueError(f"the model {model.name!r} has no weights yet: call it once, or start it with keras.Input")
@@ -35,44 +39,61 @@ class Functional:
         for layer in model._flatten_layers():
             for variable in getattr(layer, "_trainable_variables", []) + getattr(layer, "_non_trainable_variables", []):
                 self._owner.setdefault(id(variable), layer)
+        self._keys, count = {}, collections.Counter()  # id of a variable -> its key
+        for variable in model.variables:
+            count[variable.path] += 1
+            number = count[variable.path]
+            self._keys[id(variable)] = variable.path if number == 1 else f"{variable.path} ({number})"
         self._axes = {}
         for variable in model.trainable_variables:
             axes = wn.reduction_axes(self._owner.get(id(variable)), variable) if weight_norm else None
-            if axes is not None:
-                self._axes[variable.path] = axes
-        paths = [v.path for v in model.variables]
-        if len(set(paths)) < len(paths):
-            twice = sorted({p for p in paths if paths.count(p) > 1})
-            raise ValueError(f"two variables of {model.name!r} share the path {twice[0]!r}: give its layers different names")
+            if axes is None:
+                continue
+            if variable.constraint is not None:
+                raise errors.UserError(
+                    f"the weight {variable.path!r} of {model.name!r} has a constraint, which weight normalisation does not "
+                    "keep: teach it with weight_norm = False, or take the constraint away"
+                )
+            self._axes[self.key(variable)] = axes
         self._seed = keras.random.SeedGenerator(0)
         self._takes_training = "training" in inspect.signature(model.call).parameters  # a subclassed model's may not
 
-    def __call__(self, params, state, inputs, training=False):
-        """Runs the model; returns `(outputs, new state)`."""
-        return self.apply_weights(self.weights(params), state, inputs, training)
+    def __call__(self, params, state, inputs, training=False, losses=False):
+        """Runs the model; returns `(outputs, new state)`, or with `losses` `(outputs, new state, penalties)`.
 
-    def apply_weights(self, weights, state, inputs, training=False):
+        `penalties`: a tuple of scalars, what the model's regularisers and `add_loss` ask for beside the loss of its outputs.
+        """
+        return self.apply_weights(self.weights(params), state, inputs, training, losses)
+
+    def apply_weights(self, weights, state, inputs, training=False, losses=False):
         """The same, from plain weights."""
-        outputs, new_state = self.model.stateless_call(
-            [weights[v.path] for v in self.model.trainable_variables],
-            [state[v.path] for v in self.model.non_trainable_variables],
+        outputs, new_state, *penalties = self.model.stateless_call(
+            [weights[self.key(v)] for v in self.model.trainable_variables],
+            [state[self.key(v)] for v in self.model.non_trainable_variables],
             inputs,
+            return_losses=losses,
             **({"training": training} if self._takes_training else {}),
         )
-        return outputs, {v.path: value for v, value in zip(self.model.non_trainable_variables, new_state)}
+        return outputs, self._by_key(self.model.non_trainable_variables, new_state), *map(tuple, penalties)
+
+    def key(self, variable):
+        """The key of one of the model's variables in `params` or `state`."""
+        return self._keys[id(variable)]
 
     def values(self):
         """The model's present `(params, state)`, as tensors."""
-        return self._params({v.path: tf.convert_to_tensor(v) for v in self.model.trainable_variables}), {
-            v.path: tf.convert_to_tensor(v) for v in self.model.non_trainable_variables
-        }
+        trainable, other = (
+            self._by_key(variables, map(tf.convert_to_tensor, variables))
+            for variables in (self.model.trainable_variables, self.model.non_trainable_variables)
+        )
+        return self._params(trainable), other
 
     def initial_values(self, seed, transform=None):
         """Fresh `(params, state)` from the layers' own initialisers, as a function of `seed` (integer [2]); graph-safe.
 
         Args:
           seed: integer tensor [2].
-          transform: optional `{path: weight} -> {path: weight}`, applied before weight normalisation.
+          transform: optional `{key: weight} -> {key: weight}`, applied before weight normalisation.
 
         Raises:
           ValueError: a layer keeps no initialiser for one of its variables under the usual name.
@@ -81,26 +102,34 @@ class Functional:
         seed = tf.random.experimental.stateless_split(tf.cast(seed, tf.int32), 1)[0]
         state_value = tf.cast(tf.bitcast(seed, tf.uint32), self._seed.state.dtype)
         with keras.StatelessScope(state_mapping=[(self._seed.state, state_value)]):
-            values = {v.path: self._initial(v) for v in self.model.variables}
-        trainable = {v.path: values[v.path] for v in self.model.trainable_variables}
+            values = {self.key(v): self._initial(v) for v in self.model.variables}
+        trainable = {self.key(v): values[self.key(v)] for v in self.model.trainable_variables}
         if transform is not None:
             trainable = transform(trainable)
-        return self._params(trainable), {v.path: values[v.path] for v in self.model.non_trainable_variables}
+        return self._params(trainable), {self.key(v): values[self.key(v)] for v in self.model.non_trainable_variables}
 
     def assign(self, params, state):
         """Writes values back into the Keras model."""
         weights = self.weights(params)
         for variable in self.model.trainable_variables:
-            variable.assign(weights[variable.path])
+            variable.assign(weights[self.key(variable)])
         for variable in self.model.non_trainable_variables:
-            variable.assign(state[variable.path])
+            variable.assign(state[self.key(variable)])
+
+    def constrained(self, params):
+        """`params` as the model's constraints want them, which Keras' optimisers see to after each step."""
+        found = {self.key(v): v.constraint for v in self.model.trainable_variables if v.constraint is not None}
+        return {key: found[key](value) if key in found else value for key, value in params.items()}
 
     def weights(self, params):
         """`params` as plain weights: kernels joined from `{"v", "g"}`."""
-        return {path: wn.join(p, self._axes[path]) if path in self._axes else p for path, p in params.items()}
+        return {key: wn.join(p, self._axes[key]) if key in self._axes else p for key, p in params.items()}
+
+    def _by_key(self, variables, values):
+        return {self.key(v): value for v, value in zip(variables, values)}
 
     def _params(self, weights):
-        return {path: wn.split(w, self._axes[path]) if path in self._axes else w for path, w in weights.items()}
+        return {key: wn.split(w, self._axes[key]) if key in self._axes else w for key, w in weights.items()}
 
     def _initial(self, variable):
         if variable.name == "seed_generator_state":

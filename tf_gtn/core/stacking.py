@@ -19,6 +19,12 @@ class Stacked:
         drawn = [self.functional.initial_values(s) for s in tf.unstack(seeds)]
         return tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
 
-    def __call__(self, params, state, inputs, training=False):
-        """`inputs` [N, B, ...] -> `(outputs [N, B, ...], new state)`."""
-        return tf.vectorized_map(lambda each: self.functional(*each, training=training), (params, state, inputs))
+    def __call__(self, params, state, inputs, training=False, losses=False):
+        """`inputs` [N, B, ...] -> `(outputs [N, B, ...], new state)`, and with `losses` penalties, each `[N]`."""
+        return tf.vectorized_map(lambda each: self.functional(*each, training=training, losses=losses), (params, state, inputs))
+
+    def constrained(self, params):
+        """See `Functional.constrained`."""
+        if all(v.constraint is None for v in self.functional.model.trainable_variables):
+            return params
+        return tf.vectorized_map(self.functional.constrained, params)

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+_ROUNDING = 0.02  # of a sum of probabilities in bfloat16
+
 
 def cross_entropy(labels, logits):
     """Mean cross-entropy of one-hot or soft labels `[B, classes]` (GTN paper, A).
@@ -18,14 +20,37 @@ def initial_state(optimizer, params, model):
 
 
 def update(learner, optimizer, state, inputs, labels, hyper, loss_fn=cross_entropy):
-    """One optimiser step of a `core.Functional` on one batch; returns the new state, and loss and outputs before it."""
+    """One optimiser step of a `core.Functional` on one batch; returns the new state, and loss and outputs before it.
+
+    The network's own penalties are part of the loss, and its constraints hold after the step, as in Keras' `fit`.
+    """
     with tf.GradientTape() as tape:
         tape.watch(tf.nest.flatten(state["params"]))
-        outputs, model = learner(state["params"], state["model"], inputs, training=True)
+        outputs, model, penalties = learner(state["params"], state["model"], inputs, training=True, losses=True)
         loss = loss_fn(labels, outputs)
+        for penalty in penalties:
+            loss += tf.reduce_sum(tf.cast(penalty, loss.dtype))
     gradients = tape.gradient(loss, state["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     params, slots = optimizer.update(gradients, state["slots"], state["params"], hyper)
-    return {"params": params, "slots": slots, "model": model}, loss, outputs
+    return {"params": learner.constrained(params), "slots": slots, "model": model}, loss, outputs
+
+
+def gives_probabilities(learner, params, state, shape):
+    """Whether a network's outputs are probabilities: no row has a negative number, and each sums to one.
+
+    Looked at with three sets of weights, since a last layer of logits may start as such by chance (zeros and a bias of
+    1 / classes). `shape`: of one input; eager.
+    """
+    inputs = tf.random.stateless_normal([8, *shape], [0, 0])
+    for scale in (1.0, 1.25, 0.5):
+        scaled = {key: tf.cast(scale, w.dtype) * w for key, w in learner.weights(params).items()}
+        rows = tf.cast(learner.apply_weights(scaled, state, inputs)[0], tf.float32)
+        rows = tf.boolean_mask(rows, tf.reduce_all(tf.math.is_finite(rows), -1))  # larger weights may overflow
+        if tf.reduce_any(rows < 0) or tf.reduce_any(tf.abs(tf.reduce_sum(rows, -1) - 1) > _ROUNDING):
+            return False
+        if scale == 1 and not len(rows):
+            return False
+    return True
 
 
 def count_correct(predict, images, labels, chunk=1000):

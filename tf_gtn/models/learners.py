@@ -6,6 +6,7 @@ widths in one trace, is the business of `population`.
 
 import dataclasses
 import inspect
+import re
 import zipfile
 from collections.abc import Callable
 
@@ -71,7 +72,11 @@ def load(path):
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a broken file can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        inner = str(error).rsplit("Exception encountered: ", 1)[-1].strip()  # Keras wraps it in the whole configuration
+        reason = (inner or type(error).__name__).splitlines()[0][:200]
+        unknown = re.match("Could not locate (class|function) '.*?'", reason)
+        if unknown:
+            reason = f"{unknown[0]}: name the module that registers it by --custom_objects=MODULE, or by `import MODULE` in gin"
         raise errors.UserError(f"{path} can't be read as a Keras model: {reason}") from None
 
 

@@ -4,7 +4,8 @@ Widths are sampled, but a graph has fixed shapes. So each family is traced at a 
 the smallest template that holds it, with the surplus channels of every kernel set to zero on both sides. Zero is
 a fixed point: such a channel's activation is 0 and so is the gradient on both of its kernels, through
 LeakyReLU, pooling, mean-only or full BatchNorm and weight normalisation. The padded network *is* the narrow one, in
-forward pass and in training (the tests hold it against one that is really narrow).
+forward pass and in training. That is so for a plain chain of layers whose activations leave 0 at 0; a `Population` compares
+the padded networks of a registered family with really narrow ones, and refuses other families.
 """
 
 import dataclasses
@@ -15,8 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import functional
-from tf_gtn.models import learners
+from tf_gtn.core import functional, optimizers, supervised
+from tf_gtn.models import checks, learners
+
+_SAME = {"float32": 1e-3, "float64": 1e-6}  # of what two steps change in the outputs; rounding is a hundredth of that
+_DROPOUT = (keras.layers.Dropout, keras.layers.GaussianDropout)
+_checked = set()  # families that were looked at in this process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +55,15 @@ class Template:
         weights, active, i = dict(weights), None, 0  # active: 0/1 for each channel that enters the next layer
         for layer in self.functional.model.layers:
             if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
-                kernel = weights[layer.kernel.path]
+                key = self.functional.key(layer.kernel)
+                kernel = weights[key]
                 inputs, outputs = kernel.shape[-2], kernel.shape[-1]
                 live = tf.ones([inputs], kernel.dtype) if active is None else active
                 kernel *= live[:, None] * tf.sqrt(inputs / tf.reduce_sum(live))
                 active = tf.ones([outputs], kernel.dtype)
                 if i < len(self.widths):
                     active = tf.cast(tf.range(outputs) < widths[i], kernel.dtype)
-                weights[layer.kernel.path] = kernel * active
+                weights[key] = kernel * active
                 i += 1
             elif isinstance(layer, keras.layers.Flatten) and active is not None:
                 active = tf.tile(active, [layer.output.shape[-1] // active.shape[0]])
@@ -89,16 +95,19 @@ class Population:
         self.templates, self._members = [], []
         for name, options in families.items():
             family = learners.family(name, image_shape, classes, **options)
-            if any(low < high for low, high in family.ranges) and options.get("normalization") == "layer":
-                raise errors.UserError(
-                    f"{name} with layer normalization takes fixed widths (lowest = highest): it would see the surplus channels "
-                    "of a padded network"
-                )
             steps = [_steps(r, splits if i < 2 else 1) for i, r in enumerate(family.ranges)]
             members = []
             for widths in itertools.product(*steps):
                 members.append(len(self.templates))
                 self.templates.append(Template(family, widths, weight_norm))
+            made_by = learners.REGISTRY[name]
+            own = (
+                getattr(made_by, "__module__", None) == learners.__name__ and options.get("normalization") != "layer"
+            )  # the tests hold those
+            key = made_by, repr(options), tuple(image_shape), classes, weight_norm
+            if not own and key not in _checked:
+                _check(self.templates[-1], image_shape, classes)
+                _checked.add(key)
             self._members.append((family, steps, members))
 
     def draw(self, seed):
@@ -141,11 +150,13 @@ class Given:
                     f"{network} maps images {list(takes)} to {list(gives)}; the data set has images {list(image_shape)} in "
                     f"{classes} classes"
                 )
+            checks.check(model, image_shape, classes)
             family = learners.Family(network, (), lambda widths: model)
         else:
             named, weights = learners.family(network, image_shape, classes, **(options or {})), seed
             family = learners.Family(network, (), lambda _: named.build(tuple(high for _, high in named.ranges)))
         self.templates = [_GivenTemplate(family, weight_norm, weights)]
+        _check(self.templates[0], image_shape, classes)
 
     def draw(self, seed):
         """The only architecture."""
@@ -163,6 +174,67 @@ class _GivenTemplate(Template):
     def init(self, seed, widths):
         del seed, widths
         return self._start
+
+
+def _check(template, image_shape, classes):
+    """Raises `UserError` unless a template's networks give logits, and its narrow ones are what they would be by themselves.
+
+    The family's narrowest network is built at its own size too, with the same weights. Two steps of SGD must change both alike.
+    """
+    family, padded = template.family, template.functional
+    lows = tuple(low for low, _ in family.ranges)
+    if supervised.gives_probabilities(padded, *padded.values(), image_shape):
+        raise errors.UserError(f"{family.name} gives probabilities, learners give logits: leave the last softmax out")
+    if lows == template.widths:
+        return
+    alone = functional.Functional(family.build(lows), padded.weight_norm)
+    pairs = itertools.zip_longest(alone.model.trainable_variables, padded.model.trainable_variables)
+    try:
+        wide = template.init(tf.constant([0, 0]), lows)
+        weights = padded.weights(wide[0])
+        cut = {alone.key(mine): _cut(weights[padded.key(other)], mine.shape) for mine, other in pairs}
+        narrow = alone.initial_values(tf.constant([0, 0]), lambda _: cut)
+        one, other = (_taught(net, *values, image_shape, classes) for net, values in ((alone, narrow), (padded, wide)))
+        moved = float(tf.reduce_max(tf.abs(one[1] - one[0])))
+        same = not float(tf.reduce_max(tf.abs(one - other))) > moved * _SAME.get(one.dtype.name, 0.1)
+    except (AttributeError, ValueError, tf.errors.InvalidArgumentError):  # other weights, not just narrower ones
+        same = False
+    if not same:
+        raise errors.UserError(
+            f"{family.name} takes fixed widths (lowest = highest): a narrow network inside a wider one, with zeros for the "
+            "surplus channels, is not what it is by itself. Free widths are for a chain of Conv2D and Dense layers in the "
+            "order of the widths, without branches, with activations that leave 0 at 0, each channel normalised by itself"
+        )
+
+
+def _cut(weight, shape):
+    """The part of a padded network's weight that a network of its own has, where anything in it is not zero."""
+    value = weight.numpy()
+    for axis, size in enumerate(shape):
+        live = np.flatnonzero(np.any(value != 0, axis=tuple(i for i in range(value.ndim) if i != axis)))
+        value = np.take(value, live if len(live) == size else np.arange(size), axis)  # biases are all zeros or all ones
+    return tf.constant(value)
+
+
+def _taught(network, params, state, image_shape, classes):
+    """A network's outputs on four random images before and after two steps of SGD on them, `[2, 4, classes]`."""
+    layers = [layer for layer in network.model._flatten_layers() if isinstance(layer, _DROPOUT)]
+    rates = [layer.rate for layer in layers]
+    images = tf.random.stateless_normal([4, *image_shape], [0, 1])
+    labels = tf.one_hot(tf.range(4) % classes, classes)
+    outputs = [network(params, state, images)[0]]
+    step = optimizers.SGD()
+    state = supervised.initial_state(step, params, state)
+    try:
+        for layer in layers:
+            layer.rate = 0  # drawn for each channel: the two differ in it, and are the same network
+        for _ in range(2):
+            state, _, _ = supervised.update(network, step, state, images, labels, {"learning_rate": 0.01, "momentum": 0.5})
+    finally:
+        for layer, rate in zip(layers, rates):
+            layer.rate = rate
+    outputs.append(network(state["params"], state["model"], images)[0])
+    return tf.stack(outputs)
 
 
 def _steps(interval, splits):

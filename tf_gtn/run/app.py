@@ -127,13 +127,13 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
     `joinable`: with the flag --join further processes work in the folder of a run, whose lock they leave alone.
     """
     started = time.monotonic()
+    warnings.formatwarning = _format_warning
     define_flags(joinable, distributed)
     shared = set(flags.FLAGS)
     if add_flags is not None:
         add_flags()
 
     def body(_):
-        warnings.formatwarning = _notice_in_one_line(warnings.formatwarning)
         with _mistakes_in_one_line():
             values = flags.FLAGS
             _take_paths_as_local(values)
@@ -149,6 +149,8 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
             among = replicas.make(values.strategy) if distributed else replicas.ALONE
             if system is not None:
                 importlib.import_module(system)
+            if os.getcwd() not in sys.path:  # as `python -m` does: modules of the user's own, named in gin or by a flag
+                sys.path.append(os.getcwd())
             gin_config.parse(values.gin_file, values.gin_bindings)
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
@@ -197,6 +199,12 @@ def required(values, name):
     return getattr(values, name)
 
 
+def _format_warning(message, category, *place, _usual=warnings.formatwarning):
+    """Of ours one line, as of a mistake; the place in a program's code tells a user nothing."""
+    ours = issubclass(category, errors.Notice)
+    return f"{os.path.basename(sys.argv[0])}: {message}\n" if ours else _usual(message, category, *place)
+
+
 def _parse_flags(argv):
     with _mistakes_in_one_line():
         try:
@@ -206,14 +214,6 @@ def _parse_flags(argv):
         if rest[1:]:
             raise errors.UserError(f"{rest[1]!r} is not a flag: settings are given as --flag=value")
         return rest
-
-
-def _notice_in_one_line(otherwise):
-    def formatted(message, category, *where):
-        one = issubclass(category, errors.Notice)
-        return f"{os.path.basename(sys.argv[0])}: {message}\n" if one else otherwise(message, category, *where)
-
-    return formatted
 
 
 @contextlib.contextmanager

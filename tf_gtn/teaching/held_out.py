@@ -32,7 +32,7 @@ def compare(gtn, dataset, name, count, seed, selection_learners=6):
       `{"gtn": [count accuracies], "real": [count], "limits": [count], "real_setting": (learning rate, momentum, decay)}`.
     """
     family = learners.family(name, dataset.image_shape, dataset.num_classes)
-    teacher = lesson.Lesson(family.build(tuple(high for _, high in family.ranges)))
+    teacher = lesson.Lesson(family.build(tuple(high for _, high in family.ranges)), dataset.image_shape)
     synthetic = gtn.lesson()
     steps, batch_size = synthetic["image"].shape[:2]
     batches = reader.Reader(dataset, dataset.train)

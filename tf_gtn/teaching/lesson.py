@@ -1,5 +1,7 @@
 """A lesson for any Keras model: SGD with momentum on given batches, by a given schedule, compiled once a model."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -19,13 +21,23 @@ class Lesson:
       learner: the model as a `core.Functional`.
     """
 
-    def __init__(self, model, weight_norm=False, loss="cross_entropy"):
-        """`model`: images -> logits, or probabilities if its last activation is a softmax; `loss`: a name of `LOSSES`."""
-        self.learner = functional.Functional(model, weight_norm)
-        self._from_logits, self._loss_name = not _ends_in_softmax(model), loss
+    def __init__(self, model, image_shape, weight_norm=False, loss="cross_entropy", from_logits=None):
+        """Wraps a model.
+
+        Args:
+          model: images -> logits or probabilities.
+          image_shape: of one image.
+          weight_norm: whether to train g and V of W = g V / ||V|| instead of W.
+          loss: a name of `LOSSES`.
+          from_logits: whether the model gives logits; None: see what comes out.
+        """
+        self.learner, self._loss_name = functional.Functional(model, weight_norm), loss
+        if from_logits is None and loss == "cross_entropy":
+            from_logits = not supervised.gives_probabilities(self.learner, *self.learner.values(), image_shape)
+        self._from_logits = from_logits
         self._optimizer = optimizers.SGD()
         self._teach = tf.function(self._run, autograph=False)
-        self._accuracy = tf.function(self._hits, autograph=False)
+        self._hits = tf.function(self._count, autograph=False)
 
     def teach(self, start, xs):
         """Takes the T steps of `xs`.
@@ -56,7 +68,17 @@ class Lesson:
 
     def accuracy(self, trained, images, labels):
         """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""
-        return float(self._accuracy(trained, images, tf.cast(labels, tf.int32))) / len(labels)
+        return float(self._hits(trained, images, tf.cast(labels, tf.int32))) / len(labels)
+
+    def at_chance(self, trained, xs):
+        """`(accuracy on the batches of xs, whether always naming their most frequent class is as good)`.
+
+        As good: less than two standard errors below.
+        """
+        images, labels = (tf.reshape(xs[name], [-1, *xs[name].shape[2:]]) for name in ("image", "label"))
+        classes = tf.argmax(labels, -1, tf.int32)
+        accuracy, most = self.accuracy(trained, images, classes), float(tf.reduce_max(tf.math.bincount(classes))) / len(classes)
+        return accuracy, accuracy < most + 2 * math.sqrt(most * (1 - most) / len(classes))
 
     def _run(self, start, xs):
         state = supervised.initial_state(self._optimizer, *start)
@@ -79,7 +101,7 @@ class Lesson:
             return tf.reduce_mean(tf.math.squared_difference(labels, outputs))
         return tf.reduce_mean(keras.losses.categorical_crossentropy(labels, outputs, from_logits=self._from_logits))
 
-    def _hits(self, trained, images, labels):
+    def _count(self, trained, images, labels):
         return supervised.count_correct(lambda chunk: self.learner(*trained, chunk, training=False)[0], images, labels)
 
 
@@ -103,14 +125,3 @@ class _last_batch_statistics:
     def __exit__(self, *_):
         for layer, momentum in zip(self._layers, self._momenta):
             layer.momentum = momentum
-
-
-def _ends_in_softmax(model):
-    """Whether the operation that makes the outputs is a softmax; looks into nested models."""
-    last = model
-    while isinstance(last, keras.Model):
-        outputs = getattr(last, "outputs", None)
-        if not outputs:  # a subclassed model does not say
-            return False
-        last = outputs[0]._keras_history.operation
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax

@@ -9,11 +9,11 @@ import numbers
 import os
 import pathlib
 
-import keras
 import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.data import normalization
+from tf_gtn.models import checks
 from tf_gtn.teaching import export, lesson, saved_models, schema, trust
 
 READY_MADE = pathlib.Path(__file__).parent / "ready_made"
@@ -108,35 +108,42 @@ class LoadedGTN:
         grey = len(wanted) == 3 and wanted[-1] == 1 and shape.is_compatible_with([None, *wanted[:2]])
         if not shape.is_compatible_with([None, *wanted]) and not grey:
             raise errors.UserError(f"images are [n, {', '.join(map(str, wanted))}]; got {shape}")
-        return normalization.normalize(images, **self.metadata["normalization"])
+        normalized = normalization.normalize(images, **self.metadata["normalization"])
+        if len(wanted) == 3 and tf.executing_eagerly():  # observations have no range; a graph has no numbers yet
+            normalization.warn_of_other_range(images, normalized, self.metadata.get("pixel_range"), self.metadata["dataset"])
+        return normalized
 
-    def train(self, keras_model, steps=None, learning_rate_scale="auto", weight_norm=False):
+    def train(self, keras_model, steps=None, learning_rate_scale="auto", weight_norm=False, from_logits=None):
         """Teaches `keras_model`, in place, in a few SGD steps with the learned learning rates and momenta.
 
         The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with
         "auto" the same steps are taken from the same weights with the rates limited to 1, 0.3, 0.1, 0.03 and 0.01 of the
         largest, and the result with the lowest loss on the synthetic batches stays; no real data is looked at. BatchNorm layers
-        end with the statistics of the last batch.
+        end with the statistics of the last batch. The model's regularisers, `add_loss` and constraints count as in `fit`.
 
         Args:
-          keras_model: a Keras model of images -> logits, or probabilities if its last activation is a softmax; of
-            observations -> logits of actions for a GTN that teaches policies.
+          keras_model: a Keras 3 model of normalised images -> logits or probabilities; of observations -> logits of actions for
+            a GTN that teaches policies.
           steps: number of SGD steps; by default as many as the GTN was trained with. Beyond those the curriculum starts over.
           learning_rate_scale: factor on the learned learning rates, or "auto".
           weight_norm: whether to train g and V of W = g V / ||V|| instead of W.
+          from_logits: whether the model gives logits (True) or probabilities (False); None: probabilities if rows come out that
+            are not negative and sum to one.
 
         Returns:
           A dict: `loss` (the training loss at each step), `learning_rate`, `momentum`, lists of length `steps`;
           `learning_rate_scale`, the factor given, or with "auto" the limit found; `synthetic_loss`, the loss on all batches
-          after training, by limit tried.
+          after training, without the model's own penalties, by limit tried; for classes also `synthetic_accuracy`, the accuracy
+          on them, and `at_chance`, whether that is no better than chance, of which a warning tells too.
 
         Raises:
           UserError: the model's input or output does not fit the data, an argument is out of range, or the lesson diverged,
             which leaves the model as it was.
         """
         xs = self.lesson(steps)
-        self._check(keras_model)
-        teacher = lesson.Lesson(keras_model, weight_norm, self.metadata.get("loss", "cross_entropy"))
+        shape, judged_by = self.metadata["image_shape"], self.metadata.get("loss", "cross_entropy")
+        checks.check(keras_model, shape, len(self.metadata["classes"]))
+        teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits)
         start = teacher.learner.values()
         if isinstance(learning_rate_scale, str) and learning_rate_scale == "auto":
             trained, losses, scale, after = teacher.best(start, xs)
@@ -152,13 +159,21 @@ class LoadedGTN:
                 "inputs or first weights may be too large"
             )
         teacher.learner.assign(*trained)
-        return {
+        history = {
             "loss": losses.numpy().tolist(),
             "learning_rate": xs["learning_rate"].numpy().tolist(),
             "momentum": xs["momentum"].numpy().tolist(),
             "learning_rate_scale": scale,
             "synthetic_loss": after,
         }
+        if judged_by == "cross_entropy":
+            history["synthetic_accuracy"], history["at_chance"] = teacher.at_chance(trained, xs)
+            if history["at_chance"]:
+                errors.warn(
+                    f"the lesson of {keras_model.name!r} did not take: its accuracy on its own synthetic batches is "
+                    f"{history['synthetic_accuracy']:.3f}, no better than chance"
+                )
+        return history
 
     def lesson(self, steps=None):
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""
@@ -171,26 +186,6 @@ class LoadedGTN:
         if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 1:
             raise errors.UserError(f"steps must be an integer of at least 1; got {steps!r}")
         return int(steps)
-
-    def _check(self, model):
-        """Raises `UserError` unless the model maps these images to these classes; builds it if it is not built yet."""
-        if not isinstance(model, keras.Model):
-            raise errors.UserError(f"a Keras model is needed; got {type(model).__name__}")
-        wanted, classes = self.metadata["image_shape"], len(self.metadata["classes"])
-        takes = getattr(model, "input_shape", None) if model.built else None  # a subclassed model does not say
-        if takes is not None and not (isinstance(takes, tuple) and tf.TensorShape(takes).is_compatible_with([None, *wanted])):
-            images = ", ".join(map(str, wanted))
-            raise errors.UserError(f"the model {model.name!r} takes {takes}, the GTN's images are [n, {images}]")
-        try:
-            gives = tuple(model(tf.zeros([1, *wanted]), training=False).shape)
-        except Exception as error:  # a model can raise anything
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise errors.UserError(
-                f"the model {model.name!r} can't take images [n, {', '.join(map(str, wanted))}]: {reason}"
-            ) from None
-        if gives != (1, classes):
-            gives = (None, *gives[1:])
-            raise errors.UserError(f"the model {model.name!r} gives {gives}, the data set has {classes} classes")
 
 
 def _scale(value):

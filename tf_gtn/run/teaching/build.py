@@ -5,6 +5,7 @@ are in `config.registrations`.
 """
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 
 import gin
@@ -207,8 +208,16 @@ def check_fits(exported, for_dataset):
         )
 
 
-def load_model(name, exported):
-    """A saved .keras file, or a fresh network of a registered architecture that fits the export."""
+def load_model(name, exported, modules=()):
+    """A saved .keras file, or a fresh network of a registered architecture that fits the export.
+
+    `modules` are imported first: they register learners, or what the file holds beside Keras' own layers.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise errors.UserError(f"--custom_objects={module} can't be imported: {str(error).splitlines()[0]}") from None
     if name in learners_lib.REGISTRY:
         family = learners_lib.family(name, exported.metadata["image_shape"], len(exported.metadata["classes"]))
         return family.build(tuple(high for _, high in family.ranges))

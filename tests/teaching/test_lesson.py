@@ -1,0 +1,86 @@
+"""Keras models of users' own, taught by the GTN that comes with the package and tested on the real digits."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import tf_gtn
+from tf_gtn import errors
+from tf_gtn.models import learners
+
+L = keras.layers
+
+
+@pytest.fixture(scope="module")
+def gtn():
+    return tf_gtn.load("digits")
+
+
+def taught(gtn, digits, model, **options):
+    """`(history, accuracy on the test images)`; what is doubtful is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", errors.Notice)
+        history = gtn.train(model, **options)
+    return history, (model.predict(gtn.normalize(digits.test.images), verbose=0).argmax(-1) == digits.test.labels).mean()
+
+
+def branch(images, activation):
+    hidden = L.Conv2D(16, 3, activation="relu")(images)
+    return L.Dense(10, activation=activation)(L.Flatten()(hidden))
+
+
+def average(activation):
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 1))
+    return keras.Model(images, L.Average()([branch(images, activation) for _ in range(3)]))
+
+
+def test_an_average_of_softmaxes_learns_as_one_of_logits(gtn, digits, tmp_path):
+    average("softmax").save(tmp_path / "mine.keras")
+    for model in (average("softmax"), learners.load(str(tmp_path / "mine.keras"))):
+        history, accuracy = taught(gtn, digits, model)
+        assert accuracy > 0.9
+        assert history["synthetic_accuracy"] > 0.7 and not history["at_chance"]
+    told, _ = taught(gtn, digits, average("softmax"), from_logits=False, learning_rate_scale=1.0)
+    assert told["loss"] == pytest.approx(history["loss"], rel=1e-4)
+    mistold, _ = taught(gtn, digits, average("softmax"), from_logits=True, learning_rate_scale=1.0)
+    assert mistold["loss"][-1] > history["loss"][-1] + 0.5
+
+
+def convolution(**options):
+    keras.utils.set_random_seed(0)
+    first = L.Conv2D(32, 3, activation="relu", **options)
+    return keras.Sequential([keras.Input((8, 8, 1)), first, L.Flatten(), L.Dense(10)])
+
+
+def test_regularisers_and_constraints_count(gtn, digits):
+    plain, regularised = convolution(), convolution(kernel_regularizer=keras.regularizers.L2(0.05))
+    for model in (plain, regularised):
+        assert taught(gtn, digits, model)[1] > 0.9
+    size = [float(np.square(model.layers[0].kernel).sum()) for model in (plain, regularised)]
+    assert size[1] < 0.8 * size[0]
+    positive = convolution(kernel_constraint=keras.constraints.NonNeg())
+    assert taught(gtn, digits, positive)[1] > 0.9
+    assert positive.layers[0].kernel.numpy().min() >= 0
+
+
+def test_submodels_with_equal_layer_names_are_taught(gtn, digits):
+    def part(name):
+        inputs = keras.Input((8, 8, 1))
+        hidden = L.Flatten(name="flat")(L.Conv2D(16, 3, activation="relu", name="conv")(inputs))
+        return keras.Model(inputs, L.Dense(10, name="out")(hidden), name=name)
+
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 1))
+    model = keras.Model(images, L.Average()([part("one")(images), part("two")(images)]))
+    assert taught(gtn, digits, model)[1] > 0.9
+
+
+def test_a_lesson_that_did_not_take_is_told(gtn):
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Lambda(keras.ops.zeros_like), L.Flatten(), L.Dense(10)])
+    with pytest.warns(errors.Notice, match="did not take: its accuracy on its own synthetic batches is 0.1.*chance") as caught:
+        history = gtn.train(model)
+    assert caught[0].filename == __file__
+    assert history["at_chance"] and history["synthetic_accuracy"] < 0.15
