@@ -30,6 +30,7 @@ help: ## this list
 
 setup: ## make .venv; the targets below do so themselves
 	$(if $(ready),:,$(call install,$(python)))
+	$(let_find)
 
 test: setup ## run the tests
 	$(VENV_PYTHON) -m pytest
@@ -73,6 +74,14 @@ lock: ## write requirements.lock anew from setup.py; LOCK=--upgrade also renews 
 clean: ## remove .venv, .bench, caches and build outputs; runs/ stays
 	rm -rf .venv .bench dist tf_gtn.egg-info .pytest_cache .ruff_cache
 	find . \( -path ./.git -o -path ./runs \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Scripts in any folder find the package by a path relative to site-packages. So an environment that is linked into another
+# checkout leads to that checkout's package, and one that was moved with its checkout still works.
+define let_find
+for folder in .venv/lib/python3.*/site-packages; do \
+  test -e "$$folder/tf_gtn.pth" || echo ../../../.. > "$$folder/tf_gtn.pth" || exit; \
+done
+endef
 
 # An environment of the user's own is only completed; one that can't serve or was broken off is made anew.
 # The lock is complete, so --no-deps: pip before 23.3 asks for hashes of versions that it would never choose.

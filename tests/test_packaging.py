@@ -153,6 +153,24 @@ def test_an_installed_program_runs_from_any_folder(installed, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_after_make_setup_a_script_in_any_folder_finds_the_package(tmp_path):
+    """That of the checkout by which it names its Python, also if .venv is a link there."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for checkout in (first, second):
+        (checkout / "tf_gtn").mkdir(parents=True)
+        (checkout / "tf_gtn" / "__init__.py").touch()
+        for name in ("Makefile", "requirements.lock"):
+            shutil.copy(ROOT / name, checkout)
+    call(sys.executable, "-m", "venv", "--without-pip", first / ".venv")
+    shutil.copy(ROOT / "requirements.lock", first / ".venv")  # so it counts as installed
+    (second / ".venv").symlink_to(first / ".venv")
+    (tmp_path / "my_script.py").write_text("import tf_gtn; print(tf_gtn.__file__)")
+    for checkout in (first, second):
+        assert call("make", "setup", cwd=checkout) == ""
+        found = call(checkout / ".venv/bin/python", "my_script.py", cwd=tmp_path, env=clean_environment())
+        assert found.strip() == str(checkout / "tf_gtn" / "__init__.py")
+
+
 def test_the_gin_folder_is_no_package():
     """A regular package on the path wins over a folder without __init__.py: `import gin` is gin-config, also from here."""
     assert not list((ROOT / "gin").rglob("*.py"))
