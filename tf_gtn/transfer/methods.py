@@ -79,8 +79,8 @@ class Method(updates.Updates):
         Raises:
           UserError: there are not so many tasks, or a number is below 1.
         """
-        errors.at_least_one("transfer.Method", outer_steps=outer_steps, tasks_a_step=batch, pretraining_tasks=count)
-        if count > len(tasks):
+        errors.at_least_one("transfer.arm", outer_steps=outer_steps, batch=batch)
+        if not 1 <= count <= len(tasks):
             raise errors.UserError(f"there are {len(tasks)} tasks to pretrain on; got {count}")
         self.network, self.tasks, self.count, self.inner = network, tasks, count, inner
         self._batch = batch
