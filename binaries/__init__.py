@@ -1,5 +1,5 @@
 """Programs, one verb each: `python -m binaries.NAME`, or `gtn-NAME` once installed."""
 
-from tf_gtn.run import quiet
+from tf_gtn.run import surroundings
 
-quiet.import_tensorflow()  # before anything else imports it
+surroundings.enter()  # before anything else imports TensorFlow

@@ -6,6 +6,7 @@ them.
 
 import importlib
 
+from tf_gtn import keras_settings
 from tf_gtn.version import __version__
 
 __all__ = ["__version__", "core", "load"]
@@ -15,6 +16,7 @@ def __getattr__(name):
     if name == "core":
         return importlib.import_module("tf_gtn.core")
     if name == "load":
+        keras_settings.check()  # before anything imports Keras
         return importlib.import_module("tf_gtn.teaching.loading").load
     raise AttributeError(f"module 'tf_gtn' has no attribute {name!r}")
 

@@ -198,3 +198,14 @@ def test_a_full_disk_names_the_checkpoint_and_its_size(tmp_path, monkeypatch):
         run(tmp_path, trainings())
     monkeypatch.undo()
     assert run(tmp_path, trainings())["a"][1:] == (0, False)
+
+
+def test_the_time_left_counts_what_each_arm_has_left(tmp_path):
+    made = {"a": Toy(100), "b": Toy(20), "c": Toy(100, range(100))}
+    for index in range(20):
+        made["c"].step(index)
+    durations = {"a": [1.0] * 10, "b": [3.0] * 10, "c": [5.0] * 10}
+    assert loop._steps_left(durations, made, 10) == (90 * 1 + 10 * 3) / 4  # of 4 seconds each; "c" gave up
+    assert loop._steps_left(durations, made, 20) == 80 / 4
+    assert loop._steps_left(durations, made, 21) == 79
+    assert loop._steps_left(durations, made, 100) == 0

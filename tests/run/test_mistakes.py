@@ -81,6 +81,7 @@ FLAG_MISTAKES = {
     "no base_dir": (["--gin_file=gin/teaching/digits.gin"], ["--base_dir"]),
     "flag": (["--base_dri={tmp}/run", "--gin_file=gin/teaching/digits.gin"], ["base_dri", "base_dir"]),
     "flag value": (["--base_dir={tmp}/run", "--seed=one"], ["seed", "one"]),
+    "large seed": (["--base_dir={tmp}/run", "--gin_file=gin/teaching/digits.gin", "--seed=5000000000"], ["seed", "2000000000"]),
     "base_dir": (["--base_dir={tmp}/file/run", "--gin_file=gin/teaching/digits.gin"], ["/file/run"]),
 }
 

@@ -1,12 +1,9 @@
 """The engine: unrolled inner processes, Keras models as pure functions, inner optimisers."""
+# ruff: noqa: E402 - the check comes before anything imports Keras
 
-import keras
+from tf_gtn import keras_settings
 
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        f"tf_gtn runs on Keras' TensorFlow backend, here Keras uses {keras.backend.backend()!r}: set KERAS_BACKEND=tensorflow"
-    )
-
+keras_settings.check()
 
 from tf_gtn.core.functional import Functional
 from tf_gtn.core.hyperparameters import Hyperparameters

@@ -1,7 +1,7 @@
 """What every program shares: flags, gin, the run's folder, and how a mistake ends.
 
 A program calls `app.run(main)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
-in a saved run and exit code 128 + signal.
+in a saved run and exit code 128 + signal; with --debug the traceback comes first.
 """
 
 import contextlib
@@ -12,7 +12,10 @@ import os
 import pathlib
 import signal
 import sys
+import sysconfig
+import textwrap
 import time
+import traceback
 import warnings
 import zlib
 
@@ -23,8 +26,14 @@ from absl import flags, logging
 
 from tf_gtn import errors
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import files, holding, loop, quiet, replicas
-from tf_gtn.run.config import gin_config
+from tf_gtn.run import files, holding, progress, quiet, replicas, stopping, surroundings
+from tf_gtn.run.config import gin_config, gin_table
+
+_PACKAGE = pathlib.Path(__file__).parents[1]
+MAX_SEED = 2_000_000_000  # with what is added to it, such as a seed of tests, it stays an int32
+# What config.gin has of absl's own flags if an earlier version wrote it.
+_ABSL = ("?", "help", "helpfull", "helpshort", "helpxml")
+_HELP = {f"{dashes}{name}" for dashes in ("-", "--") for name in ("h", "?", "help", "helpshort")}
 
 
 @dataclasses.dataclass
@@ -82,7 +91,7 @@ class Run:
         data = "".join(f"# data {name!r} = {fingerprint}\n" for name, fingerprint in self.data.items())
         config = self.identity + data + gin_config.config_str()
         if self.among.chief:
-            base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined)
+            base_dirs.check_same_config(self.base_dir, config, (*allowed, *_ABSL), not self.joined)
         if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
             raise errors.UserError(
                 f"worker {self.among.index} has another configuration than worker 0: give all the same flags"
@@ -102,9 +111,10 @@ def define_flags(joinable=False, distributed=False):
     flags.DEFINE_string("base_dir", None, "The run's folder; the same command on the same folder resumes.")
     flags.DEFINE_multi_string("gin_file", [], "A gin file: a path, or the name of a shipped one. Repeatable.")
     flags.DEFINE_multi_string("gin_bindings", [], "A gin binding such as 'OUTER_STEPS = 100'. Repeatable.")
-    flags.DEFINE_integer("seed", 0, "Everything random follows from it.", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "Everything random follows from it.", 0, MAX_SEED)
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
+    flags.DEFINE_bool("debug", False, "Show where in the code an error comes from, also that of a setting.")
     flags.DEFINE_integer(
         "threads_per_operation", None, "Threads of one TensorFlow operation; 1 is faster where images are small.", lower_bound=1
     )
@@ -128,13 +138,23 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
     """
     started = time.monotonic()
     warnings.formatwarning = _format_warning
+    surroundings.keep_writing()
+    before = set(flags.FLAGS)
     define_flags(joinable, distributed)
     shared = set(flags.FLAGS)
     if add_flags is not None:
         add_flags()
+    own_flags = set(flags.FLAGS) - shared
+
+    def parse_flags(argv):
+        with _mistakes_in_one_line():
+            if _HELP & set(argv[1:]):
+                print(_help(inspect.getmodule(main).__doc__, own_flags, shared - before))
+                sys.exit()
+            return _parse_flags(argv)
 
     def body(_):
-        with _mistakes_in_one_line():
+        with _mistakes_in_one_line(), progress.listening():
             values = flags.FLAGS
             _take_paths_as_local(values)
             if not values.base_dir and not values.dry_run:
@@ -151,10 +171,11 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
                 importlib.import_module(system)
             if os.getcwd() not in sys.path:  # as `python -m` does: modules of the user's own, named in gin or by a flag
                 sys.path.append(os.getcwd())
+            stopping.watch()  # after that, since importing Ray sets a handler
             gin_config.parse(values.gin_file, values.gin_bindings)
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
-            own = {name: values[name].value for name in sorted(set(values) - shared - {*where})}
+            own = {name: values[name].value for name in sorted(own_flags - {*where})}
             own = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed, **own}
             identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
             joined = joinable and values.join
@@ -166,7 +187,7 @@ def run(main, add_flags=None, needs_gin=True, joinable=False, distributed=False,
                 _build_and_go(main, Run(folder, *given))
                 among.share(0)  # workers wait for the chief, who serves the cluster
 
-    absl_app.run(body, flags_parser=_parse_flags)
+    absl_app.run(body, flags_parser=parse_flags)
 
 
 def _build_and_go(main, run):
@@ -175,11 +196,25 @@ def _build_and_go(main, run):
     except errors.UserError:
         raise
     except (TypeError, ValueError, AttributeError, KeyError, ArithmeticError) as error:
-        if run.built:
+        if run.built or _passes_through_user_code(error):
             raise
         first, *more = str(error).splitlines() or ["?"]
         where = next((f" ({line.strip()})" for line in more if "In call to configurable" in line), "")
-        raise errors.UserError(first + where) from error
+        raise errors.UserError(f"{first}{where}; --debug shows where it comes from") from error
+
+
+def _passes_through_user_code(error):
+    """Whether code of the user's was running: what a gin file imports, or a file of neither this package nor a library."""
+    libraries = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    known = tuple(os.path.join(os.path.realpath(path), "") for path in (*libraries, _PACKAGE, _PACKAGE.parent / "binaries"))
+    imported = gin_table.imported()
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if frame.f_globals.get("__name__", "").partition(".")[0] in imported:
+            return True
+        if os.path.isfile(file) and not os.path.realpath(file).startswith(known):
+            return True
+    return False
 
 
 def _take_paths_as_local(values):
@@ -206,14 +241,36 @@ def _format_warning(message, category, *place, _usual=warnings.formatwarning):
 
 
 def _parse_flags(argv):
-    with _mistakes_in_one_line():
-        try:
-            rest = flags.FLAGS(argv)
-        except flags.Error as error:
-            raise errors.UserError(" ".join(str(error).split())) from None
-        if rest[1:]:
-            raise errors.UserError(f"{rest[1]!r} is not a flag: settings are given as --flag=value")
-        return rest
+    _check_encoding(argv)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        raise errors.UserError(" ".join(str(error).split())) from None
+    if rest[1:]:
+        raise errors.UserError(f"{rest[1]!r} is not a flag: settings are given as --flag=value")
+    return rest
+
+
+def _check_encoding(argv):
+    """TensorFlow takes names of files as UTF-8: Python must, too, or the two would write to different folders."""
+    encoding = sys.getfilesystemencoding()
+    for word in argv:
+        if encoding != "utf-8" and not word.isascii():
+            raise errors.UserError(f"{word!a} is read as {encoding} here, and TensorFlow needs UTF-8: set PYTHONUTF8=1")
+        if any(0xD800 <= ord(character) < 0xE000 for character in word):
+            raise errors.UserError(f"{word!a} is not UTF-8, which TensorFlow needs: give the file another name")
+
+
+def _help(docstring, own, shared):
+    """What a program is for and its flags, its own ones first."""
+    lines = [docstring.strip(), "", "Flags:"]
+    for name in [*sorted(own), *sorted(shared)]:
+        flag = flags.FLAGS[name]
+        words = flag.help.partition(";\n")[0]  # absl says of a repeatable flag how to repeat it
+        words += "" if flag.boolean or flag.default in (None, []) else f" (default: {flag.default})"
+        lines.append(f"  --{'[no]' if flag.boolean else ''}{name}")
+        lines += textwrap.wrap(words, 110, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager
@@ -221,14 +278,17 @@ def _mistakes_in_one_line():
     try:
         yield
     except errors.UserError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
         print(f"{os.path.basename(sys.argv[0])}: {(str(error).splitlines() or ['?'])[0]}", file=sys.stderr)
         sys.exit(2)
     except files.NoSpace as error:
         print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
         sys.exit(os.EX_IOERR)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as error:
+        number = getattr(error, "signal", signal.SIGINT)
+        print(f"stopped by {number.name}; the same command goes on from what was saved last", file=sys.stderr)
+        sys.exit(128 + number)
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if "strategy" not in flags.FLAGS or flags.FLAGS.strategy != "multi_worker":
             raise
@@ -236,6 +296,6 @@ def _mistakes_in_one_line():
         reason = next((line for line in lines if "task" in line), lines[0]).strip()[:200]
         print(f"another worker was lost: the same commands go on from the last checkpoint ({reason})", file=sys.stderr)
         os._exit(1)  # the other threads of a broken cluster would wait for it
-    except loop.Stopped as stopped:
+    except stopping.Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(128 + stopped.signal)

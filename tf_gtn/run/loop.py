@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import signal
 import statistics
 import time
 
@@ -12,18 +11,9 @@ from tf_gtn.run import checkpoints as ckpt
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run import progress as progress_lib
 from tf_gtn.run import replicas
+from tf_gtn.run.stopping import Stopped, signals
 
 MAX_SKIPPED = outer_update.MAX_SKIPPED
-
-
-class Stopped(Exception):
-    """A signal stopped the run, after it was saved."""
-
-    def __init__(self, number, step):
-        super().__init__(
-            f"stopped by {signal.Signals(number).name} after step {step}, which is saved: the same command goes on from there"
-        )
-        self.signal = number
 
 
 def train(
@@ -56,7 +46,7 @@ def train(
 
     Raises:
       UserError: the loss or its gradient was not finite for 20 steps in a row, in all trainings that were left.
-      Stopped: SIGINT or SIGTERM came; the run is saved.
+      Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
     saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
@@ -69,7 +59,11 @@ def train(
     skipped_before = {name: int(t.skipped.numpy()) for name, t in trainings.items()}
     going = _still_going(trainings, start, saver)
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
-    shown = progress_lib.Progress(outer_steps, start, "outer steps") if among.chief else contextlib.nullcontext(_Absent())
+    shown = (
+        progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
+        if among.chief
+        else contextlib.nullcontext(_Absent())
+    )
     with contextlib.closing(writer), signals() as received, shown as bar:
         for index in range(start, outer_steps):
             step, results = index + 1, {}
@@ -80,7 +74,7 @@ def train(
                     results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
                     results[f"{name}/loss"].numpy()  # computed, also on a device that works on its own
                     durations[name].append(time.perf_counter() - started)
-            last = step == outer_steps
+            last, left = step == outer_steps, _steps_left(durations, trainings, step)
             validated = {name: t for name, t in unfinished.items() if step % validate_every == 0 or step == t.outer_steps}
             if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
@@ -94,10 +88,10 @@ def train(
                     for name, t in validated.items():
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
                 writer.write(step, **results)
-                bar.update(step, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
+                bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
                 going = _still_going(going, step, saver)
             else:
-                bar.update(step)
+                bar.update(step, left)
             stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
             if step % checkpoint_every == 0 or last or stop:
                 saver.save(step)
@@ -115,13 +109,21 @@ class _Absent:
     def save(self, step):
         pass
 
-    def write(self, step, **values):
+    def write(self, *step, **values):
         pass
 
     update = write
 
     def close(self):
         pass
+
+
+def _steps_left(durations, trainings, step):
+    """How many steps like this one the rest is worth: arms end at different steps, and cost differently."""
+    cost = {name: statistics.median(taken[-10:]) for name, taken in durations.items() if taken and not stuck(trainings[name])}
+    left = {name: max(0, trainings[name].outer_steps - step) for name in cost}
+    now = sum(cost[name] for name in cost if trainings[name].outer_steps >= step)
+    return sum(cost[name] * left[name] for name in cost) / now if now else 0
 
 
 def stuck(training):
@@ -142,15 +144,3 @@ def _still_going(trainings, step, saver):
             raise errors.UserError(what)
         print(f"{what}; the others go on", flush=True)
     return left
-
-
-@contextlib.contextmanager
-def signals():
-    """Collects SIGINT and SIGTERM instead of dying of them."""
-    received = []
-    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

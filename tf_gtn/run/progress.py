@@ -1,9 +1,15 @@
 """Progress of long work on stderr: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
+import os
 import sys
 import time
 
 import tqdm
+
+from tf_gtn import watching
+
+_open = 0  # progresses that are shown
 
 
 class Progress:
@@ -11,31 +17,59 @@ class Progress:
 
     On a terminal a bar; elsewhere lines such as `gtn 120/700 0.24 s/step eta 2:19 loss 0.53`: one every `every` seconds at
     most, and one at the last step. The speed is that since the line before, so that tracing in a first step weighs on one
-    line only.
+    line only. A line has the losses that came since the line before; a bar keeps older ones in view, with their step.
     """
 
-    def __init__(self, total, initial=0, description="", every=10.0):
-        """Shows `initial` of `total` steps as done."""
-        self._total, self._description, self._every = total, description, every
-        self._line_step, self._line_time, self._losses = initial, time.monotonic(), {}
-        self._bar = None
-        if sys.stderr.isatty():
-            self._bar = tqdm.tqdm(total=total, initial=initial, desc=description, unit="step", dynamic_ncols=True)
+    def __init__(self, total, initial=0, description="", every=10.0, first="", brief=False):
+        """Shows `initial` of `total` steps as done.
 
-    def update(self, step, **losses):
-        """`step` steps are done; losses stay in view until there are new ones."""
-        self._losses |= {name: f"{float(value):.4g}" for name, value in losses.items()}
+        Args:
+          total, initial: steps.
+          description: what is done, in a word or two.
+          every: seconds.
+          first: what the first step does that takes so long; shown until it ends.
+          brief: no line is shown of what ends within `every` seconds; a bar goes when it ends.
+        """
+        self._total, self._description, self._every, self._brief = total, description, every, brief
+        self._line_step, self._line_time, self._losses = initial, time.monotonic(), {}
+        self._each, self._settled, self._bar = 0.0, False, None  # seconds of a step of late; whether a line was due
+        first = first if initial < total else ""
+        if _has_terminal():
+            options = {"leave": not brief, "delay": 2.0 if _open else 0.0}
+            self._bar = _Bar(total=total, initial=initial, desc=description, unit="step", dynamic_ncols=True, **options)
+            self._bar.set_postfix_str(first)
+        elif first:
+            self.write(f"{description} {initial}/{total} {first}".strip())
+
+    def update(self, step, left=None, **losses):
+        """`step` steps are done.
+
+        Args:
+          step: a number.
+          left: how many steps like the present ones the rest is worth, where they cost less or more later; None: all that are
+            left.
+          losses: stay in view until there are new ones.
+        """
+        left = self._total - step if left is None else left
+        self._losses |= {name: (step, f"{float(value):.4g}") for name, value in losses.items()}
+        seconds, taken = time.monotonic() - self._line_time, step - self._line_step
+        ends = step == self._total and (self._settled or not self._brief)
+        due = taken > 0 and (seconds >= self._every or ends)
+        if taken > 0 and (due or not self._settled):
+            self._each = seconds / taken
         if self._bar is not None:
-            self._bar.set_postfix(self._losses, refresh=False)
+            self._bar.eta = self._each * left
+            newest = max((when for when, _ in self._losses.values()), default=0)
+            shown = {k: v if when == newest else f"{v} (step {when})" for k, (when, v) in self._losses.items()}
+            self._bar.set_postfix(shown, refresh=False)
             self._bar.update(step - self._bar.n)
-            return
-        seconds = time.monotonic() - self._line_time
-        if step > self._line_step and (seconds >= self._every or step == self._total):
-            each = seconds / (step - self._line_step)
-            eta = _clock(each * (self._total - step))
-            losses = "".join(f" {name} {value}" for name, value in self._losses.items())
-            self.write(f"{self._description} {step}/{self._total} {each:.2g} s/step eta {eta}{losses}".strip())
-            self._line_step, self._line_time = step, time.monotonic()
+        elif due:
+            shown = "".join(f" {name} {value}" for name, (_, value) in self._losses.items())
+            eta = _clock(self._each * left)
+            self.write(f"{self._description} {step}/{self._total} {self._each:.2g} s/step eta {eta}{shown}".strip())
+            self._losses = {}
+        if due:
+            self._settled, self._line_step, self._line_time = True, step, time.monotonic()
 
     def write(self, line):
         """Prints a line, above the bar if there is one."""
@@ -49,10 +83,50 @@ class Progress:
             self._bar.close()
 
     def __enter__(self):
+        global _open
+        _open += 1
         return self
 
     def __exit__(self, *_):
+        global _open
+        _open -= 1
         self.close()
+
+
+@contextlib.contextmanager
+def listening():
+    """Shows the library's long loops (`watching`), as far as they take long."""
+
+    @contextlib.contextmanager
+    def show(total, what):
+        with Progress(total, description=what, brief=True) as bar:
+            yield bar.update
+
+    with watching.by(show):
+        yield
+
+
+class _Bar(tqdm.tqdm):
+    """A bar whose time left is told to it: tqdm takes every step to cost the same."""
+
+    eta = None
+
+    def __init__(self, **options):
+        super().__init__(bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{eta}, {rate_fmt}{postfix}]", **options)
+
+    @property
+    def format_dict(self):
+        return {**super().format_dict, "eta": "?" if self.eta is None else _clock(self.eta)}
+
+
+def _has_terminal():
+    """Whether stderr is a terminal on which a bar has room."""
+    if not sys.stderr.isatty():
+        return False
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except OSError:
+        return True
 
 
 def _clock(seconds):

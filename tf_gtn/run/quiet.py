@@ -6,6 +6,8 @@ import tempfile
 
 _USERS_LEVEL = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
 
+stderr = 2  # where words for the user go, also while those of libraries are held back
+
 
 def chosen():
     """Whether to be quiet: yes, unless the user's TF_CPP_MIN_LOG_LEVEL asks for more than fatal errors."""
@@ -20,9 +22,9 @@ def import_tensorflow():
     """
     if "tensorflow" in sys.modules or not chosen():
         return
+    global stderr
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what is worth knowing also comes as an exception
-    sys.stderr.flush()
-    saved = os.dup(2)
+    saved = stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
@@ -35,4 +37,5 @@ def import_tensorflow():
             raise
         finally:
             os.dup2(saved, 2)
+            stderr = 2
             os.close(saved)

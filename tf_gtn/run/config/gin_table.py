@@ -118,6 +118,11 @@ def import_statements():
     return sorted(statement.format() for statement in config._IMPORTS)
 
 
+def imported():
+    """Names of the packages that the parsed files import, without this one."""
+    return {statement.module.partition(".")[0] for statement in config._IMPORTS} - {"tf_gtn"}
+
+
 def add_import(parsed):
     """Records an import statement, for `import_statements`."""
     config._IMPORTS.add(parsed)

@@ -299,7 +299,7 @@ def _work(run, tuning, dataset, learners, shared, seed):
     total, made, done = tuning.trials * len(tuning.arms), 0, sum(map(len, shared.finished().values()))
     if done:
         print(f"{done} of {total} trials are finished" if done < total else f"all {total} trials are finished", flush=True)
-    with loop.signals() as received, progress_lib.Progress(total, done, "trials") as bar:
+    with loop.signals() as received, progress_lib.Progress(total, done, "trials", first="tracing the first") as bar:
 
         def stopped():
             if received:

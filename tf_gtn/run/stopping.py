@@ -1,0 +1,99 @@
+"""How signals end a program: at once, or inside `signals()` after the present step.
+
+A thread hears of a signal as it comes, also while the main thread is in a long call of TensorFlow's, where no Python handler
+runs: it says what will happen, and a second Ctrl-C ends the process there and then. That is as harmless as SIGKILL: every file
+is written whole or not at all.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+
+import tqdm
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TOGETHER = 0.5  # seconds; one Ctrl-C can arrive twice, from the terminal and from a program around this one
+
+_deferring = 0  # `signals()` that are entered
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came where nothing has to be finished first."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+class Stopped(Exception):
+    """A signal stopped the run, after it was saved."""
+
+    def __init__(self, number, step):
+        super().__init__(
+            f"stopped by {signal.Signals(number).name} after step {step}, which is saved: the same command goes on from there"
+        )
+        self.signal = number
+
+
+def watch():
+    """From here on signals raise `Interrupted` outside `signals()`, and a second Ctrl-C ends the process."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=_forget)
+    _handle(_interrupt)
+    threading.Thread(target=_listen, args=(read,), daemon=True).start()
+
+
+@contextlib.contextmanager
+def signals():
+    """Collects the numbers of signals instead of dying of them."""
+    global _deferring
+    received = []
+    before = _handle(lambda number, _: received.append(number))
+    _deferring += 1
+    try:
+        yield received
+    finally:
+        _deferring -= 1
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _handle(handler):
+    """Sets a handler; returns those before. A SIGHUP that is ignored, as under nohup, stays so."""
+    taken = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in taken}
+
+
+def _interrupt(number, _):
+    raise Interrupted(number)
+
+
+def _forget():
+    """A forked child is not this program."""
+    with contextlib.suppress(ValueError):  # forked from another thread than the main one
+        signal.set_wakeup_fd(-1)
+
+
+def _listen(read):
+    first = None
+    while True:
+        for number in os.read(read, 100):
+            if number not in SIGNALS:
+                continue
+            if first is None:
+                first = time.monotonic()
+                if _deferring:
+                    _say("stopping after the present step; a second Ctrl-C stops now")
+            elif number == signal.SIGINT and time.monotonic() - first > _TOGETHER:
+                _say("stopped now; the same command goes on from what was saved last")
+                os._exit(128 + number)
+
+
+def _say(line):
+    tqdm.tqdm.write(line, file=sys.stderr)  # above a bar
+    sys.stderr.flush()
