@@ -1,11 +1,13 @@
 """Tests an exported GTN with many fresh learners, of the distribution it was trained for and of architectures it never saw.
 
 python -m binaries.evaluate_gtn --base_dir=runs/evaluation --export_dir=runs/digits/export --gin_file=gin/teaching/digits.gin
+
+Each learner that was tested stays so (finished.jsonl): the same command again resumes.
 """
 
 from absl import flags
 
-from tf_gtn.run import app
+from tf_gtn.run import app, memory
 from tf_gtn.run.findings import report, results, statistics
 from tf_gtn.run.teaching import analyses, build, figures
 from tf_gtn.run.teaching import comparison as _  # noqa: F401 - the gin names of a run file
@@ -23,9 +25,12 @@ def main(run):
     evaluator = build.export_evaluator(gtn, dataset, settings.held_out)
     if not run.ready():
         return
-    curve = evaluator.accuracies(dataset.test, settings.test_learners, build.TEST_SEED, curve=True)
+    recall = memory.Memory(run.base_dir, of=memory.digest(gtn.path))
+    print(f"testing {settings.test_learners} fresh learners", flush=True)
+    curve = evaluator.accuracies(dataset.test, settings.test_learners, build.TEST_SEED, curve=True, recall=recall)
+    print(f"testing architectures that it never saw: {', '.join(settings.held_out)}", flush=True)
     unseen = analyses.REGISTRY["held_out"]
-    context = analyses.Context(dataset, {}, {}, {"gtn": gtn.path}, settings, run.seed, run.base_dir)
+    context = analyses.Context(dataset, {}, {}, {"gtn": gtn.path}, settings, run.seed, run.base_dir, recall)
     table = {quantity: [values] for quantity, values in unseen.measure(context).items()}
     figures.draw_inner_steps(run.base_dir, {"gtn": [curve]})
     unseen.draw(run.base_dir, table)

@@ -116,6 +116,31 @@ def test_train_learner_and_evaluate_and_report(finished, tmp_path):
     assert "held_out_mlp_plain" in (tmp_path / "report.html").read_text()
 
 
+def test_an_evaluation_goes_on_where_it_was_stopped(finished, tmp_path):
+    small = [f for f in programs.SMALL if re.search(r"digits.gin|Population|test_learners", f)]
+    held_out = "--gin_bindings=teaching.Evaluation.held_out = ['mlp_plain']"
+
+    def command(name):
+        return "evaluate_gtn", f"--base_dir={tmp_path}/{name}", f"--export_dir={finished}/export", *small, held_out
+
+    assert run(*command("whole")).returncode == 0
+    program, file = Program(*command("stopped")), tmp_path / "stopped" / "finished.jsonl"
+    while not file.exists() or file.read_bytes().count(b"\n") < 4:
+        assert program.process.is_alive()
+        time.sleep(0.02)
+    program.send(signal.SIGTERM)
+    done = program.done()
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.splitlines()[-1] == "stopped by SIGTERM; the same command goes on from what was saved last"
+    with file.open("a") as half:
+        half.write('{"key": "mlp_plain, lear')
+    done = run(*command("stopped"))
+    assert done.returncode == 0 and re.search(r"resumed: \d+ pieces", done.stdout), done.stderr
+    assert file.read_bytes() == (tmp_path / "whole" / "finished.jsonl").read_bytes()
+    whole, stopped = (results.read(str(tmp_path / name)) for name in ("whole", "stopped"))
+    assert stopped["metrics"] == whole["metrics"] and stopped["claims"] == whole["claims"]
+
+
 RUN_FILES = ["digits", "glyphs", "mnist", "mnist_published", "cifar10"]
 EXPERIMENTS = sorted(
     f

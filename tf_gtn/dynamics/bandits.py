@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.dynamics import meta_learners
 
 
@@ -35,7 +36,7 @@ class Learners:
     def curves(self, steps):
         """q `[C, R, contexts]` after each of the given numbers of steps, ascending; 0 is the start."""
         state, before, found = {"params": self._start, "slots": self._optimizer.init(self._start)}, 0, []
-        for step in steps:
+        for step in watching.each(steps, "looks at the learners"):
             state = self._train(state, tf.constant(before), tf.constant(int(step)))
             found.append(self.q(state["params"]).numpy())
             before = int(step)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.core import SGD, Functional, hyperparameters, outer_update, supervised, unroll
 from tf_gtn.dynamics import learners
 from tf_gtn.models import generators
@@ -72,7 +73,7 @@ class LinearGTN:
     def curves(self, count, seed):
         """q `[T + 1, count, K]` of so many fresh learners within their lesson, and losses on real data `[T + 1, count]`."""
         look = tf.function(self._lesson_seen, autograph=False)
-        found = [look(tf.constant([seed, n])) for n in range(count)]
+        found = [look(tf.constant([seed, n])) for n in watching.each(range(count), "learners")]
         return tuple(np.stack([f[i].numpy() for f in found], 1) for i in range(2))
 
     def _outer(self, index):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.core import Functional, stacking, supervised
 from tf_gtn.dynamics import instruments, problems
 
@@ -58,7 +59,7 @@ class Learners:
         state = supervised.initial_state(self._optimizer, params, model)
         at = np.unique(np.linspace(0, steps, checks + 1).round().astype(int))
         found = [self._look(state)]
-        for start, stop in itertools.pairwise(at):
+        for start, stop in watching.each(list(itertools.pairwise(at)), "looks at the learners"):
             state = self._train(state, tf.constant(start), tf.constant(stop))
             found.append(self._look(state))
         q, loss = (np.stack([part.numpy() for part in parts]) for parts in zip(*found))

@@ -6,7 +6,7 @@ from tf_agents.policies import policy_saver
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from tf_gtn import errors
+from tf_gtn import errors, watching
 from tf_gtn.rl import networks, rollouts
 
 RECENT = 100  # episodes in the running mean of scores
@@ -74,7 +74,7 @@ class _Agent:
         if at_once not in self._tests:
             self._tests[at_once] = self._make_environment(at_once, 0)
         found = []
-        for k in range(-(-number // at_once)):
+        for k in watching.each(range(-(-number // at_once)), "batches of episodes"):
             found.extend(rollouts.returns_of(self._tests[at_once], act, _environment_seed(seed, k)))
         return np.array(found[:number]).reshape(count, episodes)
 

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.core import supervised
 from tf_gtn.teaching import inner_loop, lesson
 
@@ -35,7 +36,7 @@ class Examiner:
         images, labels = tf.constant(some.images), tf.constant(some.labels)
         hyper = {name: tf.convert_to_tensor(values, tf.float32) for name, values in hyper.items()}
         accuracies, losses = [], []
-        for i in indices:
+        for i in watching.each(indices, "learners"):
             draw = self._population.draw([seed, i])
             if draw.template not in self._functions:
                 self._functions[draw.template] = tf.function(

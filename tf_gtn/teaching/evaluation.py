@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.core import supervised
 from tf_gtn.teaching import inner_loop
 
@@ -31,7 +32,7 @@ class Evaluator:
             training.hyperparameters.values,
         )
 
-    def accuracies(self, split, learners, seed, curve=False):
+    def accuracies(self, split, learners, seed, curve=False, recall=None):
         """Accuracies of fresh learners on a split.
 
         Args:
@@ -39,26 +40,30 @@ class Evaluator:
           learners: how many.
           seed: integer; the same seed gives the same architectures, initialisations and samples.
           curve: also before the first and after every inner step.
+          recall: `(key, make) -> value`, gives what an earlier run found instead of calling `make`; None: nothing is known.
 
         Returns:
           Array `[learners]`, or `[learners, T + 1]` with `curve`.
         """
-        return self._taught("curve" if curve else "correct", split, learners, seed) / len(split)
+        return self._taught("curve" if curve else "correct", split, learners, seed, recall) / len(split)
 
     def probabilities(self, split, learners, seed):
         """Class probabilities `[learners, N, classes]` of the learners whose `accuracies` the same arguments give."""
         return self._taught("probabilities", split, learners, seed)
 
-    def _taught(self, what, split, learners, seed):
+    def _taught(self, what, split, learners, seed, recall=None):
         images, labels = tf.constant(split.images), tf.constant(split.labels)
-        rows = []
-        for i in range(learners):
+
+        def one(i):
             draw = self._population.draw([seed, i])
             key = draw.template, what
             if key not in self._functions:
                 self._functions[key] = tf.function(functools.partial(self._lesson, *key), autograph=False)
-            rows.append(self._functions[key](tf.constant([seed, i]), tf.constant(draw.widths, tf.int32), images, labels))
-        return np.stack([row.numpy() for row in rows])
+            return self._functions[key](tf.constant([seed, i]), tf.constant(draw.widths, tf.int32), images, labels).numpy()
+
+        recall = recall or (lambda _, make: make())
+        each = watching.each(range(learners), "learners")
+        return np.stack([recall(f"learner {i}", functools.partial(one, i)) for i in each])
 
     def _lesson(self, template, what, seed, widths, images, labels):
         loop = self._loops[template]

@@ -1,10 +1,12 @@
 """Architectures that a GTN never saw: its lesson against real data in the same number of steps."""
 
+import functools
 import itertools
 
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.data import reader
 from tf_gtn.models import learners
 from tf_gtn.teaching import lesson
@@ -14,7 +16,7 @@ MOMENTA = (0.0, 0.5, 0.9)
 DECAYS = ("constant", "linear")
 
 
-def compare(gtn, dataset, name, count, seed, selection_learners=6):
+def compare(gtn, dataset, name, count, seed, selection_learners=6, recall=None):
     """Test accuracies of fresh networks of a registered architecture, taught by the GTN and by real data.
 
     The GTN's lesson finds the limit of its learning rates by itself, on synthetic loss. Real data gets as many batches of the
@@ -27,6 +29,7 @@ def compare(gtn, dataset, name, count, seed, selection_learners=6):
       count: fresh networks tested, the same ones for both.
       seed: integer.
       selection_learners: fresh networks, other ones, that choose real data's setting.
+      recall: as in `evaluation.Evaluator.accuracies`.
 
     Returns:
       `{"gtn": [count accuracies], "real": [count], "limits": [count], "real_setting": (learning rate, momentum, decay)}`.
@@ -37,7 +40,7 @@ def compare(gtn, dataset, name, count, seed, selection_learners=6):
     steps, batch_size = synthetic["image"].shape[:2]
     batches = reader.Reader(dataset, dataset.train)
     draw = tf.function(teacher.learner.initial_values, autograph=False)
-    test, validation = ((dataset.normalize(s.images), s.labels) for s in (dataset.test, dataset.validation))
+    tested, validation = ((dataset.normalize(s.images), s.labels) for s in (dataset.test, dataset.validation))
     streams = tf.random.experimental.stateless_split(tf.constant([seed, 0]), 2)
 
     def start(index):
@@ -62,11 +65,22 @@ def compare(gtn, dataset, name, count, seed, selection_learners=6):
     def mean_validation(setting):
         return np.mean([taught(count + i, setting, validation) for i in range(selection_learners)])
 
-    best = max(itertools.product(RATES, MOMENTA, DECAYS), key=mean_validation)
-    result = {"gtn": [], "real": [], "limits": [], "real_setting": best}
-    for i in range(count):
-        trained, _, limit, _ = teacher.best(start(i), synthetic)
-        result["gtn"].append(teacher.accuracy(trained, *test))
-        result["limits"].append(limit)
-        result["real"].append(taught(i, best, test))
-    return result
+    def test(index):
+        trained, _, limit, _ = teacher.best(start(index), synthetic)
+        return {
+            "gtn": teacher.accuracy(trained, *tested),
+            "limits": limit,
+            "real": taught(index, best, tested),
+        }
+
+    recall = recall or (lambda _, make: make())
+    settings = list(itertools.product(RATES, MOMENTA, DECAYS))
+    found = [
+        recall(f"{name} on real data, {setting}", functools.partial(mean_validation, setting))
+        for setting in watching.each(settings, f"{name}: settings of real data")
+    ]
+    best = settings[int(np.argmax(found))]
+    rows = [
+        recall(f"{name}, learner {i}", functools.partial(test, i)) for i in watching.each(range(count), f"{name}: learners")
+    ]
+    return {"real_setting": best, **{kind: [row[kind] for row in rows] for kind in ("gtn", "real", "limits")}}

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.core import functional, optimizers, supervised, unrolling
 
 LOSSES = ("cross_entropy", "squared_error")
@@ -61,7 +62,9 @@ class Lesson:
         Returns:
           `((params, state), losses [T], limit, {limit: loss after the last step})`, a loss that is not finite as infinity.
         """
-        trials = {limit: self.teach(start, limited(xs, limit)) for limit in limits}
+        trials = {
+            limit: self.teach(start, limited(xs, limit)) for limit in watching.each(limits, "limits of the learning rate")
+        }
         after = {s: float(t[2]) if tf.math.is_finite(t[2]) else float("inf") for s, t in trials.items()}
         limit = min(limits, key=after.get)
         return trials[limit][0], trials[limit][1], limit, after

@@ -10,6 +10,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import watching
 from tf_gtn.core import optimizers, supervised
 from tf_gtn.teaching import inner_loop, treatments
 
@@ -84,7 +85,7 @@ class RealNetworks:
         split = self._dataset.validation
         found = {
             rate: np.mean([self._train("validate", i, rate, seed, split.images, split.labels) for i in range(networks)])
-            for rate in rates
+            for rate in watching.each(rates, "learning rates")
         }
         return max(rates, key=found.get)
 
@@ -94,7 +95,9 @@ class RealNetworks:
 
     def probabilities(self, images, rate, networks, seed):
         """Class probabilities of normalised images [n, H, W, C] by trained networks: `[networks, n, classes]`."""
-        return np.stack([self._train("probabilities", i, rate, seed, images) for i in range(networks)])
+        return np.stack(
+            [self._train("probabilities", i, rate, seed, images) for i in watching.each(range(networks), "networks")]
+        )
 
     def _train(self, use, index, rate, seed, *inputs):
         draw = self._population.draw([seed, index])

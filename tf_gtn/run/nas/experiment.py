@@ -14,7 +14,7 @@ import os
 import gin
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import errors, watching
 from tf_gtn.nas import costs, evaluation, farm, ranking, search
 from tf_gtn.run import files, loop
 from tf_gtn.run import progress as progress_lib
@@ -149,7 +149,7 @@ class _Everything:
         total = len(jobs) if total is None else total
         if not total:
             return
-        with progress_lib.Progress(total, 0, "evaluations") as bar:
+        with progress_lib.Progress(total, 0, "evaluations", first="starting workers") as bar:
             for done, (_, rows) in enumerate(self._pool.rows(jobs, more, space), 1):
                 self._found.add(rows)
                 bar.update(done, accuracy=rows[-1].get("accuracy", float("nan")))
@@ -284,7 +284,7 @@ def save_front(run, settings, dataset, found, proposed):
     front = sorted(search.pareto([*equal.values()], settings.front), key=lambda row: row[settings.front[0]])
     folder = os.path.join(run.base_dir, "networks")
     files.folder(folder)
-    for k, row in enumerate(front):
+    for k, row in enumerate(watching.each(front, "networks of the front")):
         for _, model, seconds in evaluation.trained(settings.space, row["architecture"], run.seed, budget, dataset):
             row |= {"file": f"networks/{k}.keras", "training_seconds": seconds}
             model.save(os.path.join(folder, f"{k}.keras"))

@@ -14,7 +14,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import errors, watching
 from tf_gtn.core import supervised
 from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import files, loop, repeats
@@ -144,7 +144,8 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
     def validate(name, trained):
         if trained.finished:
             return {}
-        found = [learners[name](task, _VALIDATION + seed, best=False) for task in range(last - experiment.validated, last)]
+        before = range(last - experiment.validated, last)
+        found = [learners[name](task, _VALIDATION + seed, best=False) for task in watching.each(before, f"{name}: tasks")]
         if not found:
             return {}
         found = {key: float(np.mean([f[key] for f in found])) for key in ("error", "area", "loss")}
@@ -156,7 +157,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
     files.folder(f"{folder}/initializations")
     for name, trained in trainings.items():
         trained.save(f"{folder}/initializations/{name}.keras")
-        found = [learners[name](task, _LEARNING + seed) for task in range(last, count)]
+        found = [learners[name](task, _LEARNING + seed) for task in watching.each(range(last, count), f"{name}: tasks")]
         for key in ("error", "area"):
             outcome[key][name] = [float(f[key]) for f in found]
         outcome["curve"][name] = np.mean([f["curve"] for f in found], 0)

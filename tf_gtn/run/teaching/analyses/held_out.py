@@ -24,7 +24,10 @@ class HeldOut(registry.Analysis):
     def measure(self, context):
         ((_, path),) = context.exports.items()
         gtn, count = loading.load(path), context.settings.test_learners
-        found = {name: held_out.compare(gtn, context.dataset, name, count, context.seed) for name in context.settings.held_out}
+        found = {
+            name: held_out.compare(gtn, context.dataset, name, count, context.seed, recall=context.recall)
+            for name in context.settings.held_out
+        }
         return (
             {f"{name}/{kind}": one[kind] for name, one in found.items() for kind in ("gtn", "real", "limits")}
             | {

@@ -6,6 +6,7 @@ import functools
 import gin
 import numpy as np
 
+from tf_gtn import watching
 from tf_gtn.run.findings import drawing, figures, pictures
 from tf_gtn.run.teaching.analyses import registry
 from tf_gtn.teaching import presentations, realism
@@ -71,7 +72,10 @@ class Realism(registry.Analysis):
             rate = networks.best_rate(settings.learning_rates, settings.judges, _CHOICE + context.seed)
             judged = networks.probabilities(flat, rate, settings.judges, _JUDGES + context.seed)
             flips = np.stack(
-                [realism.flips(networks.predictions(flat, rate, i, _FLIPS + context.seed)) for i in range(settings.networks)]
+                [
+                    realism.flips(networks.predictions(flat, rate, i, _FLIPS + context.seed))
+                    for i in watching.each(range(settings.networks), "networks")
+                ]
             )
             known = realism.recognised(judged, flat_labels)
             sure = realism.confidence(judged, flat_labels).reshape(shape)

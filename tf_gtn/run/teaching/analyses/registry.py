@@ -13,6 +13,7 @@ Figures of images, which are too large for a table, `measure` draws into the fol
 
 import dataclasses
 import weakref
+from collections.abc import Callable
 
 from tf_gtn import errors
 from tf_gtn.run.findings import claims as claims_lib
@@ -32,6 +33,7 @@ class Context:
       settings: `build.Evaluation`.
       seed: of this outer run.
       folder: of this outer run.
+      recall: as in `evaluation.Evaluator.accuracies`.
     """
 
     dataset: object
@@ -41,6 +43,7 @@ class Context:
     settings: object
     seed: int
     folder: str
+    recall: Callable | None = None
 
 
 class Analysis:
