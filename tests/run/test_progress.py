@@ -75,8 +75,15 @@ def test_what_takes_long_at_first_is_said(clock, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress.Progress(3, 1, "trials", first="tracing the first step"):
         assert sys.stderr.getvalue() == "trials 1/3 tracing the first step\n"
+    with progress.Progress(100, 0, "trials", first="tracing the first step") as bar:
+        for step, seconds in ((1, 30), (2, 9), (3, 3)):
+            clock.now += seconds
+            bar.update(step)
+    lines = ["trials 0/100 tracing the first step", "trials 1/100", "trials 3/100 6 s/step eta 9:42"]
+    assert sys.stderr.getvalue().splitlines()[1:] == lines
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
     with progress.Progress(3, 3, "trials", first="tracing the first step"):
-        assert len(sys.stderr.getvalue().splitlines()) == 1  # nothing is left to do
+        assert sys.stderr.getvalue() == ""  # nothing is left to do
     monkeypatch.setattr(sys, "stderr", Terminal())
     with progress.Progress(3, 1, "trials", first="tracing the first step") as bar:
         assert "tracing the first step" in sys.stderr.getvalue()

@@ -16,8 +16,8 @@ class Progress:
     """Shows steps, their speed, the time left, and losses.
 
     On a terminal a bar; elsewhere lines such as `gtn 120/700 0.24 s/step eta 2:19 loss 0.53`: one every `every` seconds at
-    most, and one at the last step. The speed is that since the line before, so that tracing in a first step weighs on one
-    line only. A line has the losses that came since the line before; a bar keeps older ones in view, with their step.
+    most, and one at the last step. The speed is that since the line before, without a first step that is said to take long. A
+    line has the losses that came since the line before; a bar keeps older ones in view, with their step.
     """
 
     def __init__(self, total, initial=0, description="", every=10.0, first="", brief=False):
@@ -32,14 +32,14 @@ class Progress:
         """
         self._total, self._description, self._every, self._brief = total, description, every, brief
         self._line_step, self._line_time, self._losses = initial, time.monotonic(), {}
-        self._each, self._settled, self._bar = 0.0, False, None  # seconds of a step of late; whether a line was due
-        first = first if initial < total else ""
+        self._each, self._settled, self._bar = None, False, None  # seconds of a step of late; whether a line was due
+        self._first = first if initial < total else ""
         if _has_terminal():
             options = {"leave": not brief, "delay": 2.0 if _open else 0.0}
             self._bar = _Bar(total=total, initial=initial, desc=description, unit="step", dynamic_ncols=True, **options)
-            self._bar.set_postfix_str(first)
-        elif first:
-            self.write(f"{description} {initial}/{total} {first}".strip())
+            self._bar.set_postfix_str(self._first)
+        elif self._first:
+            self.write(f"{description} {initial}/{total} {self._first}".strip())
 
     def update(self, step, left=None, **losses):
         """`step` steps are done.
@@ -55,21 +55,24 @@ class Progress:
         seconds, taken = time.monotonic() - self._line_time, step - self._line_step
         ends = step == self._total and (self._settled or not self._brief)
         due = taken > 0 and (seconds >= self._every or ends)
-        if taken > 0 and (due or not self._settled):
+        speed = ""
+        if taken > 0 and not self._first and (due or not self._settled):
             self._each = seconds / taken
+        if self._each is not None:
+            speed = f" {self._each:.2g} s/step eta {_clock(self._each * left)}"
         if self._bar is not None:
-            self._bar.eta = self._each * left
+            self._bar.eta = None if self._each is None else self._each * left
             newest = max((when for when, _ in self._losses.values()), default=0)
             shown = {k: v if when == newest else f"{v} (step {when})" for k, (when, v) in self._losses.items()}
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update(step - self._bar.n)
         elif due:
             shown = "".join(f" {name} {value}" for name, (_, value) in self._losses.items())
-            eta = _clock(self._each * left)
-            self.write(f"{self._description} {step}/{self._total} {self._each:.2g} s/step eta {eta}{shown}".strip())
+            self.write(f"{self._description} {step}/{self._total}{speed}{shown}".strip())
             self._losses = {}
-        if due:
-            self._settled, self._line_step, self._line_time = True, step, time.monotonic()
+        if due or (self._first and taken > 0):
+            self._settled, self._first = not self._first, ""
+            self._line_step, self._line_time = step, time.monotonic()
 
     def write(self, line):
         """Prints a line, above the bar if there is one."""
