@@ -56,6 +56,16 @@ def test_a_step_is_that_of_keras_fit():
     assert model.layers[-1].kernel.numpy().min() == 0 and np.linalg.norm(model.layers[-1].bias) < 0.011
 
 
+def test_what_would_ignore_penalties_refuses_them():
+    learner = Functional(regularised())
+    values = learner.values()
+    with pytest.raises(errors.UserError, match="has a regulariser or constraint, which this way of training would ignore"):
+        learner(*values, tf.zeros([2, 5]), training=True)
+    assert learner(*values, tf.zeros([2, 5]))[0].shape == (2, 3)
+    outputs, _, penalties = learner(*values, tf.zeros([2, 5]), training=True, losses=True)
+    assert outputs.shape == (2, 3) and len(penalties) == 3
+
+
 def test_a_constraint_and_weight_normalisation_exclude_each_other():
     with pytest.raises(errors.UserError, match="has a constraint, which weight normalisation does not keep"):
         Functional(regularised(), weight_norm=True)

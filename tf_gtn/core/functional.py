@@ -55,6 +55,9 @@ class Functional:
                     "keep: teach it with weight_norm = False, or take the constraint away"
                 )
             self._axes[self.key(variable)] = axes
+        penalised = [v.path for v in model.trainable_variables if v.regularizer is not None or v.constraint is not None]
+        penalised += [x.path for x in model._flatten_layers() if getattr(x, "activity_regularizer", None) is not None]
+        self._penalised = next(iter(penalised), None)
         self._seed = keras.random.SeedGenerator(0)
         self._takes_training = "training" in inspect.signature(model.call).parameters  # a subclassed model's may not
 
@@ -62,11 +65,19 @@ class Functional:
         """Runs the model; returns `(outputs, new state)`, or with `losses` `(outputs, new state, penalties)`.
 
         `penalties`: a tuple of scalars, what the model's regularisers and `add_loss` ask for beside the loss of its outputs.
+
+        Raises:
+          UserError: the model has regularisers or constraints, and is trained by what does not ask for penalties.
         """
         return self.apply_weights(self.weights(params), state, inputs, training, losses)
 
     def apply_weights(self, weights, state, inputs, training=False, losses=False):
         """The same, from plain weights."""
+        if training and self._penalised and not losses:
+            raise errors.UserError(
+                f"{self._penalised!r} of {self.model.name!r} has a regulariser or constraint, which this way of training would "
+                "ignore: take it away"
+            )
         outputs, new_state, *penalties = self.model.stateless_call(
             [weights[self.key(v)] for v in self.model.trainable_variables],
             [state[self.key(v)] for v in self.model.non_trainable_variables],

@@ -141,6 +141,8 @@ class LoadedGTN:
             which leaves the model as it was.
         """
         xs = self.lesson(steps)
+        if from_logits not in (None, True, False):
+            raise errors.UserError(f"from_logits is True, False, or None to see what comes out; got {from_logits!r}")
         shape, judged_by = self.metadata["image_shape"], self.metadata.get("loss", "cross_entropy")
         checks.check(keras_model, shape, len(self.metadata["classes"]))
         teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits)
