@@ -34,10 +34,10 @@ def main(run):
     table = {quantity: [values] for quantity, values in unseen.measure(context).items()}
     figures.draw_inner_steps(run.base_dir, {"gtn": [curve]})
     unseen.draw(run.base_dir, table)
-    found = statistics.summary([curve[:, -1]])
+    found = statistics.summary([curve[:, -1]], statistics.SHARE)
     metrics = {
         "gtn": {"test_accuracy": found.pop("mean"), **found},
-        "held_out": {quantity: statistics.summary(values) for quantity, values in table.items()},
+        "held_out": {quantity: statistics.summary(values, unseen.bounds(quantity)) for quantity, values in table.items()},
     }
     results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, unseen.claims(table), run.seconds())
     print(f"few-step test accuracy of {len(curve)} fresh learners: {metrics['gtn']['test_accuracy']:.4f}")

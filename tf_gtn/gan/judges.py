@@ -1,7 +1,8 @@
 """What samples are worth, by their source: modes of a mixture, classes of images, combinations of stacked ones.
 
-A judge has `keys` and is called with samples `[n, ...]`; it returns a number for each key, `spread` among them, the median
-distance of random pairs of samples over that of real ones: near 0 is collapse, far above 1 divergence. `trouble` names either.
+A judge has `keys` and is called with samples `[n, ...]`; it returns a number for each key, within its `bounds`, `spread` among
+them, the median distance of random pairs of samples over that of real ones: near 0 is collapse, far above 1 divergence.
+`trouble` names either.
 """
 
 import numpy as np
@@ -26,6 +27,14 @@ class _Judge:
     def __call__(self, samples):
         found = {"spread": float(np.median(measures.pairwise_distances(samples)) / self._distance)}
         return {**self._found(np.asarray(samples)), **found}
+
+    @property
+    def bounds(self):
+        """`{key: (low, high)}`, beyond which no value can lie; the entropies are in nats."""
+        most = float(np.log(self.all_modes))
+        narrow = {"modes": (0.0, float(self.all_modes)), **dict.fromkeys(("entropy", "kl", "reverse_kl"), (0.0, most))}
+        narrow |= dict.fromkeys(("high_quality", "coverage"), (0.0, 1.0))
+        return {key: narrow.get(key, (0.0, np.inf)) for key in self.keys}
 
     def trouble(self, found):
         """`(name, reason)` of what is wrong with what was found, or None."""

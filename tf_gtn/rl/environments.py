@@ -16,6 +16,7 @@ from tf_agents.trajectories import time_step as ts
 from tf_gtn import errors
 
 WORKERS = ("together", "processes")
+_A_STEP = {"CartPole": (0, 1), "Acrobot": (-1, 0), "MountainCar": (-1, 0)}  # least and largest reward
 
 
 class VectorEnvironment(py_environment.PyEnvironment):
@@ -27,6 +28,7 @@ class VectorEnvironment(py_environment.PyEnvironment):
     Attributes:
       actions: how many there are.
       name: of what it is.
+      score_bounds: `(low, high)` beyond which no score can lie; infinite where that is not known.
       scale: what observations are divided by, or None.
       scores: `[B]`, the sum of the rewards so far, unclipped, of an episode, or of a game of several lives.
       finished: `[B]` boolean, whether the step just taken was the last one that a score counts.
@@ -54,6 +56,7 @@ class VectorEnvironment(py_environment.PyEnvironment):
         if not isinstance(environment.single_observation_space, gymnasium.spaces.Box):
             raise errors.UserError(f"observations must be arrays; got {environment.single_observation_space}")
         super().__init__(handle_auto_reset=False)
+        self.score_bounds = (-np.inf, np.inf)
         self.name, self._environment, self._seed = name, environment, int(seed)
         self._clip, self._transform = clip_rewards, transform
         self.scale = None if scale is None else np.asarray(scale, np.float32)
@@ -168,4 +171,8 @@ def make(
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame, which draws, looks for a sound card
     context = {"vector_kwargs": {"context": "forkserver"}} if mode == "async" else {}  # TensorFlow's threads survive no fork
     environment = gymnasium.make_vec(name, count, vectorization_mode=mode, **context, **settings)
-    return VectorEnvironment(environment, seed, name, scale, clip_rewards)
+    made = VectorEnvironment(environment, seed, name, scale, clip_rewards)
+    steps = max_episode_steps or spec.max_episode_steps
+    if spec.name in _A_STEP and steps:
+        made.score_bounds = tuple(float(steps * reward) for reward in _A_STEP[spec.name])
+    return made

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_gtn.run.findings import statistics
+from tf_gtn.run.findings import claims, statistics
 
 
 def coverage(interval, count, draws, trials=400):
@@ -48,6 +48,51 @@ def test_few_values_get_students_interval_and_many_the_bootstrap():
     np.testing.assert_array_equal(statistics.interval(values[:19]), statistics.student(values[:19]))
     low, high = statistics.student([1.0, 2.0, 3.0])
     np.testing.assert_allclose([low, high], [2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "draws, mean, least",
+    [
+        (lambda rng, shape: rng.beta(19, 1, shape), 0.95, 0.82),  # skewed, as accuracies near 1 are
+        (lambda rng, shape: rng.beta(1, 9, shape), 0.1, 0.82),
+        (lambda rng, shape: rng.beta(50, 50, shape), 0.5, 0.925),
+        (lambda rng, shape: rng.binomial(8, 0.9, shape) / 8, 0.9, 0.8),  # modes of 8: values at the bound itself
+    ],
+)
+def test_an_interval_cut_at_the_bounds_holds_the_mean_as_often_as_the_whole(draws, mean, least):
+    samples = draws(np.random.default_rng(0), (5, 4000))
+    whole, cut = statistics.interval(samples), statistics.interval(samples, statistics.SHARE)
+    hit, hit_cut = (np.mean((low <= mean) & (high >= mean)) for low, high in (whole, cut))
+    assert hit_cut == hit >= least
+    assert cut[0].min() >= 0 and cut[1].max() <= 1
+    if mean != 0.5:
+        assert whole[0].min() < 0 or whole[1].max() > 1
+    inside = (whole[0] >= 0) & (whole[1] <= 1)
+    np.testing.assert_array_equal(np.array(cut)[:, inside], np.array(whole)[:, inside])
+
+
+def test_bounds_of_differences_and_of_what_rounding_puts_beyond():
+    assert statistics.difference(statistics.SHARE, statistics.SHARE) == (-1, 1)
+    assert statistics.difference(statistics.SHARE, 0.25) == (-0.25, 0.75)
+    assert statistics.difference((0.0, 200.0), statistics.ANY) == (-np.inf, np.inf)
+    assert statistics.mean_and_interval([1.0, 0.0], statistics.SHARE) == (0.5, [0.0, 1.0])
+    mean, (low, high) = statistics.mean_and_interval([1 + 1e-7] * 3, statistics.SHARE)
+    assert low <= mean <= high
+    assert statistics.summary([0.0, 0.5, 0.1], (0.0, 8.0))["ci95"][0] == 0
+    assert np.isnan(statistics.mean_and_interval([0.5, None], statistics.SHARE)[1]).all()
+
+
+def test_claims_hold_as_without_bounds():
+    rng, cut = np.random.default_rng(2), 0
+    for trial in range(200):
+        a, b = (np.clip(rng.normal(rng.uniform(0.5, 1), 0.2, (1, 4) if trial % 2 else 4), 0, 1) for _ in range(2))
+        for relation in claims.RELATIONS:
+            spec = {"a": list(a), "b": list(b)}, "a", relation, "b" if trial % 3 else 0.9
+            whole, bounded = claims.claim(*spec), claims.claim(*spec, bounds=lambda _: statistics.SHARE)
+            assert bounded["holds"] == whole["holds"] and bounded["measured"] == whole["measured"]
+            cut += bounded["ci95"] != whole["ci95"]
+            assert -1 <= bounded["ci95"][0] <= bounded["ci95"][1] <= 1
+    assert cut > 20
 
 
 def test_one_value_has_no_width():

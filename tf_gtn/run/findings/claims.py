@@ -26,7 +26,7 @@ def check_names(specs, arms, analyses):
                 raise errors.unknown("quantity of a claim", name, arms)
 
 
-def compare(specs, quantities, units="fresh learners of one outer run"):
+def compare(specs, quantities, units="fresh learners of one outer run", bounds=None):
     """Claims from a table such as `(("gtn", "above", "real", "p < 0.01 (figure 2)"), ("gtn", "at_least", 0.93))`.
 
     Relations:
@@ -38,15 +38,17 @@ def compare(specs, quantities, units="fresh learners of one outer run"):
       specs: (quantity, relation, other quantity or number, and what the paper says or nothing).
       quantities: `{name: for each seed a number, or one for each learner}`.
       units: what those of a single seed are, in words.
+      bounds: `quantity's name -> (low, high)`, see `statistics`; None: of any quantity any value is possible.
 
     Raises:
       UserError: an unknown quantity.
     """
-    return [claim(quantities, *spec, units=units) for spec in specs]
+    return [claim(quantities, *spec, units=units, bounds=bounds) for spec in specs]
 
 
-def claim(quantities, name, relation, other, seed_value=None, units="fresh learners of one outer run"):
+def claim(quantities, name, relation, other, seed_value=None, units="fresh learners of one outer run", bounds=None):
     """One of the claims of `compare`."""
+    bounds = bounds or (lambda _: statistics.ANY)
     for wanted in (name, other):
         if isinstance(wanted, str) and wanted not in quantities:
             raise errors.unknown("quantity of a claim", wanted, quantities)
@@ -62,23 +64,24 @@ def claim(quantities, name, relation, other, seed_value=None, units="fresh learn
             )
     if over == "seeds":
         difference = values - (others if isinstance(other, str) else float(other))
-        mean, interval = _mean_and_interval(difference)
+        least = bounds(other) if isinstance(other, str) else float(other)
+        mean, interval = _mean_and_interval(difference, statistics.difference(bounds(name), least))
         rule = "measured >= 0" if relation == "at_least" else "ci95[0] > 0"
         statement += f" (mean difference over {len(difference)} seeds)"
         return results.claim(identity, statement, seed_value, mean, interval, rule)
-    mean, interval = _mean_and_interval(values)
+    mean, interval = _mean_and_interval(values, bounds(name))
     statement += f" ({len(values)} {units}{' each' if isinstance(other, str) else ''})"
     if isinstance(other, str):
-        second, second_interval = _mean_and_interval(others)
+        second, second_interval = _mean_and_interval(others, bounds(other))
     else:
         second, second_interval = float(other), [float(other)] * 2
     rule = "measured >= other" if relation == "at_least" else "ci95[0] > other_ci95[1]"
     return results.claim(identity, statement, seed_value, mean, interval, rule, other=second, other_ci95=second_interval)
 
 
-def _mean_and_interval(values):
+def _mean_and_interval(values, bounds):
     """Without an interval if there is but one value: then no claim of `above` holds."""
-    mean, interval = statistics.mean_and_interval(values)
+    mean, interval = statistics.mean_and_interval(values, bounds)
     return mean, interval if len(values) > 1 else None
 
 

@@ -31,7 +31,9 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
         axes = figure.subplots()
         for name, curve in curves.items():
             curve = np.asarray(curve, np.float64)
-            drawing.line(axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), statistics.interval(curve))
+            drawing.line(
+                axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), statistics.interval(curve, statistics.SHARE)
+            )
         axes.set_xlabel("inner SGD step" + (f" (batches of {batch_size})" if batch_size else ""))
         axes.set_ylabel("test accuracy")
         drawing.finish(figure, axes)
@@ -55,7 +57,7 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
         for name, (steps, values, *interval) in curves.items():
             values = np.asarray(values, np.float64)
             if values.ndim == 2:
-                interval, values = [statistics.interval(values.T)], values.mean(1)
+                interval, values = [statistics.interval(values.T, statistics.SHARE)], values.mean(1)
             drawing.line(axes, name, curves, np.asarray(steps), values, interval[0] if interval else None)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
@@ -125,7 +127,7 @@ def schedule(path, learning_rate, momentum=None, caption=None):
     return path
 
 
-def bars(path, groups, ylabel="test accuracy", caption=None):
+def bars(path, groups, ylabel="test accuracy", caption=None, bounds=statistics.SHARE):
     """Bars with 95% intervals, such as GTN against real data on architectures that the GTN never saw.
 
     Args:
@@ -134,6 +136,7 @@ def bars(path, groups, ylabel="test accuracy", caption=None):
         drawn.
       ylabel: label of the axis.
       caption: text instead of the default.
+      bounds: of the quantity, see `statistics`.
     """
     series = dict.fromkeys(name for group in groups.values() for name in group)
     width = 0.8 / max(len(series), 1)
@@ -141,7 +144,7 @@ def bars(path, groups, ylabel="test accuracy", caption=None):
     with drawing.to_png(path, caption, (max(7, 1.3 * len(groups)), 4.2)) as figure:
         axes = figure.subplots()
         for i, name in enumerate(series):
-            there = [(x, *_mean_and_interval(group[name])) for x, group in enumerate(groups.values()) if name in group]
+            there = [(x, *_mean_and_interval(group[name], bounds)) for x, group in enumerate(groups.values()) if name in group]
             x, mean, low, high = (np.array(column, np.float64) for column in zip(*there))
             x = x + (i - (len(series) - 1) / 2) * width
             axes.bar(
@@ -259,7 +262,7 @@ def matrix(path, values, rows, columns, label="test accuracy", caption=None):
     return path
 
 
-def lines(path, panels, ylabel, integer=True, caption=None):
+def lines(path, panels, ylabel, integer=True, caption=None, bounds=statistics.SHARE):
     """Lines with 95% intervals in panels side by side.
 
     Args:
@@ -268,6 +271,7 @@ def lines(path, panels, ylabel, integer=True, caption=None):
       ylabel: label of the y axis of all panels.
       integer: whole numbers on the x axes; otherwise they are logarithmic with base 2, a tick a value.
       caption: text instead of the default.
+      bounds: of the quantity, see `statistics`.
     """
     with drawing.to_png(
         path, caption or f"{ylabel.capitalize()}: mean and 95% interval.", (max(7, 4.6 * len(panels)), 4)
@@ -276,9 +280,8 @@ def lines(path, panels, ylabel, integer=True, caption=None):
         for axes, (xlabel, curves) in zip(all_axes, panels.items()):
             for name, (x, values) in curves.items():
                 values = np.asarray(values, np.float64)
-                drawing.line(
-                    axes, name, curves, np.asarray(x), values.mean(0), statistics.interval(values) if len(values) > 1 else None
-                )
+                interval = statistics.interval(values, bounds) if len(values) > 1 else None
+                drawing.line(axes, name, curves, np.asarray(x), values.mean(0), interval)
             axes.set_xlabel(xlabel)
             if not integer:
                 axes.set_xscale("log", base=2)
@@ -301,10 +304,10 @@ def _learners(curves):
     return f" over {counts.pop()} learners" if len(counts) == 1 else ""
 
 
-def _mean_and_interval(value):
+def _mean_and_interval(value, bounds):
     if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
         return value[0], *((None, None) if value[1] is None else value[1])
-    return np.mean(value), *statistics.interval(value)
+    return np.mean(value), *statistics.interval(value, bounds)
 
 
 def _moving_mean(values, width):

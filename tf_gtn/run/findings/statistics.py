@@ -1,7 +1,15 @@
-"""Means and intervals of what was measured."""
+"""Means and intervals of what was measured.
+
+A quantity has bounds `(low, high)`, beyond which no value of it can lie: accuracies `SHARE`, seconds `NOT_NEGATIVE`. An
+interval is cut there. The true mean lies within the bounds, so the cut interval holds it exactly as often as the whole one, and
+no claim holds that would not without (both tested). An interval on another scale, such as that of logits, would be one of
+another mean, and values at a bound have no logit.
+"""
 
 import numpy as np
 import scipy.stats
+
+ANY, NOT_NEGATIVE, SHARE = (-np.inf, np.inf), (0.0, np.inf), (0.0, 1.0)
 
 
 def bootstrap(values):
@@ -46,15 +54,23 @@ def student(values):
     return mean - half, mean + half
 
 
-def interval(values):
-    """95% interval of the mean over the first axis: bootstrapped from 20 values on, by Student's t below."""
-    return bootstrap(values) if len(values) >= 20 else student(values)
+def interval(values, bounds=ANY):
+    """95% interval of the mean over the first axis: bootstrapped from 20 values on, by Student's t below; cut at the bounds."""
+    low, high = bootstrap(values) if len(values) >= 20 else student(values)
+    mean = np.mean(np.asarray(values, np.float64), 0)  # in the interval, though rounding may have put it beyond a bound
+    return np.minimum(np.maximum(low, bounds[0]), mean), np.maximum(np.minimum(high, bounds[1]), mean)
 
 
-def mean_and_interval(values):
+def mean_and_interval(values, bounds=ANY):
     """`values` [n] -> (mean, [low, high]), floats; NaN if one is NaN or None."""
     values = np.asarray(values, np.float64)
-    return float(np.mean(values)), [float(end) for end in interval(values)]
+    return float(np.mean(values)), [float(end) for end in interval(values, bounds)]
+
+
+def difference(bounds, other):
+    """The bounds of a quantity minus another, from both their bounds, or minus a number."""
+    low, high = other if isinstance(other, tuple) else (other, other)
+    return bounds[0] - high, bounds[1] - low
 
 
 def quartiles(values):
@@ -79,10 +95,10 @@ def units(per_seed):
     return np.array([np.mean(np.asarray(values, np.float64)) for values in per_seed]), "seeds"  # None: NaN
 
 
-def summary(per_seed):
+def summary(per_seed, bounds=ANY):
     """`{"mean", "ci95", "over", "values"}` of a quantity: see `units`; one value has no interval."""
     values, over = units(per_seed)
-    mean, found = mean_and_interval(values)
+    mean, found = mean_and_interval(values, bounds)
     return {"mean": mean, "ci95": found if len(values) > 1 else None, "over": over, "values": [float(v) for v in values]}
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_gtn import errors
 from tf_gtn.gan import gtn_gan, inversion, measures
 from tf_gtn.gan import training as gan_training
-from tf_gtn.run.findings import drawing, pictures
+from tf_gtn.run.findings import drawing, pictures, statistics
 from tf_gtn.run.findings import figures as drawn
 from tf_gtn.run.teaching import build as teaching
 from tf_gtn.teaching import evaluation
@@ -149,6 +149,12 @@ def check(names, trainings):
     """Whether these arms can be analysed so; raises `UserError`."""
     for name in names:
         REGISTRY[name].check(trainings)
+
+
+def bounds(name, quantity):
+    """Beyond which no value of an analysis' quantity can lie: accuracies and shares of images, or errors and distances."""
+    share = name == "few_steps" or quantity.endswith("_best_rank")
+    return statistics.SHARE if share else statistics.NOT_NEGATIVE
 
 
 def few_step(trained, settings):

@@ -171,17 +171,22 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
     for name in experiment.arms:
         for key in judge.keys:
             quantities[f"{name}/{key}"] = [value for o in outcomes for value in o["measures"][name][key]]
-        metrics[name] = {key: statistics.summary(quantities[f"{name}/{key}"]) for key in judge.keys}
+        metrics[name] = {key: statistics.summary(quantities[f"{name}/{key}"], judge.bounds[key]) for key in judge.keys}
         for key in _NUMBERS:
             metrics[name][key] = statistics.median([o[key][name] for o in outcomes])
     for name in experiment.analyses:
         table = {key: [o["analyses"][name][key] for o in outcomes] for key in outcomes[0]["analyses"][name]}
         numbers = {key: values for key, values in table.items() if np.ndim(values[0]) == 0}
         quantities |= {f"{name}/{key}": values for key, values in numbers.items()}
-        metrics[name] = {key: statistics.summary(values) for key, values in numbers.items()}
+        metrics[name] = {key: statistics.summary(values, analyses.bounds(name, key)) for key, values in numbers.items()}
         analyses.REGISTRY[name].draw(run.base_dir, table)
+
+    def bounds(quantity):
+        where, key = quantity.split("/")
+        return judge.bounds[key] if where in experiment.arms else analyses.bounds(where, key)
+
     curves = _curves(run, experiment, judge, outcomes)
-    made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, quantities)]
+    made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, quantities, bounds=bounds)]
     figures.modes(run.base_dir, curves, judge.all_modes)
     iterations = {name: int(outcomes[0]["iterations"][name]) for name in experiment.arms}
     figures.samples(run.base_dir, _samples_files(run.base_dir, experiment.arms, judge), learned, experiment.shown, iterations)

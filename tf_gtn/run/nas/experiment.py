@@ -209,7 +209,10 @@ def _conclude(run, settings, dataset, found, proposed, picked):
     table = {b: {k: [found.find(a, seed, b)[k] for a in whole] for k in _MEASURED} for b in settings.budgets}
     metrics = {"architectures": len(proposed), "failed": sum("failed" in row for row in found.rows), "evaluated": len(whole)}
     for budget, columns in table.items():
-        metrics[budget] = {name: statistics.summary([columns[name]]) for name in ("accuracy", "training_seconds", "seconds")}
+        metrics[budget] = {
+            name: statistics.summary([columns[name]], statistics.SHARE if name == "accuracy" else statistics.NOT_NEGATIVE)
+            for name in ("accuracy", "training_seconds", "seconds")
+        }
     if settings.reference and len(whole) > 2:
         seeds = range(seed, seed + settings.reference_seeds)
         again = [[(found.find(a, s, settings.reference) or {}).get("accuracy", np.nan) for a in whole] for s in seeds]
@@ -220,12 +223,14 @@ def _conclude(run, settings, dataset, found, proposed, picked):
         accuracies = {
             name: [found.find(a, s, settings.final.names[-1]).get("accuracy", 0.0) for s in seeds] for name, a in picked.items()
         }
-        metrics["final"] = {name: statistics.summary(values) for name, values in accuracies.items()}
+        metrics["final"] = {name: statistics.summary(values, statistics.SHARE) for name, values in accuracies.items()}
         metrics["picked"] = picked
         for name in set(settings.compared[:1]):
             for other in [*settings.compared[1:], "random"]:
                 difference = np.subtract(accuracies[name], accuracies[other])
-                mean, interval = statistics.mean_and_interval(difference)
+                mean, interval = statistics.mean_and_interval(
+                    difference, statistics.difference(statistics.SHARE, statistics.SHARE)
+                )
                 statement = f"The best by {name}, trained on real data, is above the best by {other} ({len(difference)} seeds)"
                 interval = interval if len(difference) > 1 else None
                 made.append(results.claim(f"final_{name}_above_{other}", statement, None, mean, interval, "ci95[0] > 0"))

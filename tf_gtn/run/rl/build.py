@@ -33,6 +33,18 @@ def task(make: Callable = environment):
     return make
 
 
+def score_bounds(arms):
+    """`(low, high)` beyond which no score of these arms' tasks can lie."""
+    found = []
+    for name in arms:
+        with gin.config_scope(name):
+            probe = task()(1, 0)
+        probe.close()
+        found.append(probe.score_bounds)
+    lows, highs = zip(*found)
+    return min(lows), max(highs)
+
+
 @gin.configurable(module="rl", denylist=["seed", "make_environment", "agent"])
 def make_a2c(
     seed,

@@ -141,7 +141,7 @@ def _outcome(folder, seed, trainings, schedule, settings):
             outcome["steps_to_solve"][name] = _steps_to_solve(rows, name, settings.solved)
     name = next((name for name, t in trainings.items() if isinstance(t, policy_gtn.PolicyGTN)), None)
     if name is not None:
-        gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(tested[name])
+        gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(tested[name], build.score_bounds(trainings))
         score = {"mean": mean, "ci95": interval, "learners": settings.test}
         meta = export.metadata(gtn, gin_config.config_str(), score=score)
         export.save(gtn, os.path.join(folder, "export"), gtn.outer_steps, meta)
@@ -185,17 +185,23 @@ def _conclude(run, program, experiment, outcomes):
     quantities = {name: [o["return"][name] for o in outcomes] for name in experiment.arms}
     for table in _TABLES:
         quantities |= {f"{table}/{key}": [o[table][key] for o in outcomes] for key in outcomes[0][table]}
-    metrics = {name: statistics.summary(values) for name, values in quantities.items()}
+    scores = build.score_bounds(experiment.arms)
+
+    def bounds(quantity):
+        return statistics.NOT_NEGATIVE if quantity.startswith("steps_to_solve/") else scores
+
+    metrics = {name: statistics.summary(values, bounds(name)) for name, values in quantities.items()}
     for name in _NUMBERS:
         if name in outcomes[0]:
             metrics[name] = {arm: statistics.median([o[name][arm] for o in outcomes]) for arm in experiment.arms}
-    made = claims.compare(experiment.claims, quantities, _UNITS)
+    made = claims.compare(experiment.claims, quantities, _UNITS, bounds)
     rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
     figures.draw(
         run.base_dir,
         experiment.arms,
         rows,
         {name: quantities[name] for name in quantities if name.split("/")[0] in ("architectures", "steps")},
+        scores,
     )
     report.conclude(run, "rl", program, metrics, made)
     return {name: metrics[name] for name in experiment.arms}

@@ -5,7 +5,7 @@ import numpy as np
 from tf_gtn.run.findings import drawing, figures, statistics
 
 
-def draw(base_dir, arms, rows, tables):
+def draw(base_dir, arms, rows, tables, bounds):
     """Score by environment steps (GTN paper, figure 8) and what was tried beside.
 
     Args:
@@ -13,6 +13,7 @@ def draw(base_dir, arms, rows, tables):
       arms: names.
       rows: for each seed the lines of metrics.jsonl.
       tables: `{"<table>/<name>": for each seed returns}`.
+      bounds: of scores, see `statistics`.
     """
     found = {name: [columns(row, name, "validation_return") for row in rows] for name in arms}
     curves = {name: by_environment_steps(seeds) for name, seeds in found.items()}
@@ -24,7 +25,7 @@ def draw(base_dir, arms, rows, tables):
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, (steps, values) in curves.items():
-            interval = statistics.interval(values) if len(values) > 1 else None
+            interval = statistics.interval(values, bounds) if len(values) > 1 else None
             drawing.line(axes, name, curves, steps, values.mean(0), interval)
         axes.set(xlabel="steps in the real environment", ylabel="return", xscale="log")
         drawing.finish(figure, axes, integer=False)
@@ -34,7 +35,7 @@ def draw(base_dir, arms, rows, tables):
             for name, values in tables.items()
             if name.startswith(f"{table}/")
         }
-        figures.bars(figures.path(base_dir, table), groups, "return")
+        figures.bars(figures.path(base_dir, table), groups, "return", bounds=bounds)
 
 
 def learning(base_dir, game, arms, rows):

@@ -159,7 +159,7 @@ def train(trainings, base_dir, schedule, settings, evaluators=None, among=replic
 
     def validate(name, _):
         accuracies = evaluators[name].accuracies(first.dataset.validation, settings.validation_learners, VALIDATION_SEED)
-        mean, (low, high) = statistics.mean_and_interval(accuracies)
+        mean, (low, high) = statistics.mean_and_interval(accuracies, statistics.SHARE)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
     seconds = loop.train(trainings, base_dir, validate, **dataclasses.asdict(schedule), among=among)
@@ -168,7 +168,7 @@ def train(trainings, base_dir, schedule, settings, evaluators=None, among=replic
 
 def export_gtn(trained, directory, accuracies):
     """Exports into `directory` under the number of outer steps; returns the path."""
-    mean, interval = statistics.mean_and_interval(accuracies)
+    mean, interval = statistics.mean_and_interval(accuracies, statistics.SHARE)
     accuracy = {"mean": mean, "ci95": interval, "learners": len(accuracies)}
     meta = export.metadata(trained, gin_config.config_str(), accuracy)
     return export.save(trained, directory, trained.outer_steps, meta)

@@ -144,7 +144,7 @@ def _conclude(run, program, comparison, outcomes):
         keys = outcomes[0]["analyses"][name]
         tables[name] = {key: [o["analyses"][name][key] for o in outcomes] for key in keys}
         quantities |= {f"{name}/{key}": values for key, values in tables[name].items() if np.ndim(values[0]) < 2}
-    metrics = {name: statistics.summary(quantities[name]) for name in comparison.arms}
+    metrics = {name: statistics.summary(quantities[name], statistics.SHARE) for name in comparison.arms}
     metrics = {name: {"test_accuracy": found.pop("mean"), **found} for name, found in metrics.items()}
     seconds = {name: [o["seconds_per_step"][name] for o in outcomes] for name in comparison.arms}
     metrics["seconds_per_step"] = {name: statistics.median(values) for name, values in seconds.items()}
@@ -154,9 +154,12 @@ def _conclude(run, program, comparison, outcomes):
         for name, each in metrics["seconds_per_step"].items()
     }
     for name in comparison.analyses:
-        metrics[name] = {key: statistics.summary(values) for key, values in tables[name].items() if np.ndim(values[0]) < 2}
+        bounds = analyses.REGISTRY[name].bounds
+        metrics[name] = {
+            key: statistics.summary(values, bounds(key)) for key, values in tables[name].items() if np.ndim(values[0]) < 2
+        }
     metrics["diverged"] = {name: sum(name in o["diverged"] for o in outcomes) for name in comparison.arms}
-    made = claims.compare(comparison.claims, quantities)
+    made = claims.compare(comparison.claims, quantities, bounds=_bounds)
     for name in comparison.analyses:
         made += analyses.REGISTRY[name].claims(tables[name])
     figures.draw_comparison(run.base_dir, comparison.arms, outcomes, metrics["seconds_per_step"])
@@ -164,3 +167,9 @@ def _conclude(run, program, comparison, outcomes):
         analyses.REGISTRY[name].draw(run.base_dir, tables[name])
     report.conclude(run, "teaching", program, metrics, made)
     return metrics
+
+
+def _bounds(quantity):
+    """Of an arm's accuracy, or of `<analysis>/...`."""
+    analysis, _, own = quantity.partition("/")
+    return analyses.REGISTRY[analysis].bounds(own) if own else statistics.SHARE

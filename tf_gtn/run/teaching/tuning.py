@@ -251,7 +251,7 @@ def below(first, second, values, seed_value=None):
     pairs = [[np.asarray(search, np.float64) for search in both] for both in zip(values[first], values[second])]
     statement = f"{first.replace('_', ' ')} ends with a lower loss than {second.replace('_', ' ')}: share of pairs of trials "
     if len(pairs) > 1:
-        mean, interval = statistics.mean_and_interval([share(*pair) for pair in pairs])
+        mean, interval = statistics.mean_and_interval([share(*pair) for pair in pairs], statistics.SHARE)
         a, b = (np.concatenate(both) for both in zip(*pairs))
         medians = {"median": statistics.quartiles(a)[1], "other_median": statistics.quartiles(b)[1]}
         statement += f"(mean over {len(pairs)} searches of {len(pairs[0][0])} and {len(pairs[0][1])})"

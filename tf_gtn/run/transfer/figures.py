@@ -28,7 +28,7 @@ def draw(base_dir, experiment, outcomes, quantities, rows):
         with drawing.to_png(path, caption) as figure:
             axes = figure.subplots()
             for arm, values in losses.items():
-                interval = statistics.interval(values[..., 1]) if len(values) > 1 else None
+                interval = statistics.interval(values[..., 1], statistics.NOT_NEGATIVE) if len(values) > 1 else None
                 drawing.line(axes, arm, losses, values[0, :, 0], values[..., 1].mean(0), interval)
             axes.set(xlabel="meta-gradient steps", ylabel="mean loss of a task's training")
             drawing.finish(figure, axes)
@@ -54,7 +54,7 @@ def _by_tasks(base_dir, experiment, quantities, over):
         for axes, table, words in zip(panels, ("error", "area"), ("test error", "area under the training curve")):
             for arm in experiment.arms:
                 values = np.array([statistics.units(quantities[f"{table}/{arm}_{n}"])[0] for n in experiment.pretraining])
-                interval = statistics.interval(values.T) if values.shape[1] > 1 else None
+                interval = statistics.interval(values.T, statistics.SHARE) if values.shape[1] > 1 else None
                 drawing.line(axes, arm, experiment.arms, experiment.pretraining, values.mean(1), interval)
             axes.set(xlabel="tasks of pretraining", ylabel=words, ylim=(0, None))
         drawing.finish(figure, *panels)
@@ -63,14 +63,14 @@ def _by_tasks(base_dir, experiment, quantities, over):
 def _rho(base_dir, outcomes, over):
     caption = f"Relative precision of the identity for the first convolution's Jacobian (figure 4 of the paper); {over}."
     curves = {name: np.array([o["rho"][name] for o in outcomes]) for name in outcomes[0]["rho"]}
-    _lines(figures.path(base_dir, "rho"), caption, curves, "steps", "rho", scale="log", first=1)
+    _lines(figures.path(base_dir, "rho"), caption, curves, "steps", "rho", "log", 1, statistics.NOT_NEGATIVE)
 
 
-def _lines(path, caption, curves, xlabel, ylabel, scale="linear", first=0):
+def _lines(path, caption, curves, xlabel, ylabel, scale="linear", first=0, bounds=statistics.SHARE):
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
         for name, values in curves.items():
-            interval = statistics.interval(values) if len(values) > 1 else None
+            interval = statistics.interval(values, bounds) if len(values) > 1 else None
             drawing.line(axes, name, curves, np.arange(values.shape[1]) + first, values.mean(0), interval)
         axes.set(xlabel=xlabel, ylabel=ylabel, yscale=scale)
         drawing.finish(figure, axes)

@@ -87,8 +87,10 @@ class Settings:
 
 
 @registry.register("architectures")
-class Architectures(registry.Analysis):
+class Architectures(registry.OfShares):
     """Quantities `<arm>/<column>`: test accuracies; `<arm>/<column>/limit` or `/learning_rate`: what was chosen."""
+
+    others = ("/learning_rate",)
 
     def __init__(self):
         super().__init__()

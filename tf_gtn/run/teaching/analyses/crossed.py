@@ -11,7 +11,7 @@ from tf_gtn.teaching import evaluation
 
 
 @registry.register("crossed")
-class Crossed(registry.Analysis):
+class Crossed(registry.OfShares):
     """Quantities `<arm>/<other arm>`: test accuracies of the other arm's learners, the same ones for each teacher."""
 
     def measure(self, context):

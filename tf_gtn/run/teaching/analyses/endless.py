@@ -39,7 +39,7 @@ class Settings:
 
 
 @registry.register("endless")
-class Endless(registry.Analysis):
+class Endless(registry.OfShares):
     """Quantities `<arm>/batch_<B>` and `<arm>/steps_<T>`: test accuracies of fresh learners."""
 
     def check(self, trainings):

@@ -33,7 +33,7 @@ class Settings:
 
 
 @registry.register("ensembles")
-class Ensembles(registry.Analysis):
+class Ensembles(registry.OfShares):
     """Of each arm `<arm>/ensemble` (accuracy), `/individual` (of each learner), `/disagreement` (share); nested: `/by_size`."""
 
     def check(self, trainings):
@@ -61,7 +61,7 @@ class Ensembles(registry.Analysis):
             paper = "substantially improves performance (figure 7)"
             statement = f"{arm}: an ensemble of {len(members[0])} learners of one generator is above their mean"
             if len(ensemble) == 1:
-                mean, interval = statistics.mean_and_interval(members[0])
+                mean, interval = statistics.mean_and_interval(members[0], statistics.SHARE)
                 rule = "measured > individual_ci95[1]"
                 made.append(
                     results.claim(
@@ -69,7 +69,8 @@ class Ensembles(registry.Analysis):
                     )
                 )
             else:
-                gain, interval = statistics.mean_and_interval(np.array(ensemble) - [np.mean(one) for one in members])
+                gains = np.array(ensemble) - [np.mean(one) for one in members]
+                gain, interval = statistics.mean_and_interval(gains, statistics.difference(statistics.SHARE, statistics.SHARE))
                 statement += f" (mean gain over {len(ensemble)} seeds)"
                 made.append(results.claim(identity, statement, paper, gain, interval, "ci95[0] > 0"))
         return made

@@ -40,7 +40,7 @@ class Settings:
 
 
 @registry.register("presentations")
-class Presentations(registry.Analysis):
+class Presentations(registry.OfShares):
     """Quantities `<arm>/<order>`: test accuracies of fresh learners, the same ones in each order."""
 
     def check(self, trainings):

@@ -49,13 +49,15 @@ class Settings:
 
 
 @registry.register("realism")
-class Realism(registry.Analysis):
+class Realism(registry.OfShares):
     """What networks of the arm's own distribution, trained on real data, make of the generated images.
 
     Quantities of each arm: `/recognised` (share, all judges together), `/recognised_first_quarter` and `_last_quarter` (share
     by each judge), `/confidence`, `/flips_recognised` and `/flips_others` (mean flips by each network; NaN where no image
     is such), `/learning_rate`; nested: `/recognised_by_step`, `/confidence_by_step` (of each inner step).
     """
+
+    others = ("/flips_recognised", "/flips_others", "/learning_rate")
 
     def check(self, trainings):
         self._arms(trainings)

@@ -4,6 +4,7 @@ An analysis is a module-like object with
 
     check(trainings)          raises `UserError` if these arms can't be analysed so; before the first step
     measure(context)          -> {quantity: number, or one for each learner, or nested lists}, for one seed
+    bounds(quantity)          (low, high) beyond which no value of it can lie, see `findings.statistics`
     claims(table)             claims from `{quantity: [for each seed what measure gave]}`
     draw(base_dir, table)     figures from the same
 
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 from tf_gtn import errors
 from tf_gtn.run.findings import claims as claims_lib
+from tf_gtn.run.findings import statistics
 
 REGISTRY = {}
 
@@ -61,6 +63,10 @@ class Analysis:
     def check(self, trainings):
         del trainings
 
+    def bounds(self, quantity):
+        del quantity
+        return statistics.ANY
+
     def claims(self, table):
         del table
         return []
@@ -99,7 +105,16 @@ class Analysis:
 
     def compare(self, specs, table):
         """Claims as of `claims.compare`, their names led by the analysis'."""
-        return [{**claim, "id": f"{self.name}_{claim['id']}"} for claim in claims_lib.compare(specs, table)]
+        return [{**claim, "id": f"{self.name}_{claim['id']}"} for claim in claims_lib.compare(specs, table, bounds=self.bounds)]
+
+
+class OfShares(Analysis):
+    """One whose quantities are accuracies and other shares, but for those that end like one of `others`, numbers from 0 on."""
+
+    others = ()
+
+    def bounds(self, quantity):
+        return statistics.NOT_NEGATIVE if quantity.endswith(self.others) else statistics.SHARE
 
 
 def register(name):
