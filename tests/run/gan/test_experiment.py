@@ -1,6 +1,8 @@
 """`train_unrolled_gan`, small."""
 
+import os
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -8,7 +10,11 @@ import tensorflow as tf
 
 from tests.run import programs
 from tests.run.programs import run
+from tf_gtn import errors
+from tf_gtn.data import mixtures
+from tf_gtn.run import files, metrics
 from tf_gtn.run.findings import drawing, results
+from tf_gtn.run.gan import experiment, figures
 
 TINY = (
     "--gin_file=gin/gan/ring.gin",
@@ -50,6 +56,21 @@ def test_everything_is_there_and_a_stop_costs_nothing(tmp_path):
     assert done.returncode == 0 and "resumed after outer step 2" in done.stdout, done.stderr
     assert (tmp_path / "metrics.jsonl").read_text() == whole
     np.testing.assert_array_equal(np.load(tmp_path / "samples/k0-000004.npy", allow_pickle=False), points)
+
+
+def test_a_check_whose_samples_are_gone_is_not_left_out(tmp_path):
+    for step in (2, 4):
+        files.write_array(f"{tmp_path}/samples/k0-{step:06d}.npy", np.zeros([50, 2], np.float32))
+    writer = metrics.MetricsWriter(str(tmp_path))
+    for step in (1, 2, 3, 4):
+        writer.write(step, **({"k0/loss": 1.0} if step % 2 else {"k0/modes_0": 3}))
+    judge = types.SimpleNamespace(keys=("modes",))
+    checks = experiment._samples_files(str(tmp_path), ["k0"], judge)
+    assert checks == {"k0": ["k0-000002.npy", "k0-000004.npy"]}
+    figures.samples(str(tmp_path), checks, mixtures.ring(), 6, {"k0": 400})
+    os.remove(f"{tmp_path}/samples/k0-000002.npy")
+    with pytest.raises(errors.UserError, match=r"k0-000002\.npy is not there: put it back, or begin again in another"):
+        figures.samples(str(tmp_path), checks, mixtures.ring(), 6, {"k0": 400})
 
 
 IMAGES = (

@@ -8,7 +8,7 @@ import pytest
 from tests.run import programs
 from tests.run.programs import run
 from tf_gtn import errors
-from tf_gtn.run import metrics
+from tf_gtn.run import files, metrics
 from tf_gtn.run.findings import claims, results, statistics
 
 ARMS = (
@@ -69,27 +69,35 @@ def test_an_arm_rests_after_its_own_last_step(two_seeds):
     assert not [key for key in rows[4] if key.startswith("pes/")] and "gtn/validation_accuracy" in rows[4]
 
 
-def test_an_analysis_that_ended_is_not_made_again(two_seeds, tmp_path):
-    """A kill between an analysis and the seed's outcome."""
+def test_what_is_damaged_is_made_again_from_what_is_there(two_seeds, tmp_path):
+    """An outcome from its checkpoints and analyses, which are not made again; metrics from an earlier checkpoint."""
     folder = tmp_path / "copy"
     shutil.copytree(two_seeds, folder)
-    (folder / "outcome.json").unlink()
-    path = folder / "analyses" / "ensembles.json"
-    found = json.loads(path.read_text())
-    assert found == json.loads((two_seeds / "outcome.json").read_text())["analyses"]["ensembles"]
-    path.write_text(json.dumps({name: 0.125 if isinstance(value, float) else value for name, value in found.items()}))
-    done = run("compare_treatments", f"--base_dir={folder}", *ARMS, "--gin_bindings=teaching.Comparison.seeds = 2")
+    (folder / "outcome.json").write_bytes((two_seeds / "outcome.json").read_bytes()[:-100])
+    path = str(folder / "analyses" / "ensembles.json")
+    found = files.read_json(path)
+    assert found == files.read_json(str(two_seeds / "outcome.json"))["analyses"]["ensembles"]
+    files.write_json(path, {name: 0.125 if isinstance(value, float) else value for name, value in found.items()})
+    (folder / "repeats/1/metrics.jsonl").write_bytes((two_seeds / "repeats/1/metrics.jsonl").read_bytes()[:-20])
+    done = run("compare_treatments", f"--base_dir=file://{folder}", *ARMS, "--gin_bindings=teaching.Comparison.seeds = 2")
     assert done.returncode == 0, done.stderr
+    assert f"{folder}/outcome.json is not valid JSON, perhaps truncated" in done.stdout
+    assert f"{folder}/repeats/1/outcome.json was made with another {folder}/repeats/1/metrics.jsonl: it is" in done.stdout
+    assert "metrics.jsonl is not as it was at step 4" in done.stderr and "resumed after outer step 2" in done.stdout
     assert 0.125 in json.loads((folder / "outcome.json").read_text())["analyses"]["ensembles"].values()
-    assert outcome(folder) == outcome(two_seeds)
+    for name in ("", "repeats/1"):
+        assert outcome(folder / name) == outcome(two_seeds / name)
+        assert (folder / name / "metrics.jsonl").read_bytes() == (two_seeds / name / "metrics.jsonl").read_bytes()
 
 
 def test_a_finished_seed_is_not_run_again(two_seeds):
+    seconds = results.read(str(two_seeds))["wall_seconds"]
     before = [(two_seeds / name).stat().st_mtime_ns for name in ("outcome.json", "repeats/1/outcome.json", "metrics.jsonl")]
     done = run("compare_treatments", f"--base_dir={two_seeds}", *ARMS, "--gin_bindings=teaching.Comparison.seeds = 2")
     assert done.returncode == 0, done.stderr
     after = [(two_seeds / name).stat().st_mtime_ns for name in ("outcome.json", "repeats/1/outcome.json", "metrics.jsonl")]
     assert before == after
+    assert results.read(str(two_seeds))["wall_seconds"] > seconds + 1  # of both, start-up included
 
 
 @pytest.mark.parametrize(

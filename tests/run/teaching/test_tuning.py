@@ -1,5 +1,6 @@
 """tune_gtn: trials that no kill repeats and further processes share, mistakes in one line, and what is said of the numbers."""
 
+import contextlib
 import dataclasses
 import gc
 import importlib.util
@@ -295,9 +296,32 @@ def test_two_claims_are_of_two_slots(tmp_path):
 
 def test_a_broken_storage_is_one_line(tmp_path):
     (tmp_path / "tuning.db").write_bytes(b"not a data base" * 100)
-    with pytest.raises(errors.UserError, match=r"tuning\.db can't be used: ") as caught:
+    with pytest.raises(errors.UserError, match=r"tuning\.db can't be used \(.*\): put it back, or remove it") as caught:
         studies.Studies(str(tmp_path), ["a"], 2, {"x": (0.0, 1.0)}, "random")
     assert "\n" not in str(caught.value)
+
+
+def test_a_changed_storage_is_seen_and_a_lost_one_is_made_again(tmp_path, capsys):
+    options = (str(tmp_path), ["a"], 2, {"x": (0.0, 1.0)}, "random")
+
+    def drawn():
+        with studies.Studies(*options) as shared:
+            while (claim := shared.claim()) is not None:
+                shared.finish(claim, claim.slot + 0.5, seconds=1.0)
+            return [(slot, trial.params) for slot, trial in shared.finished()["a"].items()]
+
+    first, path = drawn(), tmp_path / "tuning.db"
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    assert drawn() == first and "tuning.db holds no trials: they are made again" in capsys.readouterr().out
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(errors.UserError, match="can't be used"):
+        drawn()
+    path.write_bytes(whole)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update trial_values set value = 0.25 where value = 1.5")
+    with pytest.raises(errors.UserError, match="was changed after it was written: trial 1 of a is another"):
+        drawn()
 
 
 def test_quartiles_with_infinity():
