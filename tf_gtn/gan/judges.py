@@ -120,8 +120,13 @@ class Stacks(_Judge):
         return {"modes": found["modes"], "kl": found["kl"]}
 
 
-def of(source, seed=0):
-    """The judge of a source's samples; `seed` is the classifier's."""
+def kind(source):
+    """The class of a source's judge."""
     if isinstance(source, mixtures.Mixture):
-        return Modes(source)
-    return Stacks(source, seed) if source.stacked > 1 else Classes(source, seed)
+        return Modes
+    return Stacks if source.stacked > 1 else Classes
+
+
+def of(source):
+    """The judge of a source's samples."""
+    return kind(source)(source)

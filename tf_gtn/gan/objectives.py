@@ -117,6 +117,8 @@ class Unrolled:
             raise errors.UserError(
                 "gan.Unrolled.first_order is of the discriminator's steps alone, and has no effect with both"
             )
+        if not self.steps and (self.both or self.first_order):
+            raise errors.UserError("gan.Unrolled.both and first_order have no effect with 0 unrolled steps")
         if self.extrapolation and self.steps != 1:
             raise errors.UserError(f"extrapolation goes by what one unrolled step changes: steps is 1 then; got {self.steps}")
 

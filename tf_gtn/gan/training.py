@@ -60,6 +60,8 @@ class UnrolledGAN(updates.Updates):
         errors.at_least_one("gan.UnrolledGAN", **numbers)
         if discriminator_unrolled < 0:
             raise errors.UserError(f"gan.UnrolledGAN.discriminator_unrolled is at least 0; got {discriminator_unrolled}")
+        if resample and not (unrolled and unrolled.steps):
+            raise errors.UserError("gan.UnrolledGAN.resample has no effect with 0 unrolled steps")
         self.count, self.seed = networks, seed
         self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
         self._batch, self.source = batch_size, source

@@ -27,7 +27,7 @@ class Inner:
       optimizer: of `core.optimizers`.
       cosine: let its learning rate fall to 0 by a cosine (appendix G).
       stop_error: stop after `stop_batches` batches of held-out images in a row with an error below it (appendix F: 2%, 30); 0:
-        never. Of Leap, Reptile and first-order MAML while they pretrain.
+        never. Of methods that can stop (`Method.stops`), while they pretrain.
       stop_batches: see `stop_error`.
     """
 
@@ -62,6 +62,7 @@ class Method(updates.Updates):
     """
 
     head_learned = True
+    stops = False  # whether a task's training may end early: `Inner.stop_error`
 
     def __init__(self, network, tasks, count, inner, seed, outer_steps, batch=20, encoder_only=False, patience=0):
         """Draws the initialisation.
@@ -82,6 +83,10 @@ class Method(updates.Updates):
         errors.at_least_one("transfer.arm", outer_steps=outer_steps, batch=batch)
         if not 1 <= count <= len(tasks):
             raise errors.UserError(f"there are {len(tasks)} tasks to pretrain on; got {count}")
+        if inner.stop_error and not self.stops:
+            raise errors.UserError(
+                f"transfer.Inner.stop_error has no effect on transfer.{type(self).__name__}: set it to 0 there"
+            )
         self.network, self.tasks, self.count, self.inner = network, tasks, count, inner
         self._batch = batch
         drawn_anew = encoder_only or not self.head_learned
@@ -159,6 +164,8 @@ class Method(updates.Updates):
 
 class MetaLearned(Method):
     """Methods with an outer optimiser, which goes down along the mean of the tasks' increments."""
+
+    stops = True
 
     def __init__(self, *arguments, optimizer=None):
         """`optimizer`: the outer one, by default SGD with 0.1 (Table 2; appendix G: Adam, 0.01); the others: see `Method`."""
@@ -258,6 +265,8 @@ class FirstOrderMAML(MetaLearned):
 class MAML(MetaLearned):
     """MAML: the loss after K steps on images that they did not see, through all of them; inner losses are no part of it."""
 
+    stops = False
+
     def _learned(self, start, task, seed):
         params, model = start
         with tf.GradientTape() as tape:
@@ -313,6 +322,8 @@ class Finetuning(Method):
 
 class NoPretraining(Method):
     """Weights as they are drawn; one outer step, which changes nothing."""
+
+    stops = True  # what other arms share with it does no harm
 
     def __init__(self, network, tasks, count, inner, seed, outer_steps, *settings):
         """See `Method`."""

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.run.programs import run
 from tf_gtn.core import Adam
 from tf_gtn.dynamics import problems
 from tf_gtn.run.dynamics import figures, meta_learners
+from tf_gtn.run.dynamics import parts as dynamics
 from tf_gtn.run.findings import drawing, results
 
 LINEAR = [
@@ -68,6 +70,12 @@ def test_everything_is_there_and_what_is_done_stays(tmp_path):
         table["values"]["beyond"]
     )
     assert table["values"]["prior"]["percentile"] == pytest.approx(2.66, abs=0.04)  # of 2x2 matrices, section 3.2.1
+    said = {"bayes": dynamics.Bayes.numbers, "taught": dynamics.Taught.numbers}
+    said["learner"] = dynamics.Learner.numbers.fget(types.SimpleNamespace(paper_steps=None))
+    for name, fixed in (("meta_learner", False), ("lstm_learner", True)):
+        said[name] = meta_learners.MetaLearner.numbers.fget(types.SimpleNamespace(fixed_task=fixed))
+    for name, numbers in said.items():
+        assert set(json.loads((tmp_path / f"parts/{name}.json").read_text())["numbers"]) == set(numbers)
     before = {name: (tmp_path / f"parts/{name}.json").read_text() for name in parts}
     (tmp_path / "parts/learner_5d.json").unlink()
     done = run("run_dynamics", f"--base_dir={tmp_path}", *LINEAR)
@@ -105,7 +113,8 @@ def test_run_files_are_complete(name):
 @pytest.mark.parametrize(
     "binding, words",
     [
-        ("dynamics.Experiment.claims = (('lerner/ratio', 'at_most', 1),)", ["lerner", "learner/ratio"]),
+        ("dynamics.Experiment.claims = (('learner/rato', 'at_most', 1),)", ["learner/rato", "'learner/ratio'"]),
+        ("dynamics.Experiment.claims = (('learner/ratio', 'between', 1),)", ["between", "a number and a number"]),
         ("dynamics.Experiment.claims = (('learner/ratio', 'atmost', 1),)", ["at_most"]),
         ("two/dynamics.Linear.spectrum = (1.0,)", ["spectrum"]),
         ("dynamics.Learner.batch_size = 0", ["at least 1"]),

@@ -1,5 +1,6 @@
 """`train_unrolled_gan`, small."""
 
+import json
 import os
 import pathlib
 import types
@@ -14,7 +15,7 @@ from tf_gtn import errors
 from tf_gtn.data import mixtures
 from tf_gtn.run import files, metrics
 from tf_gtn.run.findings import drawing, results
-from tf_gtn.run.gan import experiment, figures
+from tf_gtn.run.gan import analyses, experiment, figures
 
 TINY = (
     "--gin_file=gin/gan/ring.gin",
@@ -100,6 +101,9 @@ def test_images_are_reconstructed_and_their_distances_drawn(tmp_path):
     found = results.read(tmp_path)
     for name in ("modes", "samples", "reconstructions", "pairwise_distances"):
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    for name, own in outcome["analyses"].items():
+        assert set(analyses.REGISTRY[name].numbers(("k0", "k10"))) == {k for k, v in own.items() if np.ndim(v) == 0}
     table = found["metrics"]["reconstruction"]
     assert table["k0_best_rank"]["mean"] + table["k10_best_rank"]["mean"] == pytest.approx(1)
     assert len(table["k0_mse"]["values"]) == len(found["metrics"]["k10"]["modes"]["values"]) == 2
@@ -165,6 +169,8 @@ def test_run_files_are_complete(name):
         ("gan.Experiment.analyses = ('reconstruction',)", ["images"]),
         ("gan.Experiment.analyses = ('reconstructions',)", ["reconstruction"]),
         ("gan.arm.kind = 'gtn'", ["mixture"]),
+        ("gan.Experiment.claims = (('k0/mode', 'above', 'k10/modes'),)", ["quantity of a claim", "'k0/modes'"]),
+        ("gan.UnrolledGAN.resample = True", ["resample has no effect with 0 unrolled steps"]),
     ],
 )
 def test_mistakes_are_one_line(binding, words):

@@ -84,6 +84,8 @@ def test_quantities_claims_and_figures(tiny_dataset, trainings, tmp_path, name):
     analyses.check([name], trainings)
     found = [analysis.measure(context(tiny_dataset, trainings, tmp_path, seed)) for seed in (0, 1)]
     assert set(found[0]) == quantities
+    said, unsaid = analyses.sizes([name], trainings, build.Evaluation(2, 4))
+    assert not unsaid and said == {f"{name}/{k}": np.size(v) * np.ndim(v) for k, v in found[0].items() if np.ndim(v) < 2}
     for table in (tables(found[:1]), tables(found)):
         made = analysis.claims(table)
         assert len({claim["id"] for claim in made}) == len(made) == claims

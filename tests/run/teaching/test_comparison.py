@@ -107,7 +107,13 @@ def test_a_finished_seed_is_not_run_again(two_seeds):
         (["teaching.Comparison.analyses = ('ensemble',)"], ["unknown analysis 'ensemble'", "ensembles"]),
         (["teaching.Comparison.claims = (('gtn', 'above'),)"], ["a claim is"]),
         (["teaching.Comparison.claims = (('gtn', 'abov', 'real'),)"], ["unknown relation 'abov'", "above"]),
-        (["teaching.Comparison.claims = (('gnt', 'above', 'real'),)"], ["unknown quantity of a claim 'gnt'", "gtn"]),
+        (
+            [
+                "teaching.Comparison.analyses = ('presentations',)",
+                "teaching.Comparison.claims = (('presentations/gtn/fulll', 'above', 'real'),)",
+            ],
+            ["unknown quantity of a claim 'presentations/gtn/fulll'; did you mean 'presentations/gtn/full'?"],
+        ),
         (
             ["teaching.Comparison.arms = ('gtn', 'distiled')", "teaching.Comparison.claims = ()"],
             ["'gtn'", "'distiled'", "distilled"],
@@ -154,6 +160,19 @@ def test_claims_of_one_seed_are_about_learners():
 
 def test_summary_of_a_number_a_seed():
     assert statistics.summary([0.1, 0.3])["mean"] == pytest.approx(0.2)
+
+
+def test_a_rehearsal_refuses_what_the_claims_would():
+    sizes = {"gtn": 5, "real": 5, "realism/gtn/confidence": 0}
+    one, two = (claims.stand_ins(sizes, seeds) for seeds in (1, 2))
+    claims.rehearse([("gtn", "above", "real"), ("gtn", "at_least", 0.9)], one)
+    unlike = [("gtn", "above", "realism/gtn/confidence")]
+    with pytest.raises(errors.UserError, match="compares like with like: gtn has 5 learners, realism/gtn/confidence has 1"):
+        claims.rehearse(unlike, one)
+    claims.rehearse(unlike, two)
+    with pytest.raises(errors.UserError, match="'mine/x'; known"):
+        claims.rehearse([("mine/x", "above", "gtn")], {"gtn": [0.0]})
+    claims.rehearse([("mine/x", "above", "gtn")], one, unsaid=["mine"])
 
 
 def test_an_unknown_quantity_is_named():

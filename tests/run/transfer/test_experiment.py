@@ -159,6 +159,8 @@ def test_run_files_are_complete(name, here):
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
         ("transfer.Experiment.in_turn = ('digits',)", "in_turn is for no numbers"),
         ("DATASET = 'omniglotto'", "omniglot"),
+        ("DATASET = 'digits'", "data set 'digits' has no alphabets: it is 'glyphs', or one such as 'omniglot'"),
+        ("maml/transfer.Inner.stop_error = 0.1", "transfer.Inner.stop_error has no effect on transfer.MAML"),
         ("transfer.Experiment.validated = 0\ntransfer.arm.patience = 2", "has no effect on leap_1"),
         ("DATASET = 'mnist'", "not in alphabets"),
     ],

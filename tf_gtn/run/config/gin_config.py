@@ -35,6 +35,7 @@ ARMS = tuple(
 _places = {}  # where each was bound last: "file:line", or the binding itself
 _command_line = set()  # those bound last on the command line
 _ever = {}  # every value that was bound, also those that a later binding replaced
+_left = set()  # scopes that files set something for, and that only replaced bindings refer to
 
 
 def parse(files=(), bindings=(), known_scopes=()):
@@ -55,6 +56,7 @@ def parse(files=(), bindings=(), known_scopes=()):
     _places.clear()
     _command_line.clear()
     _ever.clear()
+    _left.clear()
     for name in files:
         _parse_file(name)
     for text in bindings:
@@ -95,7 +97,7 @@ def check_arms_differ(arms):
     scopes = {scope.split("/")[0] for scope, selector, _ in gin_table.bindings() if selector != MACRO and scope}
     plain = [arm for arm in arms if arm not in scopes]
     if len(plain) > 1:
-        others = sorted(scopes - set(arms))
+        others = sorted((scopes | _left) - set(arms))
         hint = f"; scopes that no arm enters: {', '.join(others)}" if others else ""
         raise errors.UserError(
             f"the arms {plain[0]!r} and {plain[1]!r} have no settings of their own, and so are the same{hint}"
@@ -308,6 +310,7 @@ def _check_scopes(table, known_scopes):
                 if key[0] not in ever or key in _command_line:
                     raise _unknown("scope", key[0], now - {""})
             gin_table.unbind(key)
+            _left.add(key[0])
 
 
 def _entered(entries):

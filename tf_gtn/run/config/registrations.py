@@ -52,6 +52,14 @@ def at_least(lowest, where, values):
             raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
 
 
+def check_effect(where, values, names, why):
+    """Raises `UserError` for a field of a dataclass that has another value than its default, and no effect."""
+    for field in dataclasses.fields(values):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if field.name in names and getattr(values, field.name) != default:
+            raise errors.UserError(f"{where}.{field.name} has no effect {why}; got {getattr(values, field.name)!r}")
+
+
 def check_different(where, claims):
     """Raises `UserError` if two claims are the same but for what the paper says."""
     for claim in claims:

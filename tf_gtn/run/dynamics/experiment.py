@@ -16,7 +16,8 @@ from tf_gtn.run.dynamics import figures
 from tf_gtn.run.dynamics import meta_learners as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
 from tf_gtn.run.findings import report, results
 
-_RELATIONS = ("between", "at_most", "at_least", "times_above")
+_NUMBER = int | float
+_RELATIONS = {"between": (_NUMBER, _NUMBER), "at_most": (_NUMBER,), "at_least": (_NUMBER,), "times_above": (str, _NUMBER)}
 
 
 @gin.configurable(module="dynamics")
@@ -48,10 +49,21 @@ class Experiment:
                 raise errors.UserError(f"a claim is (quantity, relation, bound, the paper's value); got {spec!r}")
             if spec[1] not in _RELATIONS:
                 raise errors.unknown("relation", spec[1], _RELATIONS)
-            named = [spec[0]] + ([spec[2][0]] if spec[1] == "times_above" else [])
-            for name in named:
-                if name.split("/")[0] not in self.parts or "/" not in name:
-                    raise errors.unknown("quantity of a claim", name, [f"{part}/ratio" for part in self.parts])
+            kinds = _RELATIONS[spec[1]]
+            bound = spec[2] if isinstance(spec[2], list | tuple) else [spec[2]]
+            if len(bound) != len(kinds) or not all(isinstance(*pair) for pair in zip(bound, kinds)):
+                words = " and ".join("a quantity" if kind is str else "a number" for kind in kinds)
+                raise errors.UserError(f"a claim of {spec[1]!r} takes {words}; got {spec[2]!r}")
+            for name in (spec[0], *bound[: kinds.count(str)]):
+                self._check_number(name)
+
+    def _check_number(self, name):
+        """Whether a part gives it; of one that does not say what it gives, whatever is asked for."""
+        known = {name: getattr(part, "numbers", None) for name, part in self.parts.items()}
+        part, _, number = str(name).partition("/")
+        if part not in known or not number or number not in (known[part] or [number]):
+            known = [f"{part}/{number}" for part, numbers in known.items() for number in numbers or ["ratio"]]
+            raise errors.unknown("quantity of a claim", name, known)
 
 
 def run(run, program):

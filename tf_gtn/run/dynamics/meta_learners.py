@@ -52,6 +52,10 @@ class _MetaTrained:
             raise errors.UserError(f"{name}.final_rate is a share of the learning rate, 0 to 1; got {self.final_rate}")
         parts.check_network(name, self.network, (1, 1), meta_learners.LSTM)
 
+    @property
+    def numbers(self):
+        return (*parts.NUMBERS, "episodes", "final_loss")
+
     def _trained(self, episodes, look, folder):
         """Trains an instance for each of `episodes`, side by side as a run, named by its seed.
 
@@ -128,9 +132,13 @@ class MetaLearner(_MetaTrained):
             )
         if self.fixed_task and self.trained_on is not None:
             raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
-        if self.values is not None and self.fixed_task:
-            raise errors.UserError("dynamics.MetaLearner.values has no effect with a fixed task")
+        if self.fixed_task:
+            registrations.check_effect("dynamics.MetaLearner", self, ("values",), "with a fixed task")
         parts.check_values("dynamics.MetaLearner", self.problem, self.values)
+
+    @property
+    def numbers(self):
+        return (*parts.NUMBERS, "episodes", *([] if self.fixed_task else ["final_loss"]))
 
     def measure(self, seed, folder):
         return self._of_one_task(seed, folder) if self.fixed_task else self._of_many(seed, folder)

@@ -2,7 +2,7 @@
 
     {"steps": [T], "labels": [K], "q": [T][K], "low": [T][K], "high": [T][K],    mean and interval over runs
      "to": {threshold: [K]},                                              median steps to reach it, null where never
-     "numbers": {name: number or null}}
+     "numbers": {name: number or null}}                                   those that its attribute `numbers` names
 
 beside what its own figures need: `loss` [T]; `values`, the curves by singular value, {"s": [G], "q": [T][G], "to": {threshold:
 [G]}, "beyond": [G], "prior": ...}; `stages`; `table`. Each is made by gin in a scope of its own.
@@ -26,6 +26,7 @@ for _problem in (problems.Linear, problems.Fourier, problems.Bandit):
 gin.external_configurable(learners.perceptron, "perceptron", module="dynamics", denylist=["inputs", "outputs"])
 
 THRESHOLDS = (0.5, 0.8, 0.95)
+NUMBERS = ("ratio", "censored", "ratio_low", "ratio_high", "ratio_to_half", "ratio_to_own_end")  # of every part
 TASKS, PROBES = 11, 12  # second numbers of seeds
 _LEARNED = 0.25  # where a part must end for its way there to mean anything
 
@@ -134,6 +135,10 @@ class Learner:
         check_values("dynamics.Learner", self.problem, self.values)
         check_network("dynamics.Learner", self.network, _sizes(self.problem), keras.Model)
 
+    @property
+    def numbers(self):
+        return (*NUMBERS, "final_loss", *([] if self.paper_steps is None else ["censored_in_paper_steps"]))
+
     def measure(self, seed, folder):
         del folder
         tasks = [p.tasks(self.runs, tf.constant([seed, TASKS])) for p in (self.problem, self.values) if p is not None]
@@ -172,6 +177,10 @@ class Bayes:
 
     def __post_init__(self):
         registrations.at_least(1, "dynamics.Bayes", self)
+        if isinstance(self.problem, problems.Linear):
+            registrations.check_effect("dynamics.Bayes", self, ("bins", "noise"), "on a dynamics.Linear")
+
+    numbers = NUMBERS
 
     def measure(self, seed, folder):
         del folder
@@ -221,6 +230,11 @@ class BanditLearner:
     def __post_init__(self):
         registrations.at_least(1, "dynamics.BanditLearner", self)
 
+    @property
+    def numbers(self):
+        settings = [f"ratio_{deviation:g}_{batch}" for deviation in self.deviations for batch in self.batch_sizes]
+        return (*NUMBERS, *settings, "largest_ratio")
+
     def measure(self, seed, folder):
         del folder
         at = np.unique(np.concatenate([[0], np.geomspace(1, self.steps, self.checks).round()]).astype(int))
@@ -261,6 +275,8 @@ class Taught:
 
     def __post_init__(self):
         registrations.at_least(1, "dynamics.Taught", self)
+
+    numbers = (*NUMBERS, "final_loss")
 
     def measure(self, seed, folder):
         files.folder(folder)

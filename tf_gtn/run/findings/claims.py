@@ -1,5 +1,7 @@
 """What a run file claims of an experiment's quantities, computed from their numbers."""
 
+import numpy as np
+
 from tf_gtn import errors
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import results, statistics
@@ -18,12 +20,24 @@ def check(where, specs):
     registrations.check_different(where, [tuple(spec[:3]) for spec in specs])
 
 
-def check_names(specs, arms, analyses):
-    """Raises `UserError` for a claim about a quantity that is neither an arm nor one of an analysis (`<analysis>/...`)."""
-    for spec in specs:
-        for name in (spec[0], spec[2]):
-            if isinstance(name, str) and name.split("/")[0] not in {*arms, *analyses}:
-                raise errors.unknown("quantity of a claim", name, arms)
+def rehearse(specs, quantities, unsaid=()):
+    """Makes the claims from stand-ins: one that could not be made after training is refused before it.
+
+    Args:
+      specs: see `compare`.
+      quantities: see `stand_ins`.
+      unsaid: analyses that don't say what they find; a claim about `<analysis>/...` is taken as it is.
+
+    Raises:
+      UserError: as `compare`.
+    """
+    named = [[name.split("/")[0] for name in (spec[0], spec[2]) if isinstance(name, str)] for spec in specs]
+    compare([spec for spec, names in zip(specs, named) if not {*names} & {*unsaid}], quantities)
+
+
+def stand_ins(sizes, seeds):
+    """Quantities as `compare` takes them, all 0, from `{name: numbers of a seed, or 0 for a single one}`."""
+    return {name: [np.zeros(size) if size else 0.0] * seeds for name, size in sizes.items()}
 
 
 def compare(specs, quantities, units="fresh learners of one outer run", bounds=None):

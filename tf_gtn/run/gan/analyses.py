@@ -1,7 +1,8 @@
 """What an experiment of GANs does with its trained arms, beside measuring samples.
 
-An analysis has `check(trainings)`, which raises `UserError` before training, `measure(context)` -> `{quantity: number or list}`
-of one seed, and `draw(base_dir, {quantity: [one a seed]})`. What is drawn of images lies in the folder of its seed.
+An analysis has `check(trainings)`, which raises `UserError` before training, `numbers(arms)`, the names of quantities that are
+numbers, `measure(context)` -> `{quantity: number or list}` of one seed, and `draw(base_dir, {quantity: [one a seed]})`. What is
+drawn of images lies in the folder of its seed.
 """
 
 import dataclasses
@@ -57,6 +58,9 @@ class _Reconstruction:
         if any(len(trained.source.sample_shape) != 3 for trained in trainings.values()):
             raise errors.UserError("gan.Experiment.analyses: reconstruction is of images")
 
+    def numbers(self, arms):
+        return [f"{arm}_{what}" for arm in arms for what in ("mse", "best_rank")]
+
     def measure(self, context):
         settings, found, errors_ = reconstruction(), {}, {}
         targets = _targets(context, settings.images)
@@ -99,6 +103,9 @@ class _Distances:
     def check(self, trainings):
         del trainings
 
+    def numbers(self, arms):
+        return ["data_median", *(f"{arm}_{what}" for arm in arms for what in ("median", "off_median"))]
+
     def measure(self, context):
         real = measures.pairwise_distances(context.judge.real)
         edges = np.linspace(0, 1.4 * real.max(), self.bins + 1)
@@ -134,6 +141,9 @@ class _FewSteps:
 
     def check(self, trainings):
         _need(trainings, gtn_gan.GTNGAN, "few_steps")
+
+    def numbers(self, arms):
+        return list(arms)
 
     def measure(self, context):
         return {arm: float(np.mean(few_step(trained, context.taught))) for arm, trained in context.trainings.items()}

@@ -70,6 +70,10 @@ class Experiment:
         for name in self.analyses:
             if name not in analyses.REGISTRY:
                 raise errors.unknown("analysis", name, analyses.REGISTRY)
+        if not self.at_most:
+            registrations.check_effect("gan.Experiment", self, ("settled",), "without gan.Experiment.at_most")
+        if not self.at_most and not self.all_modes:
+            registrations.check_effect("gan.Experiment", self, ("least_seeds",), "without at_most or all_modes")
         claims.check("gan.Experiment.claims", self.claims)
 
 
@@ -95,7 +99,7 @@ def run(run, program):
         raise errors.UserError("networks side by side are seeds already: gan.Experiment.seeds or gan.UnrolledGAN.networks is 1")
     analyses.check(experiment.analyses, trainings)
     taught = teaching.Evaluation() if any(isinstance(t, gtn_gan.GTNGAN) for t in trainings.values()) else None
-    claims.check_names(experiment.claims, experiment.arms, experiment.analyses)
+    claims.rehearse(experiment.claims, _stand_ins(experiment, trainings, judges.kind(learned).keys))
     if not run.ready(allowed=("gan.Experiment.claims", "gan.Experiment.seeds")):
         return None
     judge = judges.of(learned)
@@ -105,6 +109,13 @@ def run(run, program):
 
     outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, experiment, learned, judge, outcomes, next(iter(trainings.values())))
+
+
+def _stand_ins(experiment, trainings, keys):
+    """What there will be claims about, see `claims.rehearse`."""
+    measured = {f"{name}/{key}": [0.0] * t.count * experiment.seeds for name, t in trainings.items() for key in keys}
+    found = [f"{name}/{key}" for name in experiment.analyses for key in analyses.REGISTRY[name].numbers(trainings)]
+    return measured | claims.stand_ins(dict.fromkeys(found, 0), experiment.seeds)
 
 
 def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):

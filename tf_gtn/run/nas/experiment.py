@@ -83,6 +83,12 @@ class Search:
         for name in filter(None, (self.reference, *self.compared)):
             if name not in self.budgets:
                 raise errors.unknown("budget", name, self.budgets)
+        if self.final is None:
+            registrations.check_effect("nas.Search", self, ("final_space", "final_seeds"), "without nas.Search.final")
+        if self.compared and len(self.compared) != 2:
+            raise errors.UserError(f"nas.Search.compared is two budgets; got {self.compared!r}")
+        if self.reference is None and self.final is None:
+            registrations.check_effect("nas.Search", self, ("compared",), "without nas.Search.reference or final")
         if self.reference and self.keep < 1:
             raise errors.UserError("nas.Search.reference ranks all architectures, nas.Search.keep leaves some out: keep is 1.0")
 

@@ -11,7 +11,6 @@ Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
 
 import contextlib
 import dataclasses
-import itertools
 import os
 import warnings
 
@@ -93,6 +92,10 @@ def run(run, program):
 def _check(experiment, settings, trainings):
     """What could go wrong after training is found before it."""
     gtn = next((t for t in trainings.values() if isinstance(t, policy_gtn.PolicyGTN)), None)
+    if not any(hasattr(t, "agent") for t in trainings.values()):
+        registrations.check_effect(
+            "rl.Evaluation", settings, ("greedy",), "where no arm is an agent: GTNs' policies are greedy"
+        )
     if gtn is None and (settings.architectures or settings.steps):
         raise errors.UserError("rl.Evaluation.architectures and steps are for a GTN; none of the arms is one")
     for name, layers in settings.architectures.items():
@@ -102,16 +105,13 @@ def _check(experiment, settings, trainings):
             reason = str(error).splitlines()[0][:150]
             raise errors.UserError(f"rl.Evaluation.architectures: {name!r} is no perceptron: {reason}") from None
     solving = experiment.arms if settings.solved is not None else ()
-    known = {
-        "architectures": [f"architectures/{name}" for name in settings.architectures],
-        "steps": [f"steps/{number}" for number in settings.steps],
-        "steps_to_solve": [f"steps_to_solve/{name}" for name in solving],
-    }
-    claims.check_names(experiment.claims, experiment.arms, _TABLES)
-    for spec in experiment.claims:
-        for name in (spec[0], spec[2]):
-            if isinstance(name, str) and "/" in name and name not in known.get(name.split("/")[0], ()):
-                raise errors.unknown("quantity of a claim", name, [*experiment.arms, *itertools.chain(*known.values())])
+    tested = [
+        *experiment.arms,
+        *(f"architectures/{name}" for name in settings.architectures),
+        *(f"steps/{number}" for number in settings.steps),
+    ]
+    sizes = dict.fromkeys(tested, settings.test) | {f"steps_to_solve/{name}": 0 for name in solving}
+    claims.rehearse(experiment.claims, claims.stand_ins(sizes, experiment.seeds))
 
 
 def _outcome(folder, seed, trainings, schedule, settings):

@@ -71,6 +71,8 @@ class Leap:
             raise errors.UserError(f"{sorted(both)[0]} is in rl.Leap.games and held out: a game is one or the other")
         if not self.held_out:
             raise errors.UserError("rl.Leap.held_out names a game at least: what is learned from the encoder?")
+        if self.games:
+            registrations.check_effect("rl.Leap", self, ("most_actions",), "where rl.Leap.games names them")
         claims.check("rl.Leap.claims", self.claims)
 
     @property
@@ -83,11 +85,11 @@ class Leap:
 def leap_games(run, program):
     """Everything from building to report.html; for `transfer.program.experiment`. Returns the metrics, or None in a dry run."""
     settings, schedule, evaluation = Leap(), registrations.Schedule(), build.Evaluation()
-    known = [f"{table}/{game}_{arm}" for table in ("return", "learning") for game in settings.held_out for arm in ARMS]
-    for spec in settings.claims:
-        for name in (spec[0], spec[2]):
-            if isinstance(name, str) and name not in known:
-                raise errors.unknown("quantity of a claim", name, known)
+    unused = ("validation", "solved", "architectures", "steps")
+    registrations.check_effect("rl.Evaluation", evaluation, unused, "on Leap's games")
+    sizes = {"return": evaluation.test, "learning": 0}
+    sizes = {f"{table}/{game}_{arm}": n for table, n in sizes.items() for game in settings.held_out for arm in ARMS}
+    claims.rehearse(settings.claims, claims.stand_ins(sizes, settings.seeds))
 
     def make(seed):
         def agent(game, updates=settings.updates):

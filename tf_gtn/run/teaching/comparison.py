@@ -83,7 +83,9 @@ def run(run, program, comparison, scoped=True):
 
     trainings = make(run.seed)
     analyses.check(comparison.analyses, trainings)
-    claims.check_names(comparison.claims, comparison.arms, comparison.analyses)
+    sizes, unsaid = analyses.sizes(comparison.analyses, trainings, settings)
+    sizes |= dict.fromkeys(comparison.arms, settings.test_learners)
+    claims.rehearse(comparison.claims, claims.stand_ins(sizes, comparison.seeds), unsaid)
     if not run.ready(allowed=("teaching.Comparison.claims", "teaching.Comparison.seeds")):
         return None
     evaluators = None  # of the first seed, with their traces

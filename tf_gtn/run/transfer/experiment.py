@@ -66,12 +66,14 @@ class Experiment:
             raise errors.UserError("transfer.Experiment.in_turn is for no numbers of tasks in transfer.Experiment.pretraining")
         if any(not rate > 0 for rate in self.rates):
             raise errors.UserError(f"transfer.Experiment.rates are above 0; got {self.rates}")
+        if not self.rates:
+            registrations.check_effect("transfer.Experiment", self, ("rate_steps",), "without transfer.Experiment.rates")
         claims.check("transfer.Experiment.claims", self.claims)
-        claims.check_names(self.claims, (), _TABLES)
 
 
 _TABLES, _NUMBERS = ("error", "area", "rho"), ("seconds_per_step", "outer_steps")
 _OUTCOME = (*_TABLES, "curve", *_NUMBERS)
+_CONVENTIONS = ("whole", "layer")
 
 
 @gin.configurable(module="transfer")
@@ -115,7 +117,9 @@ def run(run, program):
     for name, trained in trainings.items():
         if trained.patient and not experiment.validated:
             raise errors.UserError(f"transfer.arm.patience has no effect on {name}: transfer.Experiment.validated is 0")
-    _check_claims(experiment, trainings)
+    sizes = {f"{table}/{name}": experiment.evaluated for table in ("error", "area") for name in trainings}
+    sizes |= {f"rho/{convention}_{rate}": 0 for convention in _CONVENTIONS for rate in experiment.rates}
+    claims.rehearse(experiment.claims, claims.stand_ins(sizes, experiment.seeds))
     if not run.ready(allowed=("transfer.Experiment.claims", "transfer.Experiment.seeds")):
         return None
 
@@ -125,15 +129,6 @@ def run(run, program):
 
     outcomes = repeats.outcomes(run, experiment.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, experiment, outcomes)
-
-
-def _check_claims(experiment, trainings):
-    known = [f"{table}/{name}" for table in ("error", "area") for name in trainings]
-    known += [f"rho/{convention}_{rate}" for convention in ("whole", "layer") for rate in experiment.rates]
-    for spec in experiment.claims:
-        for name in (spec[0], spec[2]):
-            if isinstance(name, str) and name not in known:
-                raise errors.unknown("quantity of a claim", name, known)
 
 
 def _outcome(folder, seed, trainings, schedule, experiment, inner):
@@ -173,7 +168,7 @@ def _rho(experiment, method, seed):
     batch = methods.batches(method.tasks, tf.constant(0), inner.batch_size, tf.constant([seed, 4]))
     path = next(iter(network.values()[0]))
     for rate in experiment.rates:
-        for convention in ("whole", "layer"):
+        for convention in _CONVENTIONS:
             made = jacobians.of_layer(
                 network, start, batch, experiment.rate_steps, rate, path, supervised.cross_entropy, convention == "whole"
             )

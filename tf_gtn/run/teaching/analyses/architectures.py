@@ -101,6 +101,15 @@ class Architectures(registry.OfShares):
         arms = self._arms(settings, trainings)
         self._populations = self._build(settings, trainings[arms[0]].dataset)
 
+    def sizes(self, trainings, settings):
+        own, found = Settings(), {}
+        for arm in self._arms(own, trainings):
+            for column in own.columns:
+                found |= {f"{arm}/{column}": own.learners, f"{arm}/{column}/limit": 0}
+            for column in map(_column, own.optimizers):
+                found |= {f"{arm}/{column}": own.learners, f"{arm}/{column}/learning_rate": 0}
+        return found
+
     def measure(self, context):
         settings, found = Settings(), {}
         seed, sizes = build.TEST_SEED + context.seed, (settings.learners, settings.selection_learners)

@@ -14,6 +14,9 @@ from tf_gtn.teaching import evaluation
 class Crossed(registry.OfShares):
     """Quantities `<arm>/<other arm>`: test accuracies of the other arm's learners, the same ones for each teacher."""
 
+    def sizes(self, trainings, settings):
+        return {f"{arm}/{other}": settings.test_learners for arm in trainings for other in trainings}
+
     def measure(self, context):
         count, seed, found = context.settings.test_learners, build.TEST_SEED + context.seed, {}
         for arm, training in context.trainings.items():

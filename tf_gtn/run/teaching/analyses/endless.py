@@ -49,6 +49,14 @@ class Endless(registry.OfShares):
                 f"analyses.endless takes {NEED}; of the arms {', '.join(trainings)}, no generator is trained without curriculum"
             )
 
+    def sizes(self, trainings, settings):
+        own, found = Settings(), {}
+        for arm in self.arms(own.arms, trainings, presentations.is_endless, NEED):
+            for what, trained in zip(("steps", "batch"), presentations.shape(trainings[arm].treatment)):
+                for factor in own.factors:
+                    found[f"{arm}/{what}_{factor * trained}"] = own.learners or settings.test_learners
+        return found
+
     def measure(self, context):
         settings, found = Settings(), {}
         count = settings.learners or context.settings.test_learners

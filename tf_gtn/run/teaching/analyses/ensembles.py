@@ -39,6 +39,10 @@ class Ensembles(registry.OfShares):
     def check(self, trainings):
         self._arms(trainings)
 
+    def sizes(self, trainings, settings):
+        own = {"ensemble": 0, "individual": Settings().learners, "disagreement": 0}
+        return {f"{arm}/{what}": size for arm in self._arms(trainings) for what, size in own.items()}
+
     def measure(self, context):
         settings, split, found = Settings(), context.dataset.test, {}
         for arm in self._arms(context.trainings):

@@ -23,6 +23,11 @@ class HeldOut(registry.OfShares):
         if not build.Evaluation().held_out:
             raise errors.UserError("analyses.held_out has nothing to test on: teaching.Evaluation.held_out is empty")
 
+    def sizes(self, trainings, settings):
+        own = dict.fromkeys(("gtn", "real", "limits"), settings.test_learners)
+        own |= {f"real_setting_{what}": 0 for what in ("learning_rate", "momentum", "linear_decay")}
+        return {f"{name}/{what}": size for name in settings.held_out for what, size in own.items()}
+
     def measure(self, context):
         ((_, path),) = context.exports.items()
         gtn, count = loading.load(path), context.settings.test_learners

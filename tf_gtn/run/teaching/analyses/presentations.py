@@ -46,6 +46,11 @@ class Presentations(registry.OfShares):
     def check(self, trainings):
         self.arms(Settings().arms, trainings, presentations.has_order, "arms with a full curriculum")
 
+    def sizes(self, trainings, settings):
+        own = Settings()
+        arms = self.arms(own.arms, trainings, presentations.has_order, "arms with a full curriculum")
+        return {f"{arm}/{order}": own.learners or settings.test_learners for arm in arms for order in own.orders}
+
     def measure(self, context):
         settings, found = Settings(), {}
         for arm in self.arms(settings.arms, context.trainings, presentations.has_order, "arms with a full curriculum"):

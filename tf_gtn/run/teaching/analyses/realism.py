@@ -62,6 +62,13 @@ class Realism(registry.OfShares):
     def check(self, trainings):
         self._arms(trainings)
 
+    def sizes(self, trainings, settings):
+        own = Settings()
+        sizes = dict.fromkeys(("recognised", "confidence", "learning_rate"), 0)
+        sizes |= dict.fromkeys(("recognised_first_quarter", "recognised_last_quarter"), own.judges)
+        sizes |= dict.fromkeys(("flips_recognised", "flips_others"), own.networks)
+        return {f"{arm}/{what}": size for arm in self._arms(trainings) for what, size in sizes.items()}
+
     def measure(self, context):
         settings, found = Settings(), {}
         for arm in self._arms(context.trainings):

@@ -3,6 +3,8 @@
 An analysis is a module-like object with
 
     check(trainings)          raises `UserError` if these arms can't be analysed so; before the first step
+    sizes(trainings, settings)    -> {quantity: how many numbers of a seed, 0 for a single one}, what `measure` will find, so that
+                              claims about it are checked before the first step; None: it can't say
     measure(context)          -> {quantity: number, or one for each learner, or nested lists}, for one seed
     bounds(quantity)          (low, high) beyond which no value of it can lie, see `findings.statistics`
     claims(table)             claims from `{quantity: [for each seed what measure gave]}`
@@ -66,6 +68,9 @@ class Analysis:
     def bounds(self, quantity):
         del quantity
         return statistics.ANY
+
+    def sizes(self, trainings, settings):
+        del trainings, settings
 
     def claims(self, table):
         del table
@@ -132,6 +137,16 @@ def check(names, trainings):
     """Whether these arms can be analysed so; raises `UserError`."""
     for name in names:
         REGISTRY[name].check(trainings)
+
+
+def sizes(names, trainings, settings):
+    """`{<analysis>/<quantity>: size}` of all that say what they find, and the names of the others; see `Analysis.sizes`."""
+    found, unsaid = {}, []
+    for name in names:
+        own = REGISTRY[name].sizes(trainings, settings)
+        found |= {f"{name}/{key}": size for key, size in (own or {}).items()}
+        unsaid += [name] if own is None else []
+    return found, unsaid
 
 
 def positive(analysis, **values):
