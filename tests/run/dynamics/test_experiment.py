@@ -71,7 +71,7 @@ def test_everything_is_there_and_what_is_done_stays(tmp_path):
     )
     assert table["values"]["prior"]["percentile"] == pytest.approx(2.66, abs=0.04)  # of 2x2 matrices, section 3.2.1
     said = {"bayes": dynamics.Bayes.numbers, "taught": dynamics.Taught.numbers}
-    said["learner"] = dynamics.Learner.numbers.fget(types.SimpleNamespace(paper_steps=None))
+    said["learner"] = dynamics.Learner.numbers.fget(types.SimpleNamespace(paper_steps=1))
     for name, fixed in (("meta_learner", False), ("lstm_learner", True)):
         said[name] = meta_learners.MetaLearner.numbers.fget(types.SimpleNamespace(fixed_task=fixed))
     for name, numbers in said.items():

@@ -3,8 +3,8 @@
 An analysis is a module-like object with
 
     check(trainings)          raises `UserError` if these arms can't be analysed so; before the first step
-    sizes(trainings, settings)    -> {quantity: how many numbers of a seed, 0 for a single one}, what `measure` will find, so that
-                              claims about it are checked before the first step; None: it can't say
+    sizes(trainings, settings)    what `measure` will find, {quantity: numbers of a seed, 0 for a single one}, so that
+                              claims are checked before the first step; None: it can't say
     measure(context)          -> {quantity: number, or one for each learner, or nested lists}, for one seed
     bounds(quantity)          (low, high) beyond which no value of it can lie, see `findings.statistics`
     claims(table)             claims from `{quantity: [for each seed what measure gave]}`
