@@ -37,6 +37,7 @@ def main(run):
         build.check_fits(gtn, dataset)
     if not run.ready():
         return
+    print(f"teaching {run.flags.model}", flush=True)
     history = gtn.train(model, run.flags.steps, from_logits=run.flags.from_logits)
     metrics = {
         "synthetic_loss": history["loss"][-1],

@@ -273,13 +273,22 @@ def _help(docstring, own, shared):
     return "\n".join(lines)
 
 
+def _print_whole_traceback(error):
+    """Also of the errors that led to this one and that a message of one line leaves out."""
+    link = error
+    while link is not None:
+        link.__suppress_context__ = False
+        link = link.__cause__ or link.__context__
+    traceback.print_exception(error)
+
+
 @contextlib.contextmanager
 def _mistakes_in_one_line():
     try:
         yield
     except errors.UserError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
+        if "--debug" in sys.argv or (flags.FLAGS.is_parsed() and flags.FLAGS.debug):
+            _print_whole_traceback(error)
         print(f"{os.path.basename(sys.argv[0])}: {(str(error).splitlines() or ['?'])[0]}", file=sys.stderr)
         sys.exit(2)
     except files.NoSpace as error:
