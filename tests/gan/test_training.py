@@ -1,5 +1,7 @@
 """Training: seeds side by side are what they are alone, a stop costs nothing, an export gives the same samples."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +11,7 @@ from tf_gtn.core import Adam
 from tf_gtn.data import mixtures
 from tf_gtn.gan import export, objectives, training
 from tf_gtn.models import gans
+from tf_gtn.teaching import trust
 
 
 def make(seed=0, networks=1, steps=1, **settings):
@@ -70,7 +73,9 @@ def test_what_is_not_finite_changes_nothing():
 def test_the_export_makes_the_same_samples(tmp_path, networks):
     trained = make(networks=networks)
     trained.step(0)
-    path = export.save(trained, str(tmp_path), 3)
+    export.save(trained, str(tmp_path), 3)
+    path = export.save(trained, str(tmp_path), 3)  # again, in its place
+    assert os.listdir(tmp_path) == ["3"] and trust.read_graph(path).signature_def
     noise = tf.random.stateless_normal([5, 4], [1, 1])
     found = tf.saved_model.load(path).signatures["serving_default"](noise=noise)["sample"]
     state, net = trained.state()["generator"], trained.players.generator
@@ -110,7 +115,10 @@ def test_image_networks_take_a_step(tmp_path):
         found = trained.step(0)
         assert np.isfinite(float(found["loss"])) and float(found["gradient_norm"]) > 0
         assert trained.samples(3, 0).shape == (1, 3, 8, 8, 1) and np.abs(trained.samples(3, 0)).max() <= 1
-        served = tf.saved_model.load(export.save(trained, str(tmp_path / generator.name), 1)).signatures["serving_default"]
+        path = export.save(trained, str(tmp_path / generator.name), 1)
+        trust.read_graph(path)
+        served = tf.saved_model.load(path).signatures["serving_default"]
+        assert served(noise=tf.zeros([0, 6]))["sample"].shape == (0, 8, 8, 1)
         noise = tf.random.stateless_normal([5, 6], [1, 1])
         several, alone = served(noise=noise)["sample"], served(noise=noise[:1])["sample"]
         np.testing.assert_allclose(several[:1], alone, atol=1e-5)  # whatever stands beside it

@@ -56,6 +56,8 @@ def test_files_and_metadata(exported, trained, gtn):
     }
     assert meta["training"] == {"outer_steps": 10, "seed": 0, "config": "a.b = 1\n"}
     assert meta["normalization"] == trained.dataset.normalization
+    assert meta["pixel_range"] == [0.0, 255.0]
+    assert meta.get("dataset_fingerprint") == getattr(trained.dataset, "fingerprint", None)
     assert not [name for _, _, names in os.walk(exported) for name in names if name.endswith((".pkl", ".pickle"))]
 
 
@@ -262,6 +264,14 @@ def test_a_newer_schema_and_nothing_there_are_named(exported, tmp_path):
         tf_gtn.load(target)
     with pytest.raises(errors.UserError, match="there is no export at"):
         tf_gtn.load(tmp_path / "nothing")
+
+
+def test_a_uri_is_read_or_said_to_be_out_of_reach(exported):
+    assert tf_gtn.load(f"file://{os.path.dirname(exported)}").path == f"file://{exported}"
+    with pytest.raises(errors.UserError, match="there is no export at file:///nothing"):
+        tf_gtn.load("file:///nothing")
+    with pytest.raises(errors.UserError, match="s3://bucket/export can't be reached: File system scheme 's3' not implemented"):
+        tf_gtn.load("s3://bucket/export")  # as gs:// without a network
 
 
 def test_a_half_written_export_is_not_visible(trained, tmp_path, monkeypatch):

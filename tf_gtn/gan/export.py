@@ -9,7 +9,7 @@ def save(training, directory, version, network=0):
     """Exports one of the networks side by side to `<directory>/<version>/`, whole or not at all; returns that path."""
     module = _Module(training, network)
     signatures = {"serving_default": module.generate}
-    return saved_models.publish(directory, version, lambda path: tf.saved_model.save(module, path, signatures=signatures))
+    return saved_models.publish(directory, int(version), lambda path: tf.saved_model.save(module, path, signatures=signatures))
 
 
 class _Module(tf.Module):

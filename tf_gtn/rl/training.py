@@ -1,5 +1,7 @@
 """Agents in their environments, as runs that can be killed: A2C on n steps at a time, REINFORCE on whole episodes."""
 
+import os
+
 import numpy as np
 import tensorflow as tf
 from tf_agents.policies import policy_saver
@@ -8,6 +10,7 @@ from tf_agents.trajectories import time_step as ts
 
 from tf_gtn import errors, watching
 from tf_gtn.rl import networks, rollouts
+from tf_gtn.teaching import saved_models
 
 RECENT = 100  # episodes in the running mean of scores
 
@@ -98,7 +101,8 @@ class _Agent:
 
     def save_policy(self, path):
         """Writes the greedy policy as a SavedModel that tf-agents loads, for any batch size."""
-        policy_saver.PolicySaver(self.agent.policy, batch_size=None).save(path)
+        saver = policy_saver.PolicySaver(self.agent.policy, batch_size=None)
+        saved_models.publish(*os.path.split(path), saver.save)
 
     def _greedy(self, t, observations):
         return self._likeliest(self._restarted(observations)).numpy()

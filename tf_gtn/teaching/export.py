@@ -103,7 +103,7 @@ def _publish(gtn, values, directory, version, meta):
         _write_warmup(path, meta)
         trust.write_checksums(path)
 
-    return saved_models.publish(directory, version, write)
+    return saved_models.publish(directory, int(version), write)
 
 
 def _values(training):

@@ -81,8 +81,10 @@ class LoadedGTN:
         self.path, self.metadata = path, metadata
         self._model = model  # keeps the variables of the signatures alive
         self._generate = model.signatures["generate"]
-        lesson = model.signatures["curriculum"](step=tf.range(metadata["inner_steps"], dtype=tf.int64))
-        self._lesson = {k: lesson[k] for k in ("image", "label", "learning_rate", "momentum")}
+        steps = metadata["inner_steps"]
+        lesson = model.signatures["curriculum"](step=tf.range(steps, dtype=tf.int64))
+        shapes = schema.signatures(metadata)["curriculum"][1]
+        self._lesson = {name: tf.ensure_shape(lesson[name], [steps, *shape[1:]]) for name, shape in shapes.items()}
 
     def generate(self, noise, label):
         """`noise` [n, latent], `label` [n, classes] -> images [n, H, W, C], each independent of its neighbours."""

@@ -17,11 +17,13 @@ _UNFINISHED, _REPLACED = ".unfinished-", ".replaced-"
 def publish(directory, version, write):
     """Has `write(path)` make a version, and shows it as `<directory>/<version>/`; returns that path.
 
+    A version is a number, where `find` is to find it, or a name.
+
     Killed at any moment, it leaves the version as it was or as it is now: in place, or set aside, where `find` looks too and
     whence the next `publish` takes it back.
     """
-    directory, version = os.fspath(directory), str(int(version))
-    path, unfinished, replaced = (os.path.join(directory, prefix + version) for prefix in ("", _UNFINISHED, _REPLACED))
+    directory = os.fspath(directory)
+    path, unfinished, replaced = (os.path.join(directory, f"{prefix}{version}") for prefix in ("", _UNFINISHED, _REPLACED))
     tf.io.gfile.makedirs(directory)
     _tidy(directory)
     write(unfinished)

@@ -117,7 +117,7 @@ def check_signatures(metadata, graph):
                     shown = "none" if has is None else _shown(has)
                     raise ValueError(f"by metadata.json {tensor!r} of {name!r} is {_shown(shape)}, by its signature {shown}")
     length = _schedule_length(graph.object_graph_def.nodes)
-    if length not in (None, metadata["inner_steps"]):
+    if length != metadata["inner_steps"]:
         raise ValueError(f"by metadata.json it has {metadata['inner_steps']} inner steps, by its schedule {length}")
 
 
