@@ -1,0 +1,13 @@
+"""Killed before an operation on its files, the same command ends with the same numbers; no half export was ever visible."""
+
+import pytest
+
+from tests.reliability import configurations, kills
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("program", configurations.PROGRAMS)
+def test_killed_at_thirty_places(program, given, library, tmp_path):
+    wrong = kills.sweep(program, given, tmp_path, library)
+    assert not wrong, "\n".join(wrong)
