@@ -166,8 +166,9 @@ def _outcome(done, file, there, wanted, found):
     if done["code"] == 2:
         named = any(name in done["stderr"] for name in (file.name, file.parent.name))
         return ("refused", words) if named else (WRONG, f"the file is not named: {words}")
-    if file.name in done["stderr"] + done["stdout"]:
-        return "said", next(line for line in (done["stderr"] + done["stdout"]).splitlines() if file.name in line)
+    said = [line for line in (done["stdout"] + done["stderr"]).splitlines() if str(file) in line]
+    if said:
+        return "said", said[0]
     if found != wanted:
         return WRONG, f"in silence: {kills.difference(wanted, found)}"
     return ("not read" if _there(file) == there else "made again"), ""
