@@ -1,11 +1,12 @@
 """An experiment over several seeds: what each one found lies in its folder, and is not looked for again.
 
 The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with its `outcome.json`.
-One that is damaged, or whose metrics.jsonl is not what it was, is made again from the checkpoints.
+One that is damaged, or whose metrics.jsonl or exports are not what they were, is made again from the checkpoints.
 """
 
 import gc
 import os
+import zlib
 
 import tensorflow as tf
 
@@ -16,6 +17,8 @@ from tf_gtn.run.findings import results
 
 OUTCOME = "outcome.json"
 _LOGS = "logs"  # {folder of a metrics.jsonl: its digest} in an outcome
+_FILES = "files"  # {file that others read: its checksum} in an outcome
+_EXPORTS = ("export", "policies", "initializations")  # folders of those
 
 
 def outcomes(run, seeds, trainings, make, one, keys):
@@ -44,7 +47,7 @@ def outcomes(run, seeds, trainings, make, one, keys):
                 trainings = _again(trainings, make(seed))
             outcome = one(folder, seed, trainings)
             if run.among.chief:
-                outcome = results.plain({**outcome, _LOGS: _logs(folder)}, "outcome")
+                outcome = results.plain({**outcome, _LOGS: _logs(folder), _FILES: _exported(folder)}, "outcome")
                 files.write_json(os.path.join(folder, OUTCOME), outcome)
             gc.collect()
         elif run.among.chief:
@@ -66,6 +69,9 @@ def _finished(folder, keys):
         for log, digest in outcome.get(_LOGS, {}).items():
             if metrics_lib.digest(os.path.join(folder, log)) != digest:
                 raise files.Damaged(path, f"was made with another {os.path.join(folder, log, 'metrics.jsonl')}")
+        for name, checksum in outcome.get(_FILES, {}).items():
+            if zlib.crc32(files.read(os.path.join(folder, name))) != checksum:
+                raise files.Damaged(os.path.join(folder, name), "is not as it was written")
     except files.Damaged as error:
         files.again(error)
         return None
@@ -78,6 +84,13 @@ def _logs(folder):
     names = tf.io.gfile.listdir(held_out) if tf.io.gfile.isdir(held_out) else []
     logs = ["", *(os.path.join("held_out", name.rstrip("/")) for name in sorted(names))]
     return {log: metrics_lib.digest(os.path.join(folder, log)) for log in logs}
+
+
+def _exported(folder):
+    """Checksums of what a seed leaves for others to read, by path."""
+    walks = [tf.io.gfile.walk(os.path.join(folder, name)) for name in _EXPORTS]
+    paths = [os.path.join(where, name) for walk in walks for where, _, names in walk for name in names]
+    return {os.path.relpath(path, folder): zlib.crc32(files.read(path)) for path in sorted(paths)}
 
 
 def _again(trainings, fresh):
