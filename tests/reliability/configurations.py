@@ -177,7 +177,7 @@ class Given:
 
 def arguments(program, given, base_dir):
     """A program's arguments for a run in `base_dir`; its gin file is written beside the given run."""
-    made = [f"--base_dir={base_dir}"]
+    made = [f"--base_dir={base_dir}", "--threads_per_operation=1"]
     if program in _GIN:
         file = given.folder / f"{program}.gin"
         file.write_text(_GIN[program], encoding="utf-8")
