@@ -197,6 +197,7 @@ def test_what_may_change(tmp_path):
         (b"", "is empty"),
         (b"\0" * 50, "blanks or zeros"),
         (b"\xff" + CONFIG.encode(), "byte 0 is not UTF-8"),
+        (CONFIG[:40].encode(), "the middle of a line"),
         (None, "a folder"),
     ],
 )

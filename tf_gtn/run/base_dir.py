@@ -76,6 +76,8 @@ def check_same_config(base_dir, config, allowed=(), write=True):
     path = os.path.join(base_dir, "config.gin")
     if tf.io.gfile.exists(path):
         text = files.read_text(path)
+        if not text.endswith("\n"):
+            raise files.Damaged(path, "ends in the middle of a line, as if cut short")
         before, now = _bindings(text), _bindings(config)
         changes = [
             _change(name, before.get(name), now.get(name))
