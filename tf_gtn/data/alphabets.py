@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tf_gtn.data import tfds_source
+from tf_gtn import errors
+from tf_gtn.data import registry, tfds_source
 from tf_gtn.data.glyphs import source
 
 
@@ -24,6 +25,8 @@ def load(name="glyphs", *, tfds_data_dir=None, image_size=None):
     if name == "glyphs":
         source.prepare("alphabets", tfds_data_dir)
         name = "glyphs/alphabets"
+    elif registry.is_built_in(name):
+        raise errors.UserError(f"data set {name!r} has no alphabets: it is 'glyphs', or one such as 'omniglot'")
     found = tfds_source.alphabets(name, tfds_data_dir, image_size)
     return {alphabet: _white_on_black(images) for alphabet, images in found.items()}
 

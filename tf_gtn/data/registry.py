@@ -31,6 +31,11 @@ def register(name):
     return add
 
 
+def is_built_in(name):
+    """Whether `load` takes a name from a registered source."""
+    return re.split("[/:]", name)[0] in _LOADERS
+
+
 def load(
     name: str,
     *,
