@@ -85,7 +85,7 @@ class Leap:
 def leap_games(run, program):
     """Everything from building to report.html; for `transfer.program.experiment`. Returns the metrics, or None in a dry run."""
     settings, schedule, evaluation = Leap(), registrations.Schedule(), build.Evaluation()
-    unused = ("validation", "solved", "architectures", "steps")
+    unused = ("solved", "architectures", "steps")
     registrations.check_effect("rl.Evaluation", evaluation, unused, "on Leap's games")
     sizes = {"return": evaluation.test, "learning": 0}
     sizes = {f"{table}/{game}_{arm}": n for table, n in sizes.items() for game in settings.held_out for arm in ARMS}
