@@ -41,8 +41,10 @@ def test_digits_claims_what_it_does(digits):
     assert sum(accuracies) / 3 == pytest.approx(gtn.metadata["accuracy"]["mean"], abs=0.02)
 
 
-def test_its_format_is_the_present_one():
-    assert tf_gtn.load("digits").metadata["schema_version"] == schema.VERSION
+def test_its_format_and_its_data_are_the_present_ones(digits):
+    metadata = tf_gtn.load("digits").metadata
+    assert metadata["schema_version"] == schema.VERSION
+    assert metadata["dataset_fingerprint"] == digits.fingerprint and metadata["pixel_range"] == list(digits.pixel_range)
 
 
 def test_a_folder_of_that_name_that_holds_an_export_comes_first(tmp_path, monkeypatch):
