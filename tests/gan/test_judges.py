@@ -40,6 +40,8 @@ def test_real_images_have_all_classes_and_one_of_them_has_one(digits):
     source = sources.Images(digits)
     judge = judges.of(source)
     real = judge(source.sample((400,), tf.constant([5, 5])).numpy())
+    assert judge.bounds["modes"] == (0, 10) and set(judge.bounds) == set(judge.keys)
+    assert all(low <= real[key] <= high for key, (low, high) in judge.bounds.items())
     assert set(real) == set(judge.keys) and real["modes"] == judge.all_modes == 10
     assert real["entropy"] > 0.97 * np.log(10) and real["coverage"] > 0.9 and 0.9 < real["spread"] < 1.1
     ones = digits.train.images[digits.train.labels == 1]
@@ -61,5 +63,6 @@ def test_points_are_judged_as_modes():
     source = mixtures.ring()
     judge = judges.of(source)
     assert judge(judge.real)["modes"] == judge.all_modes == 8
-    assert judge(np.repeat(source.centers[:1], 50, 0))["spread"] == 0
+    collapsed = judge(np.repeat(source.centers[:1], 50, 0))
+    assert collapsed["spread"] == 0 and collapsed["reverse_kl"] == pytest.approx(judge.bounds["reverse_kl"][1])
     assert judge(10 * judge.real)["spread"] > judges.DIVERGED

@@ -17,6 +17,12 @@ def play(environment, steps, seed=3):
     return rows
 
 
+def test_bounds_of_scores():
+    assert environments.make(1, 0).score_bounds == (0, 500)
+    assert environments.make(1, 0, max_episode_steps=200).score_bounds == (0, 200)
+    assert environments.make(1, 0, "Acrobot-v1").score_bounds == (-500, 0)
+
+
 def test_cartpole_is_gymnasiums_own():
     environment = environments.make(2, 5, max_episode_steps=200)
     assert environment.batched and environment.batch_size == 2 and environment.actions == 2

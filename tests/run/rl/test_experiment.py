@@ -32,6 +32,7 @@ def test_everything_is_there(folder):
     for name in ("gtn", "a2c", "architectures/8 relu", "steps/1", "steps/3"):
         summary = found["metrics"][name]
         assert summary["over"] == "seeds" and len(summary["values"]) == 2 and 5 < summary["mean"] < 200
+        assert 0 <= summary["ci95"][0] <= summary["ci95"][1] <= 200, "an episode is cut off after 200 steps"
     assert len(found["claims"]) == 3 and not any(claim["holds"] for claim in found["claims"]), "after 4 outer steps"
     for name in ("score_by_environment_steps", "architectures", "steps", "episode_a2c"):
         assert drawing.caption(str(folder / "figures" / f"{name}.png"))

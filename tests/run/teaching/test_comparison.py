@@ -58,6 +58,9 @@ def test_numbers_are_over_seeds(two_seeds):
         means = [sum(o[arm]) / len(o[arm]) for o in per_seed]
         assert found["metrics"][arm]["values"] == pytest.approx(means)
         assert found["metrics"][arm]["over"] == "seeds"
+    for quantity, summary in [*found["metrics"].items(), *found["metrics"]["ensembles"].items()]:
+        low, high = summary.get("ci95", (0, 1))
+        assert 0 <= low <= high <= 1, quantity
     made = [claim["id"] for claim in found["claims"]]
     assert made == ["gtn_above_k_means", "gtn_at_least_0_05", "ensembles_gtn_above_individual"]
 
