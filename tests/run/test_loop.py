@@ -1,39 +1,14 @@
 """The outer loop over trainings as small as can be: what it takes, and what a stop changes."""
 
-import os
 import shutil
-import signal
 
-import keras
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
+from tests.run.toy import Toy
 from tf_gtn import errors
-from tf_gtn.core import outer_update
 from tf_gtn.run import base_dir, files, loop, metrics
-
-
-class Toy:
-    """One parameter with a gradient of 1; the steps of `bad` have a loss that is not finite, `stop` sends a signal."""
-
-    def __init__(self, outer_steps, bad=(), stop=None):
-        self.outer_steps, self._bad, self.stop = outer_steps, bad, stop
-        self.parameter = keras.Variable(0.0)
-        self.update = outer_update.OuterUpdate([self.parameter], outer_steps)
-        self.variables = [self.parameter, *self.update.variables]
-        self.skipped, self.consecutively_skipped = self.update.skipped, self.update.consecutively_skipped
-
-    def step(self, index):
-        if index == self.stop:
-            os.kill(os.getpid(), signal.SIGHUP)
-        loss = tf.constant(float("nan") if index in self._bad else 1.0)
-        self.update.apply(loss, [tf.constant(1.0)])
-        return {"loss": loss}
-
-    def state(self):
-        return float(self.parameter.numpy()), int(self.skipped.numpy()), loop.stuck(self)
-
 
 BAD = range(5, 35)  # it would recover, had it not given up
 

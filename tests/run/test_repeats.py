@@ -1,53 +1,87 @@
-"""What a seed found is not looked for again, unless what it left is damaged."""
+"""What a finished seed left is made again where it was lost, and nothing else is."""
 
 import shutil
 import types
 
 import pytest
 
-from tf_gtn.run import repeats, replicas
+from tests.run.toy import Toy
+from tf_gtn import errors
+from tf_gtn.run import files, loop, metrics, repeats, replicas
 
-TRAININGS = {"arm": types.SimpleNamespace(outer_steps=1)}
+LEFT = ("figures/loss.png", "export/1/saved_model.pb", "policies/a2c/saved_model.pb", "initializations/arm.keras")
+
+
+def outcomes(base_dir):
+    """Two seeds of a toy; the outcomes, and which seeds were looked at."""
+    ran = []
+
+    def one(folder, seed, trainings):
+        ran.append(seed)
+        loop.train(trainings, folder, log_every=2, checkpoint_every=2)
+        for path in LEFT:
+            files.write(f"{folder}/{path}", f"{path} of seed {seed}")
+        return {"loss": seed + 0.5, "count": len(ran)}
+
+    run = types.SimpleNamespace(base_dir=str(base_dir), seed=3, among=replicas.ALONE)
+    make = lambda seed: {"a": Toy(6)}  # noqa: E731
+    return repeats.outcomes(run, 2, make(3), make, one, ("loss",)), ran
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repeats") / "run"
+    found, ran = outcomes(folder)
+    assert [each["loss"] for each in found] == [3.5, 4.5] and ran == [3, 4]
+    return folder, found
 
 
 @pytest.fixture
-def again(tmp_path):
-    """Gives the outcomes of a run of two seeds, and counts in `made` how often one was made."""
-    made = []
-
-    def one(folder, seed, trainings):
-        made.append(seed)
-        for path in ("export/1/saved_model.pb", "policies/a2c/saved_model.pb", "initializations/arm.keras"):
-            file = tmp_path / folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"seed {seed}")
-        return {"found": seed}
-
-    def outcomes():
-        run = types.SimpleNamespace(base_dir=str(tmp_path), seed=3, among=replicas.ALONE)
-        found = repeats.outcomes(run, 2, dict(TRAININGS), lambda seed: dict(TRAININGS), one, ("found",))
-        assert [each["found"] for each in found] == [3, 4]
-
-    outcomes.made = made
-    outcomes()
-    assert made == [3, 4]
-    return outcomes
+def copy(finished, tmp_path):
+    return shutil.copytree(finished[0], tmp_path / "run")
 
 
-def test_a_finished_seed_is_not_run_again(again):
-    again()
-    assert again.made == [3, 4]
+def test_what_is_whole_is_not_made_again(copy, finished, capsys):
+    before = (copy / "outcome.json").read_bytes()
+    assert outcomes(copy) == (finished[1], [])
+    assert (copy / "outcome.json").read_bytes() == before and "made again" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", ["export/1/saved_model.pb", "policies/a2c/saved_model.pb", "initializations/arm.keras"])
-def test_a_damaged_export_is_made_again_and_it_is_said(path, again, tmp_path, capsys):
-    file = tmp_path / "repeats/1" / path
-    file.write_text("seed 5")
-    again()
-    assert again.made == [3, 4, 4] and file.read_text() == "seed 4"
-    assert f"{file} is not as it was written: it is made again" in capsys.readouterr().out
-    shutil.rmtree(file.parent)
-    again()
-    assert again.made == [3, 4, 4, 4] and file.read_text() == "seed 4"
-    again()
-    assert again.made == [3, 4, 4, 4]
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"loss": 3.5', b"\xff", None])
+def test_a_damaged_outcome_is_made_again(content, copy, finished, capsys):
+    path = copy / "repeats/1/outcome.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    found, ran = outcomes(copy)
+    assert [each["loss"] for each in found] == [3.5, 4.5] and ran == [4]
+    said = capsys.readouterr().out
+    assert "all 6 outer steps were taken already" in said and (f"{path} " in said and "made again" in said) == (
+        content is not None
+    )
+
+
+def test_metrics_of_a_finished_seed_are_made_again_or_it_is_an_error(copy, finished, capsys):
+    path = copy / "repeats/1/metrics.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert outcomes(copy)[1] == [4] and path.read_bytes() == whole
+    said = capsys.readouterr()
+    assert f"was made with another {path}: it is made again" in said.out and "resumed after outer step 4" in said.out
+    path.write_bytes(b"")
+    with pytest.raises(errors.UserError, match="is not as it was at step 2"):
+        outcomes(copy)
+
+
+@pytest.mark.parametrize("lost", LEFT)
+def test_lost_files_are_made_again_and_the_numbers_stay(lost, copy, finished, capsys):
+    path = copy / "repeats/1" / lost
+    content = path.read_bytes()
+    path.write_bytes(b"?" + content[1:])
+    found, ran = outcomes(copy)
+    assert ran == [4] and path.read_bytes() == content and [each["count"] for each in found] == [1, 2]
+    assert f"{path} is not as it was written: it is made again" in capsys.readouterr().out
+    assert outcomes(copy)[1] == []
+    path.unlink()
+    shutil.rmtree(copy / "repeats/1/checkpoints")
+    assert outcomes(copy) == (found, [])
+    assert f"{path} is not there, and no checkpoint is left to make it again" in capsys.readouterr().out
+    assert metrics.read(str(copy / "repeats/1"))[-1]["step"] == 6

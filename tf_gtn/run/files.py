@@ -206,29 +206,33 @@ def writing(path, needed=None):
 
     `needed` is how many bytes it takes, if known.
     """
-    with space(path, needed):
-        try:
-            yield
-        except (OSError, tf.errors.OpError) as error:
-            if _full(error):
-                raise
-            raise errors.UserError(f"{path} can't be written: {reason(error)}") from error
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        if _full(error):
+            raise _no_space(path, needed) from error
+        raise errors.UserError(f"{path} can't be written: {reason(error)}") from error
 
 
 @contextlib.contextmanager
-def space(path, needed=None):
+def space(path):
     """A full disk in here raises `NoSpace`, which names the file that was written if the error does, else `path`."""
     try:
         yield
+    except NoSpace:
+        raise
     except Exception as error:  # the errors of TensorFlow, Keras, h5py, SQLite, ...
-        full = None if isinstance(error, NoSpace) else _full(error)
+        full = _full(error)
         if full is None:
             raise
         named = re.search(r"(/[^\s;:]+)[;:]? No space left", str(full))
-        where = str(getattr(full, "filename", None) or (named and named[1]) or path)
-        free = "unknown" if is_remote(where) else _size(shutil.disk_usage(_existing(where)).free)
-        sizes = f"needed: {_size(needed)}, free: {free}" if needed else f"free: {free}"
-        raise NoSpace(f"no space is left to write {where} ({sizes}): make room, then the same command goes on") from error
+        raise _no_space(str(getattr(full, "filename", None) or (named and named[1]) or path)) from error
+
+
+def _no_space(path, needed=None):
+    free = "unknown" if is_remote(path) else _size(shutil.disk_usage(_existing(path)).free)
+    sizes = f"needed: {_size(needed)}, free: {free}" if needed else f"free: {free}"
+    return NoSpace(f"no space is left to write {path} ({sizes}): make room, then the same command goes on")
 
 
 def _full(error):

@@ -1,11 +1,13 @@
 """An experiment over several seeds: what each one found lies in its folder, and is not looked for again.
 
 The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with its `outcome.json`.
-One that is damaged, or whose metrics.jsonl or exports are not what they were, is made again from the checkpoints.
+One that is damaged, or whose metrics.jsonl is not what it was, is made again from the checkpoints. So are figures and exports
+that were lost; the outcome's numbers stay.
 """
 
 import gc
 import os
+import time
 import zlib
 
 import tensorflow as tf
@@ -16,9 +18,8 @@ from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.findings import results
 
 OUTCOME = "outcome.json"
-_LOGS = "logs"  # {folder of a metrics.jsonl: its digest} in an outcome
-_FILES = "files"  # {file that others read: its checksum} in an outcome
-_EXPORTS = ("export", "policies", "initializations")  # folders of those
+_LOGS, _FILES = "logs", "files"  # in an outcome: {folder of a metrics.jsonl: its digest}, {file that was left: its checksum}
+_KINDS = ("figures", "export", "policies", "initializations")  # folders of such files
 
 
 def outcomes(run, seeds, trainings, make, one, keys):
@@ -40,14 +41,16 @@ def outcomes(run, seeds, trainings, make, one, keys):
     for k in range(seeds):
         folder, seed = base_dirs.repeat(run.base_dir, k), run.seed + k
         outcome = _finished(folder, keys) if run.among.chief else None
-        if not run.among.share(outcome is not None):
+        if not run.among.share(outcome is not None and not _lost(folder, outcome)):
+            began = time.time()
             if seeds > 1:
                 print(f"seed {seed} ({k + 1} of {seeds})", flush=True)
             if k:
                 trainings = _again(trainings, make(seed))
-            outcome = one(folder, seed, trainings)
+            made = one(folder, seed, trainings)
             if run.among.chief:
-                outcome = results.plain({**outcome, _LOGS: _logs(folder), _FILES: _exported(folder)}, "outcome")
+                made = made if outcome is None else outcome  # it has the seconds, too
+                outcome = results.plain({**made, _LOGS: _logs(folder), _FILES: _left(folder, began)}, "outcome")
                 files.write_json(os.path.join(folder, OUTCOME), outcome)
             gc.collect()
         elif run.among.chief:
@@ -69,9 +72,6 @@ def _finished(folder, keys):
         for log, digest in outcome.get(_LOGS, {}).items():
             if metrics_lib.digest(os.path.join(folder, log)) != digest:
                 raise files.Damaged(path, f"was made with another {os.path.join(folder, log, 'metrics.jsonl')}")
-        for name, checksum in outcome.get(_FILES, {}).items():
-            if zlib.crc32(files.read(os.path.join(folder, name))) != checksum:
-                raise files.Damaged(os.path.join(folder, name), "is not as it was written")
     except files.Damaged as error:
         files.again(error)
         return None
@@ -86,11 +86,33 @@ def _logs(folder):
     return {log: metrics_lib.digest(os.path.join(folder, log)) for log in logs}
 
 
-def _exported(folder):
-    """Checksums of what a seed leaves for others to read, by path."""
-    walks = [tf.io.gfile.walk(os.path.join(folder, name)) for name in _EXPORTS]
-    paths = [os.path.join(where, name) for walk in walks for where, _, names in walk for name in names]
-    return {os.path.relpath(path, folder): zlib.crc32(files.read(path)) for path in sorted(paths)}
+def _left(folder, since):
+    """`{path within the folder: checksum}` of the files that a seed left there for others, from `since` on."""
+    found = {}
+    for kind in _KINDS:
+        for place, _, names in tf.io.gfile.walk(os.path.join(folder, kind)):
+            for path in (os.path.join(place, name) for name in names):
+                if tf.io.gfile.stat(path).mtime_nsec >= (since - 1) * 1e9:
+                    found[os.path.relpath(path, folder)] = zlib.crc32(files.read(path))
+    return dict(sorted(found.items()))
+
+
+def _lost(folder, outcome):
+    """Whether a file that the seed left is damaged or gone, and can be made again."""
+    try:
+        for name, checksum in outcome.get(_FILES, {}).items():
+            if zlib.crc32(files.read(path := os.path.join(folder, name))) != checksum:
+                raise files.Damaged(path, "is not as it was written")
+    except files.Damaged as error:
+        checkpoints = os.path.join(folder, "checkpoints")
+        if not tf.io.gfile.isdir(checkpoints) or not tf.io.gfile.listdir(checkpoints):
+            print(f"{error.wrong}, and no checkpoint is left to make it again", flush=True)
+            return False
+        files.again(error)
+        if name.startswith("figures") and tf.io.gfile.isdir(analyses := os.path.join(folder, "analyses")):
+            tf.io.gfile.rmtree(analyses)  # some of them draw
+        return True
+    return False
 
 
 def _again(trainings, fresh):
