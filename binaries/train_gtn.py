@@ -7,10 +7,14 @@ The same command again resumes.
 """
 
 from tf_gtn.run import app
+from tf_gtn.run.config import gin_config
 from tf_gtn.run.teaching import comparison
 
 
 def main(run):
+    for other, program in (("teaching.Comparison", "compare_treatments"), ("teaching.Tuning", "tune_gtn")):
+        if left_out := gin_config.parameters_set(other):
+            print(f"train_gtn trains one GTN, without the file's {', '.join(left_out)}: those are for {program}")
     metrics = comparison.run(
         run, "train_gtn", comparison.Comparison(arms=("gtn",), seeds=1, analyses=(), claims=()), scoped=False
     )

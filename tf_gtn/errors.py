@@ -30,7 +30,7 @@ def unknown(kind, name, known):
 
 
 def at_least_one(where, **numbers):
-    """Raises `UserError` for a number below 1: `<where>.<name> must be at least 1`."""
+    """Raises `UserError` for a number, or one of a list of them, below 1: `<where>.<name> must be at least 1`."""
     for name, value in numbers.items():
-        if value < 1:
+        if any(each < 1 for each in (value if isinstance(value, list | tuple) else [value])):
             raise UserError(f"{where}.{name} must be at least 1; got {value}")

@@ -1,9 +1,14 @@
 """Every registered generator: shape, range, and that it listens to its inputs."""
 
+import inspect
+
 import numpy as np
 import pytest
 
-from tf_gtn.models import generators
+from tf_gtn import errors
+from tf_gtn.dynamics import learners as linear
+from tf_gtn.dynamics import meta_learners
+from tf_gtn.models import convolutional, gans, generators, learners, perceptrons
 
 
 @pytest.mark.parametrize("name", sorted(generators.REGISTRY))
@@ -40,3 +45,34 @@ def test_the_seeds_sizes():
     model = generators.conditional((28, 28, 1), 10)
     kernels = [tuple(v.shape) for v in model.trainable_variables if v.name == "kernel"]
     assert kernels == [(138, 1024), (1024, 6272), (3, 3, 128, 64), (3, 3, 64, 1)]
+
+
+IMAGES, VECTORS = ((8, 8, 1), 4), (3, 2)
+SIZES = [
+    (generators.conditional, IMAGES, ("latent", "units", "channels", "filters")),
+    (generators.xy, IMAGES, ("latent", "units", "channels", "filters")),
+    (generators.pairs, ((3,), 2), ("latent", "units")),
+    (gans.ring_generator, ((2,),), ("noise", "units")),
+    (gans.ring_discriminator, ((2,),), ("units",)),
+    (gans.rnn_generator, IMAGES[:1], ("noise", "units")),
+    (gans.conv_generator, IMAGES[:1], ("noise", "filters")),
+    (gans.conv_discriminator, IMAGES[:1], ("filters",)),
+    (convolutional.four_modules, IMAGES, ("filters", "modules")),
+    (perceptrons.perceptron, VECTORS, ("units",)),
+    (linear.perceptron, VECTORS, ("units",)),
+    (meta_learners.LSTM, VECTORS, ("units",)),
+    (learners.conv_plain, IMAGES, ("filters", "units")),
+    (learners.conv_batchnorm, IMAGES, ("filters",)),
+    (learners.depthwise, IMAGES, ("filters",)),
+    (learners.mlp_plain, IMAGES, ("units",)),
+]
+
+
+@pytest.mark.parametrize("make, given, sizes", SIZES, ids=lambda v: getattr(v, "__name__", ""))
+def test_sizes_below_one_are_named(make, given, sizes):
+    """Of every network that a run file sets the sizes of."""
+    for name in sizes:
+        default = inspect.signature(make).parameters[name].default
+        wrong = (0, *default[1:]) if isinstance(default, tuple) else 0
+        with pytest.raises(errors.UserError, match=rf"{make.__name__}\.{name} must be at least 1; got "):
+            make(*given, **{name: wrong})

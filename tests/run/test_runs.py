@@ -50,6 +50,7 @@ def test_start_up_is_silent_and_a_dry_run_writes_nothing(tmp_path):
         text=True,
     )
     assert done.returncode == 0 and "nothing was written" in done.stdout
+    assert "without the file's analyses, arms, claims: those are for compare_treatments" in done.stdout
     assert done.stderr == ""
     assert not (tmp_path / "run").exists()
 

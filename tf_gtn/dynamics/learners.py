@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import watching
+from tf_gtn import errors, watching
 from tf_gtn.core import Functional, stacking, supervised
 from tf_gtn.dynamics import instruments, problems
 
@@ -15,6 +15,7 @@ PROBES = 100  # of the linear function that a network is (section 3.2.3)
 
 def perceptron(inputs, outputs, units=(10,), activation=None, deviation=None, bias=False):
     """A multilayer perceptron; A.1: 10 units, no activation, truncated normal with `deviation` 0.1; A.3: five of 256, ReLU."""
+    errors.at_least_one("dynamics.perceptron", units=units)
     initializer = (
         keras.initializers.GlorotUniform() if deviation is None else keras.initializers.TruncatedNormal(0.0, deviation)
     )

@@ -23,6 +23,7 @@ class LSTM:
           memory: the longest time that units remember to begin with, in steps: forget gates' biases are log u, u uniform from
             1 to it, and input gates' the negative ("chrono initialisation"); None: Keras' ones and zeros.
         """
+        errors.at_least_one("dynamics.LSTM", units=units)
         if input_scale <= 0 or (memory is not None and memory <= 1):
             raise errors.UserError(f"an LSTM's input_scale is above 0 and its memory above 1; got {input_scale}, {memory}")
         self._input_scale, self._memory = input_scale, memory

@@ -12,6 +12,7 @@ def four_modules(image_shape, classes, filters=64, modules=4, momentum=0.9, dtyp
 
     `momentum` of BatchNorm's running statistics is not given; Keras' 0.99 would not leave its start in 100 steps.
     """
+    errors.at_least_one("convolutional.four_modules", filters=filters, modules=modules)
     if min(image_shape[:2]) < 2**modules:
         raise errors.UserError(
             f"{modules} modules halve an image {modules} times: it is at least {2**modules} pixels wide; got {image_shape}"

@@ -9,17 +9,18 @@ SLOPE = 0.3  # of LeakyReLU: appendices B and C
 
 def ring_generator(sample_shape=(2,), noise=256, units=(128, 128), gain=0.8, dtype="float32"):
     """Noise -> points: two ReLU layers and a projection, orthogonal weights scaled by 0.8 (appendix A)."""
-    _check(sample_shape, 1, "ring_generator")
+    _check(sample_shape, 1, "ring_generator", noise=noise, units=units)
     return _perceptron(noise, units, *sample_shape, gain, None, "generator", dtype)
 
 
 def ring_discriminator(sample_shape=(2,), units=(128,), gain=0.8, scale=4.0, dtype="float32"):
     """Points, divided by 4, -> logit: one ReLU layer (appendix A; its width is not given there)."""
-    _check(sample_shape, 1, "ring_discriminator")
+    _check(sample_shape, 1, "ring_discriminator", units=units)
     return _perceptron(*sample_shape, units, 1, gain, scale, "discriminator", dtype)
 
 
-def _check(shape, rank, name):
+def _check(shape, rank, name, **sizes):
+    errors.at_least_one(f"gans.{name}", **sizes)
     if len(shape) != rank:
         raise errors.UserError(f"{name} is for samples of {rank} axes; the source's are {list(shape)}")
 
@@ -39,7 +40,7 @@ def rnn_generator(image_shape, noise=256, units=256, dtype="float32"):
 
     All weights Glorot's, the forget gate's bias 1.
     """
-    _check(image_shape, 3, "rnn_generator")
+    _check(image_shape, 3, "rnn_generator", noise=noise, units=units)
     height, width, depth = image_shape
     x = keras.Input((noise,), dtype=dtype)
     hidden = keras.layers.Dense(units, activation="relu", name="first_state", dtype=dtype)(x)
@@ -64,7 +65,7 @@ def conv_discriminator(image_shape, filters=(16, 32, 32), normalization=True, dt
     Where BatchNorm follows there are no biases: their gradient is 0 but for rounding, Adam makes whole steps of that, and the
     gradient through ten such steps is 1e12 (seen).
     """
-    _check(image_shape, 3, "conv_discriminator")
+    _check(image_shape, 3, "conv_discriminator", filters=filters)
     layers = [keras.Input(image_shape, dtype=dtype)]
     for i, width in enumerate(filters):
         options = {"use_bias": not normalization, "name": f"conv_{i + 1}", "dtype": dtype}
@@ -79,7 +80,7 @@ def conv_generator(image_shape, noise=256, filters=(512, 256, 128, 64), normaliz
 
     `filters`: of the first image and of each transposed convolution; sizes that do not come out even are cropped.
     """
-    _check(image_shape, 3, "conv_generator")
+    _check(image_shape, 3, "conv_generator", noise=noise, filters=filters)
     height, width, depth = image_shape
     factor = 2 ** (len(filters) - 1)
     rows, columns = -(-height // factor), -(-width // factor)

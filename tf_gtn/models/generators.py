@@ -2,6 +2,8 @@
 
 import keras
 
+from tf_gtn import errors
+
 REGISTRY = {}
 
 
@@ -29,6 +31,7 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
     Returns:
       A model of `{"noise": [n, latent], "label": [n, classes]}` -> `[n, H, W, C]` in [-2, 2].
     """
+    errors.at_least_one("generators.conditional", latent=latent, units=units, channels=channels, filters=filters)
     noise = keras.Input((latent,), name="noise", dtype=dtype)
     label = keras.Input((classes,), name="label", dtype=dtype)
     x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
@@ -50,6 +53,7 @@ def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, t
     Returns:
       A model of `{"noise": [n, latent]}` -> `{"image": [n, H, W, C], "label": [n, classes]}`.
     """
+    errors.at_least_one("generators.xy", latent=latent, units=units, channels=channels, filters=filters)
     noise = keras.Input((latent,), name="noise", dtype=dtype)
     image, hidden = _images(noise, image_shape, units, channels, filters, dtype)
     logits = keras.layers.Dense(classes, kernel_initializer="he_normal", name="label_logits", dtype=dtype)(hidden)
@@ -74,6 +78,7 @@ def pairs(image_shape, classes, latent=64, units=(256, 256), output_scale=2.0, d
     Returns:
       A model of `{"noise": [n, latent]}` -> `{"image": [n, *image_shape], "label": [n, classes]}`.
     """
+    errors.at_least_one("generators.pairs", latent=latent, units=units)
     (length,) = image_shape
     noise = x = keras.Input((latent,), name="noise", dtype=dtype)
     for i, width in enumerate(units):

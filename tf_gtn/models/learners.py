@@ -151,6 +151,7 @@ def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_
 @register
 def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float32"):
     """`conv2` without normalisation, biases instead; ReLU. Held out: no distribution of ours holds it."""
+    errors.at_least_one("conv_plain", filters=filters, units=units)
     net = (
         _Stack(image_shape, "none", dtype, "relu", KERAS).conv(filters[0]).pool().conv(filters[1]).pool().flatten().dense(units)
     )
@@ -160,6 +161,7 @@ def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float3
 @register
 def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"):
     """Three convolutions with full BatchNorm, ReLU, global pooling. Held out."""
+    errors.at_least_one("conv_batchnorm", filters=filters)
     net = _Stack(image_shape, "batch", dtype, "relu", KERAS)
     for i, width in enumerate(filters):
         net.conv(width, strides=2 if i else 1)
@@ -170,6 +172,7 @@ def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"
 @register
 def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
     """Depthwise separable convolutions, LayerNorm, GELU. Held out."""
+    errors.at_least_one("depthwise", filters=filters)
     net = _Stack(image_shape, "layer", dtype, "gelu", KERAS).conv(filters[0])
     for i, width in enumerate(filters):
         net.add(keras.layers.DepthwiseConv2D(3, padding="same", name=f"depthwise_{i + 1}", dtype=dtype))
@@ -180,6 +183,7 @@ def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
 @register
 def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
     """Fully connected, ReLU, biases, no normalisation. Held out."""
+    errors.at_least_one("mlp_plain", units=units)
     net = _Stack(image_shape, "none", dtype, "relu", KERAS).flatten()
     for width in units:
         net.dense(width)

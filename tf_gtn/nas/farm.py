@@ -27,11 +27,8 @@ class Farm:
         Raises:
           UserError: Ray is not installed, or there is no cluster at the address.
         """
-        if importlib.util.find_spec("ray") is None:
-            raise errors.UserError("architecture search needs Ray, which is not installed: pip install 'tf_gtn[nas]'")
+        check(address)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of a change to come
-        if address is not None:
-            _check_reachable(address)
         import ray
 
         self._ray = ray
@@ -89,6 +86,14 @@ class Farm:
             reason = (str(cause).strip() or type(cause).__name__).splitlines()[0][:200]
             failed = {"architecture": architecture, "seed": seed, "failed": f"{type(cause).__name__}: {reason}"}
             return [{**failed, "budget": name} for name in budget.names]
+
+
+def check(address=None):
+    """Raises `UserError` unless Ray is installed and, with an address, something listens there."""
+    if importlib.util.find_spec("ray") is None:
+        raise errors.UserError("architecture search needs Ray, which is not installed: pip install 'tf_gtn[nas]'")
+    if address is not None:
+        _check_reachable(address)
 
 
 def _check_reachable(address, seconds=10):

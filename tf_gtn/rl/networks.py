@@ -12,11 +12,13 @@ from tf_gtn import errors
 
 def fully_connected(units=(64,), activation="tanh"):
     """Fully connected layers (GTN paper, appendix H: one of 64 units with tanh)."""
+    errors.at_least_one("networks.fully_connected", units=units)
     return [tf.keras.layers.Dense(width, activation=activation) for width in units]
 
 
 def convolutional(filters=(16, 32), kernels=(8, 4), strides=(4, 2), units=256):
     """Images of bytes -> features: the network of Mnih et al. (2016), which Leap's appendix H takes over."""
+    errors.at_least_one("networks.convolutional", filters=filters, kernels=kernels, strides=strides, units=units)
     layers = [tf.keras.layers.Rescaling(1 / 255)]
     for width, kernel, stride in zip(filters, kernels, strides, strict=True):
         layers.append(tf.keras.layers.Conv2D(width, kernel, strides=stride, activation="relu"))

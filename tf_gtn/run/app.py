@@ -81,15 +81,17 @@ class Run:
         `allowed` parameters may differ from those that the run was started with.
 
         Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; returns False
-        in a dry run, which ends here.
+        in a dry run, which ends here once it has compared.
         """
         self.built = True
         gin_config.check_used()
-        if self.dry_run:
-            print("dry run: the configuration is complete; nothing was written")
-            return False
         data = "".join(f"# data {name!r} = {fingerprint}\n" for name, fingerprint in self.data.items())
         config = self.identity + data + gin_config.config_str()
+        if self.dry_run:
+            if self.base_dir:
+                base_dirs.check_same_config(os.path.expanduser(self.base_dir), config, (*allowed, *_ABSL), write=False)
+            print("dry run: the configuration is complete; nothing was written")
+            return False
         if self.among.chief:
             base_dirs.check_same_config(self.base_dir, config, (*allowed, *_ABSL), not self.joined)
         if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
@@ -198,6 +200,8 @@ def _build_and_go(main, run):
     except (TypeError, ValueError, AttributeError, KeyError, ArithmeticError) as error:
         if run.built or _passes_through_user_code(error):
             raise
+        if (name := gin_table.missing_parameter(str(error))) is not None:
+            raise errors.UserError(f"{name} must be given a value") from error
         first, *more = str(error).splitlines() or ["?"]
         where = next((f" ({line.strip()})" for line in more if "In call to configurable" in line), "")
         raise errors.UserError(f"{first}{where}; --debug shows where it comes from") from error

@@ -213,6 +213,33 @@ def test_names_and_syntax(binding, expected):
     assert text.startswith('the binding "') and expected in text
 
 
+def test_a_name_of_another_program(monkeypatch):
+    monkeypatch.setitem(gin_config.PROGRAMS, "elsewhere", "train_elsewhere")
+    monkeypatch.setitem(gin_config.PROGRAMS, "training.Tuner", "tune_elsewhere")
+    for name, program in (("elsewhere.Thing", "train_elsewhere"), ("training.Tuner", "tune_elsewhere")):
+        assert message([], [f"{name}.x = 1"]).endswith(f"{name} belongs to another program: {program}")
+    monkeypatch.setitem(gin_config.PROGRAMS, "toy", "train_toy")  # which is this one
+    assert message([], ["toy.training.Trianer.x = 1"]).endswith("did you mean 'toy.training.Trainer'?")
+
+
+def test_every_program_that_is_named_is_one():
+    programs = {program for words in gin_config.PROGRAMS.values() for program in words.split(" or ")}
+    binaries = {path.stem for path in (gin_config.GIN_DIR.parent / "binaries").glob("*.py")}
+    assert programs <= binaries
+    for module in ("teaching.comparison", "teaching.tuning", "gan.experiment", "nas.experiment", "transfer.experiment"):
+        importlib.import_module(f"tf_gtn.run.{module}")
+    for name in gin_config.PROGRAMS:
+        if name not in ("rl", "networks", "dynamics"):
+            assert any(right == name or right.startswith(f"{name}.") for right in gin_table.registered()), name
+
+
+def test_a_parameter_without_a_value():
+    with pytest.raises(TypeError) as caught:
+        configurable_evaluator()
+    assert gin_table.missing_parameter(str(caught.value)) == "toy.evaluation.toy_evaluator.learners"
+    assert gin_table.missing_parameter("anything else") is None
+
+
 def test_a_forgotten_percent_sign(gin_dir):
     assert "OUTER_STEPS is not a value; did you mean %OUTER_STEPS?" in message(["toy/run.gin"], ["Trainer.rate = OUTER_STEPS"])
 

@@ -169,6 +169,7 @@ def test_run_files_are_complete(name):
         ("gan.Experiment.analyses = ('reconstruction',)", ["images"]),
         ("gan.Experiment.analyses = ('reconstructions',)", ["reconstruction"]),
         ("gan.arm.kind = 'gtn'", ["mixture"]),
+        ("nas.Search.keep = 0.5", ["nas.Search belongs to another program: search_architectures"]),
         ("gan.Experiment.claims = (('k0/mode', 'above', 'k10/modes'),)", ["quantity of a claim", "'k0/modes'"]),
         ("gan.UnrolledGAN.resample = True", ["resample has no effect with 0 unrolled steps"]),
     ],

@@ -13,9 +13,10 @@ import pytest
 
 from tests.run import programs
 from tests.run.programs import Program, run
-from tf_gtn import data
+from tf_gtn import data, errors
 from tf_gtn.nas import evaluation, farm, plain
 from tf_gtn.run.findings import drawing, results
+from tf_gtn.run.nas import experiment
 
 # Plain networks: cells take seconds to trace.
 GIN = """
@@ -165,8 +166,14 @@ def test_mistakes_are_one_line(binding, words):
 
 
 def test_no_cluster_at_an_address(tmp_path):
-    done = run("search_architectures", f"--base_dir={tmp_path}", *TINY, "--ray_address=127.0.0.1:1")
+    done = run("search_architectures", f"--base_dir={tmp_path}", *TINY, "--ray_address=127.0.0.1:1", "--dry_run")
     programs.assert_one_line(done, "127.0.0.1:1")
+
+
+def test_without_ray(monkeypatch):
+    monkeypatch.setattr(farm.importlib.util, "find_spec", lambda *_: None)
+    with pytest.raises(errors.UserError, match=r"Ray, which is not installed: pip install 'tf_gtn\[nas\]'"):
+        experiment.run(None)
 
 
 def test_run_files_are_complete(mock_data):

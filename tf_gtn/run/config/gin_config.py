@@ -31,6 +31,17 @@ ARMS = tuple(
     for name in ("teaching.Comparison", "teaching.Tuning", "rl.Experiment", "gan.Experiment", "transfer.Experiment")
 )
 
+# The programs that know a name, or all of a module, where the one that runs does not.
+PROGRAMS = {
+    "teaching.Comparison": "compare_treatments or train_gtn",
+    "teaching.Tuning": "tune_gtn",
+    **dict.fromkeys(("gan", "gans"), "train_unrolled_gan"),
+    **dict.fromkeys(("rl", "networks"), "train_cartpole_gtn or train_a2c"),
+    **{f"nas.{name}": "search_architectures" for name in ("Search", "GTN", "Real", "Random", "Evolution", "TPE")},
+    "dynamics": "run_dynamics",
+    "transfer": "train_leap",
+}
+
 # Of the last `parse`, by the keys of `gin_table`.
 _places = {}  # where each was bound last: "file:line", or the binding itself
 _command_line = set()  # those bound last on the command line
@@ -90,6 +101,11 @@ def check_parameter(name, values):
         if known and not signatures.fits(value, known):
             got = f"got {value!r} ({type(value).__name__})"
             raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(known)}; {got}")
+
+
+def parameters_set(selector):
+    """Names of the parameters of a configurable that the config sets in any scope, in alphabetical order."""
+    return sorted({name for _, own, name in gin_table.bindings() if own == selector})
 
 
 def check_arms_differ(arms):
@@ -266,6 +282,11 @@ def _selector(selector, parameter):
 
 
 def _unknown_configurable(name):
+    module = name.split(".")[0]
+    known_here = any(right.startswith(f"{module}.") for right in gin_table.registered())
+    program = PROGRAMS.get(name) or (None if known_here else PROGRAMS.get(module))
+    if program:
+        return errors.UserError(f"{name} belongs to another program: {program}")
     parts = name.count(".") + 1  # compare with as many parts of the right names
     return _unknown("configurable", name, {".".join(right.split(".")[-parts:]) for right in gin_table.registered()})
 

@@ -101,6 +101,17 @@ def parameters(selector):
     return signatures.parameters(config._REGISTRY[selector].wrapped)
 
 
+def missing_parameter(text):
+    """The first parameter that gin's error about a call without it names, such as `models.Given.network`; None in others."""
+    found = re.search(
+        r"No values supplied by Gin or caller for arguments: \['(\w+)'.*In call to configurable '(.+?)'", text, re.S
+    )
+    if found is None:
+        return None
+    selectors = matches(found[2])
+    return f"{selectors[0] if len(selectors) == 1 else found[2]}.{found[1]}"
+
+
 def short_name(key):
     """The parameter or macro of a key, in the shortest way that names it."""
     scope, selector, name = key

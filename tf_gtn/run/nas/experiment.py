@@ -99,6 +99,7 @@ class Search:
 
 def run(run, address=None, workers=None):
     """Everything from proposing to report.html; returns the metrics, or None in a dry run."""
+    farm.check(address)
     dataset, settings = registrations.load_data(run), Search()
     _check(settings, dataset, run.seed)
     if not run.ready(allowed=("nas.Search.reference_seeds",)):

@@ -32,9 +32,7 @@ def inner_loop(steps=32, batch_size=128):
 
     Defaults: 32 steps (GTN paper, section 3.2), batch 128 (GTN paper, Table 2).
     """
-    for name, value in (("steps", steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise errors.UserError(f"teaching.inner_loop.{name} must be at least 1; got {value}")
+    errors.at_least_one("teaching.inner_loop", steps=steps, batch_size=batch_size)
     return steps, batch_size
 
 
@@ -81,8 +79,7 @@ def curriculum(dataset, seed, latent, order="full", learned=True, epochs=1, labe
 @gin.configurable(module="teaching")
 def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True, closed_loop_units=None):
     """A fresh generator and its codes (`latent`: GTN paper, Table 2); in a closed loop if `closed_loop_units` has a size."""
-    if latent < 1:
-        raise errors.UserError(f"teaching.gtn.latent must be at least 1; got {latent}")
+    errors.at_least_one("teaching.gtn", latent=latent, closed_loop_units=1 if closed_loop_units is None else closed_loop_units)
     model = generator(dataset.image_shape, dataset.num_classes, latent)
     parts = model, curriculum(dataset, seed, latent), tf.constant([seed, _GENERATOR]), weight_norm
     return treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
