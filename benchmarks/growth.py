@@ -52,6 +52,11 @@ def fit(points):
     }
 
 
+def _short(n):
+    """11200 -> 11k, for the label of a tick."""
+    return next((f"{n / unit:.2g}{letter}" for unit, letter in ((1e6, "M"), (1e3, "k")) if n >= unit), str(n))
+
+
 def draw(path, found):
     from tf_gtn.run.findings import drawing
 
@@ -59,8 +64,14 @@ def draw(path, found):
     with drawing.to_png(path, caption, (7, 2.6 * len(found))) as figure:
         for row, (name, series) in zip(figure.subplots(len(found), 2), found.items()):
             for axes, what in zip(row, ("seconds", "peak_gb")):
-                axes.loglog(list(series["points"]), [point[what] for point in series["points"].values()], "o-")
-                axes.set(xlabel=name, ylabel=what.replace("_", " "))
+                drawn, values = [int(n) for n in series["points"]], [point[what] for point in series["points"].values()]
+                axes.plot(drawn, values, "o-")
+                axes.set(xlabel=name, ylabel={"seconds": "seconds", "peak_gb": "peak GB"}[what])
+                axes.set(xscale="log", yscale="log" if what == "seconds" else "linear")
+                if what == "peak_gb":
+                    axes.set_ylim(0, 1.1 * max(values))
+                axes.minorticks_off()
+                axes.set_xticks(drawn, [_short(n) for n in drawn], fontsize=8)
 
 
 def main():

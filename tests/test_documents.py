@@ -1,10 +1,14 @@
 """Every command and every piece of Python in README and docs runs, in the order of the page; macros shorten long ones."""
 
+import contextlib
+import itertools
 import pathlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+import unittest.mock
 
 import pytest
 
@@ -95,6 +99,69 @@ def test_every_link_between_pages_leads_somewhere():
     for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+LISTS = {
+    "README.md": r"architecture by name \((.*?)\):",
+    "docs/teaching.md": r"Families: (.*?)\n\n",
+    "docs/experiments.md": r"\| analysis \| gives \|\n\|---\|---\|\n(.*?)\n\n",
+    "docs/leap.md": r"`transfer.arm.method`: (.*?);",
+}
+
+
+def test_lists_of_names_are_whole():
+    """Each list of a page against what is registered."""
+    from tf_gtn.models import learners
+    from tf_gtn.run.teaching import analyses
+    from tf_gtn.transfer import continual, methods
+
+    kinds = [*vars(methods).values(), *vars(continual).values()]
+    kinds = {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, methods.Method) and k.__name__[0] != "_"}
+    known = {
+        "README.md": {*learners.REGISTRY},
+        "docs/teaching.md": {*learners.REGISTRY},
+        "docs/experiments.md": {*analyses.REGISTRY},
+        "docs/leap.md": kinds - {"Method", "MetaLearned"},
+    }
+    for page, names in known.items():
+        (text,) = re.findall(LISTS[page], (ROOT / page).read_text(), re.DOTALL)
+        text = "\n".join(line.split(" | ")[0] for line in text.splitlines())
+        shown = {name.split(".")[-1] for name in re.findall(r"`@?([\w.]+)`", text)} - {"normalization"}
+        assert shown == names, page
+
+
+def test_every_figure_is_shown_on_a_page():
+    shown = {name for page in PAGES for name in re.findall(r"figures/(\w+\.png)", page.read_text())}
+    assert shown == {path.name for path in (ROOT / "docs/figures").iterdir()}
+
+
+def test_labels_of_growth_lie_beside_one_another(monkeypatch):
+    from matplotlib.backends import backend_agg
+    from matplotlib.figure import Figure
+
+    from benchmarks import growth
+    from tf_gtn.run.findings import drawing
+
+    figure = Figure(figsize=(7, 7.8), layout="constrained")
+    backend_agg.FigureCanvasAgg(figure)
+    monkeypatch.setattr(drawing, "to_png", lambda *_: contextlib.nullcontext(figure))
+    ranges = {"inner steps": (16, 32, 64, 128, 256, 512), "parameters": (8970, 85002, 1116170, 4280330, 10536970)}
+    found = {name: {"points": {str(n): {"seconds": n**0.9, "peak_gb": 1.0 + n} for n in ns}} for name, ns in ranges.items()}
+    growth.draw("", found)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        for axis, ends in ((axes.xaxis, ("x0", "x1")), (axes.yaxis, ("y0", "y1"))):
+            boxes = [label.get_window_extent() for label in axis.get_ticklabels(which="both") if label.get_text()]
+            places = sorted(tuple(getattr(box, end) for end in ends) for box in boxes)
+            assert len(places) > 1 and all(before[1] < after[0] for before, after in itertools.pairwise(places))
+
+
+def test_the_extra_of_all_is_what_the_changelog_says():
+    with unittest.mock.patch("setuptools.setup") as setup:
+        runpy.run_path(str(ROOT / "setup.py"))
+    extras = setup.call_args.kwargs["extras_require"]
+    (said,) = re.findall(r"The extra `\[all\]` is (.*?):", (ROOT / "CHANGELOG.md").read_text())
+    assert {*extras["all"]} == {name for extra in re.findall(r"\[(\w+)\]", said) for name in extras[extra]}
 
 
 def test_the_settings_table_is_true():

@@ -107,3 +107,9 @@ def test_units_are_seeds_if_there_are_several_and_learners_of_a_single_one():
     np.testing.assert_allclose(values, [0.1, 0.3])
     assert over == "learners"
     assert statistics.units([0.4, 0.5])[1] == "seeds"
+
+
+def test_a_summary_says_what_its_values_are():
+    assert statistics.summary([[1.0, 2.0]], each="episodes")["over"] == "episodes"
+    assert statistics.summary([[1.0, 2.0]])["over"] == "learners"
+    assert statistics.summary([[1.0], [2.0]], each="episodes")["over"] == "seeds"

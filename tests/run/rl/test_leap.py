@@ -28,7 +28,8 @@ def test_games_held_out_are_learned_from_the_encoder_and_a_stopped_run_resumes(t
     assert done.returncode == 0, done.stderr
     found = results.read(tmp_path)
     assert found["system"] == "transfer" and found["metrics"]["environment_steps"] == 2 * 2 * 3 * 3 * 2
-    assert len(found["metrics"]["return/breakout_leap"]["values"]) == 2 and len(found["claims"]) == 1
+    scores = found["metrics"]["return/breakout_leap"]
+    assert len(scores["values"]) == 2 and scores["over"] == "episodes" and len(found["claims"]) == 1
     assert drawing.caption(str(tmp_path / "figures/learning_breakout.png"))
     lines = {}
     for arm in ("leap", "no_pretraining"):

@@ -95,9 +95,13 @@ def units(per_seed):
     return np.array([np.mean(np.asarray(values, np.float64)) for values in per_seed]), "seeds"  # None: NaN
 
 
-def summary(per_seed, bounds=ANY):
-    """`{"mean", "ci95", "over", "values"}` of a quantity: see `units`; one value has no interval."""
+def summary(per_seed, bounds=ANY, each="learners"):
+    """`{"mean", "ci95", "over", "values"}` of a quantity: see `units`; one value has no interval.
+
+    `each`: what those of a single seed are, in a word.
+    """
     values, over = units(per_seed)
+    over = each if over == "learners" else over
     mean, found = mean_and_interval(values, bounds)
     return {"mean": mean, "ci95": found if len(values) > 1 else None, "over": over, "values": [float(v) for v in values]}
 

@@ -217,7 +217,9 @@ def _conclude(run, settings, dataset, found, proposed, picked):
     metrics = {"architectures": len(proposed), "failed": sum("failed" in row for row in found.rows), "evaluated": len(whole)}
     for budget, columns in table.items():
         metrics[budget] = {
-            name: statistics.summary([columns[name]], statistics.SHARE if name == "accuracy" else statistics.NOT_NEGATIVE)
+            name: statistics.summary(
+                [columns[name]], statistics.SHARE if name == "accuracy" else statistics.NOT_NEGATIVE, "architectures"
+            )
             for name in ("accuracy", "training_seconds", "seconds")
         }
     if settings.reference and len(whole) > 2:

@@ -190,7 +190,7 @@ def _conclude(run, program, experiment, outcomes):
     def bounds(quantity):
         return statistics.NOT_NEGATIVE if quantity.startswith("steps_to_solve/") else scores
 
-    metrics = {name: statistics.summary(values, bounds(name)) for name, values in quantities.items()}
+    metrics = {name: statistics.summary(values, bounds(name), "episodes") for name, values in quantities.items()}
     for name in _NUMBERS:
         if name in outcomes[0]:
             metrics[name] = {arm: statistics.median([o[name][arm] for o in outcomes]) for arm in experiment.arms}

@@ -137,7 +137,7 @@ def _outcome(folder, seed, made, settings, schedule, evaluation):
 def _conclude(run, program, settings, outcomes):
     quantities = {f"return/{name}": [o["return"][name] for o in outcomes] for name in outcomes[0]["return"]}
     quantities |= {f"learning/{name}": [o["learning"][name] for o in outcomes] for name in outcomes[0]["learning"]}
-    metrics = {name: statistics.summary(values) for name, values in quantities.items()}
+    metrics = {name: statistics.summary(values, each="episodes") for name, values in quantities.items()}
     metrics |= {key: outcomes[0][key] for key in ("outer_steps", "environment_steps")}
     made = claims.compare(settings.claims, quantities, "episodes of one run")
     folders = [base_dirs.repeat(run.base_dir, k) for k in range(len(outcomes))]

@@ -179,7 +179,7 @@ def _rho(experiment, method, seed):
 def _conclude(run, program, experiment, outcomes):
     quantities = {f"{t}/{name}": [o[t][name] for o in outcomes] for t in ("error", "area") for name in outcomes[0][t]}
     quantities |= {f"rho/{name}": [o["rho"][name][-1] for o in outcomes] for name in outcomes[0]["rho"]}
-    metrics = {name: statistics.summary(values, _bounds(name)) for name, values in quantities.items()}
+    metrics = {name: statistics.summary(values, _bounds(name), "tasks") for name, values in quantities.items()}
     for key in _NUMBERS:
         metrics[key] = {name: statistics.median([o[key][name] for o in outcomes]) for name in outcomes[0][key]}
     made = claims.compare(experiment.claims, quantities, "held-out tasks of one run", _bounds)
