@@ -106,7 +106,7 @@ def test_a_run_does_not_go_on_with_other_images(tmp_path):
     own = f"--gin_bindings=DATASET = 'image_folder:{tmp_path}/images'", "--gin_bindings=OUTER_STEPS = 1"
     begun = run(*command(tmp_path / "run"), *own)
     assert begun.returncode == 0, begun.stderr
-    left_out = f"train_gtn.py: image folder '{tmp_path}/images': left out: 1 files that end in .txt\n"
+    left_out = f"train_gtn.py: image folder '{tmp_path}/images': left out: files that end in .txt: 1\n"
     assert begun.stderr.count(left_out) == 1
     write_image(tmp_path / "images" / "b" / "7.png", (8, 8), 200)
     again = run(*command(tmp_path / "run"), *own)

@@ -38,9 +38,9 @@ def load(config="", image_size=None, **_):
         raise errors.UserError("data set 'image_folder' needs a path, as in image_folder:PATH")
     root = os.path.expanduser(config.removeprefix("file://"))
     _check_name("image folder", root)
-    notes = collections.Counter()
+    notes, left_out = collections.Counter(), collections.Counter()
     try:
-        classes, files = _find(root, notes)
+        classes, files = _find(root, notes, left_out)
     except (tf.errors.OpError, OSError) as error:
         raise errors.UserError(f"image folder {root!r} cannot be listed: {_reason(error)}") from error
     arrays, keys = _read([path for _, _, path in files], root, image_size, notes)
@@ -53,14 +53,16 @@ def load(config="", image_size=None, **_):
             labels = np.array([files[index][1] for index in chosen], np.int32)
             splits[part], keys_of[part] = dataset.Split(np.stack([arrays[index] for index in chosen]), labels), keys[chosen]
             if part != "train":
-                notes[f"%d {part} images are also in train"] += int(np.isin(keys_of[part], keys_of["train"]).sum())
-    notes = [note % count for note, count in sorted(notes.items()) if count]
-    if notes:
-        errors.warn(f"image folder {root!r}: {'; '.join(notes)}")
+                notes[f"{part} images that are also in train"] += int(np.isin(keys_of[part], keys_of["train"]).sum())
+    said = [f"{note}: {count}" for note, count in sorted(notes.items()) if count]
+    if left_out := [f"{what}: {count}" for what, count in sorted(left_out.items()) if count]:
+        said.append(f"left out: {', '.join(left_out)}")
+    if said:
+        errors.warn(f"image folder {root!r}: {'; '.join(said)}")
     return splitting.Source(classes, stratified=True, keys=keys_of["train"], **splits)
 
 
-def _find(root, notes):
+def _find(root, notes, left_out):
     """The classes' names, and `(part, label, path)` of every image, sorted."""
     if not (os.path.exists(root) if _is_local(root) else tf.io.gfile.exists(root)):
         raise errors.UserError(f"image folder {root!r} does not exist")
@@ -74,9 +76,9 @@ def _find(root, notes):
         for folder in folders:
             if folder not in _PARTS:
                 raise errors.unknown(f"folder beside {os.path.join(root, 'train')!r}:", folder, _PARTS)
-        found = {part: _class_files(os.path.join(root, part), notes) for part in folders}
+        found = {part: _class_files(os.path.join(root, part), notes, left_out) for part in folders}
     else:
-        found = {"train": _class_files(root, notes)}
+        found = {"train": _class_files(root, notes, left_out)}
     classes = tuple(sorted(found["train"]))
     for part in found:
         for name in sorted(set(found[part]) - set(classes)):
@@ -108,27 +110,27 @@ def _kind(path):
     return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "pipes, sockets or devices"
 
 
-def _class_files(folder, notes):
+def _class_files(folder, notes, left_out):
     """`{class: [path, ...]}` of the class folders in a folder."""
     entries = _entries(folder)
     classes = [name for name, kind in entries if kind == "folder"]
     if not classes:
         raise errors.UserError(f"no class folders in {folder!r}; images lie in {os.path.join(folder, '<class>', '*.png')}")
     beside = sum(kind == "file" and name.lower().endswith(image_files.EXTENSIONS) for name, kind in entries)
-    notes["left out: %d images beside the class folders"] += beside
+    left_out["images beside the class folders"] += beside
     files = {}
     for name in classes:
         path = os.path.join(folder, name)
         _check_name("class folder", path)
-        files[name] = _images(path, notes, {*map(str, pathlib.Path(os.path.realpath(path)).parents)})
+        files[name] = _images(path, left_out, {*map(str, pathlib.Path(os.path.realpath(path)).parents)})
         if not files[name]:
             raise errors.UserError(f"class folder {path!r} holds no images ({', '.join(image_files.EXTENSIONS)})")
         nested = sum(os.path.dirname(file) != path for file in files[name])
-        notes["%d images in folders inside class folders are taken as of that class"] += nested
+        notes["images in folders inside class folders, taken as of that class"] += nested
     return files
 
 
-def _images(folder, notes, seen):
+def _images(folder, left_out, seen):
     """Paths of the images in a folder and those inside it, but for folders in `seen`: a link may lead back up."""
     real = os.path.realpath(folder) if _is_local(folder) else folder
     if real in seen:
@@ -139,13 +141,13 @@ def _images(folder, notes, seen):
         path = os.path.join(folder, name)
         ending = os.path.splitext(name)[1].lower()
         if kind == "folder":
-            found += _images(path, notes, seen)
+            found += _images(path, left_out, seen)
         elif kind == "file" and ending in image_files.EXTENSIONS:
             found.append(path)
         else:
-            shown = ascii(ending)[1:-1].replace("%", "%%")
+            shown = ascii(ending)[1:-1]
             what = kind if kind != "file" else f"files that end in {shown}" if ending else "files without an ending"
-            notes[f"left out: %d {what}"] += 1
+            left_out[what] += 1
     return found
 
 
@@ -161,7 +163,7 @@ def _read(paths, root, image_size, notes):
     arrays = []
     for path in paths:
         array, transparent = _decode(path)
-        notes["%d images are transparent, and laid on white"] += transparent
+        notes["transparent images, laid on white"] += transparent
         arrays.append(array)
     _to_8_bits(arrays, paths)
     keys = splitting.content_keys(arrays)
