@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.scalar import summary_v2
 
 from tf_gtn.run import files, holding
 
@@ -61,10 +62,15 @@ class MetricsWriter:
         self._summaries.flush()
 
     def _summarise(self, step, **values):
-        with self._summaries.as_default(step=step):
-            for name, value in values.items():
-                if not isinstance(value, str):
-                    tf.summary.scalar(name, float("nan") if value is None else value)
+        made = summary_v2.scalar_pb("", 0.0)
+        del made.value[:]
+        for name, value in values.items():
+            if not isinstance(value, str):
+                made.MergeFrom(summary_v2.scalar_pb(name, float("nan") if value is None else value))
+        with self._summaries.as_default():
+            tf.summary.experimental.write_raw_pb(
+                made.SerializeToString(), step
+            )  # one operation, as a resume makes many of them
 
     def close(self):
         self._file.close()
