@@ -7,6 +7,7 @@ import shutil
 import pytest
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.teaching import saved_models
 
 
@@ -86,6 +87,16 @@ def test_what_is_no_version_is_passed_over(tmp_path):
     for path in (f"{tmp_path}", f"{tmp_path}/export", f"{tmp_path}/export/", f"{tmp_path}/export/10/"):
         assert saved_models.find(path) == f"{tmp_path}/export/10"
     assert saved_models.find(f"{tmp_path}/export/99") is None
+
+
+def test_a_file_in_place_of_the_folder_or_of_a_version(tmp_path):
+    (tmp_path / "export").write_text("a file")
+    with pytest.raises(errors.UserError, match="export is a file, and the folder of the exports belongs there"):
+        saved_models.publish(tmp_path / "export", 1, version("1"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "1").write_text("a file")
+    assert content(saved_models.publish(tmp_path / "other", 1, version("1"))) == "1"
+    assert os.listdir(tmp_path / "other") == ["1"]
 
 
 def test_a_folder_by_its_uri(tmp_path):

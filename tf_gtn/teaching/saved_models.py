@@ -10,6 +10,8 @@ import re
 
 import tensorflow as tf
 
+from tf_gtn import errors
+
 GRAPH = "saved_model.pb"
 _UNFINISHED, _REPLACED = ".unfinished-", ".replaced-"
 
@@ -20,10 +22,12 @@ def publish(directory, version, write):
     A version is a number, where `find` is to find it, or a name.
 
     Killed at any moment, it leaves the version as it was or as it is now: in place, or set aside, where `find` looks too and
-    whence the next `publish` takes it back.
+    whence the next `publish` takes it back. Raises `UserError` if the directory is a file.
     """
     directory = os.fspath(directory)
     path, unfinished, replaced = (os.path.join(directory, f"{prefix}{version}") for prefix in ("", _UNFINISHED, _REPLACED))
+    if tf.io.gfile.exists(directory) and not tf.io.gfile.isdir(directory):
+        raise errors.UserError(f"{directory} is a file, and the folder of the exports belongs there: move it away")
     tf.io.gfile.makedirs(directory)
     _tidy(directory)
     write(unfinished)
