@@ -41,8 +41,37 @@ def test_each_takes_its_own_steps(tmp_path):
 
 
 def test_if_all_gave_up_the_run_ends(tmp_path):
-    with pytest.raises(errors.UserError, match="not finite for the last 20 steps"):
-        run(tmp_path, {"b": Toy(60, BAD)})
+    for _ in range(2):  # and again when it is asked to go on
+        with pytest.raises(errors.UserError, match=r"^b, d: .* not finite for the last 20 steps"):
+            run(tmp_path, {"b": Toy(60, BAD), "d": Toy(60, BAD)})
+    assert metrics.read(str(tmp_path))[-1]["step"] == 20
+
+
+def test_a_training_that_has_ended_is_not_left(tmp_path, capsys):
+    """b gives up after step 25, c has its 25 steps by then: nothing is left to do, and c's are kept."""
+    steps = []
+    for stop in (20, None):
+        made = {"b": Toy(1000, BAD), "c": Toy(25, stop=stop), "e": Toy(22, {3})}
+        made["b"].step = lambda index, step=made["b"].step: steps.append(index) or step(index)
+        try:
+            found = run(tmp_path, made)
+        except loop.Stopped:
+            assert stop
+    assert found["c"][1:] == (0, False) and found["b"][1:] == (20, True)
+    assert steps == list(range(25))
+    assert metrics.read(str(tmp_path))[-1]["step"] == 25
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if "not finite" in line] == [
+        "b: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
+        "e: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
+        "b diverged and ended early: 20 of its outer steps were not finite and changed nothing",
+        "e went on to the end: 1 of its outer steps were not finite and changed nothing",
+    ]
+
+
+def test_all_that_gave_up_are_named_while_others_go_on(tmp_path, capsys):
+    run(tmp_path, {"b": Toy(60, BAD), "d": Toy(60, BAD), "a": Toy(60)})
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if "others go on" in line] == ["b, d"]
 
 
 def damage(path, how):

@@ -29,6 +29,7 @@ def train(
 
     Several trainings run in lockstep: at every outer step each takes one until it has taken its own `outer_steps`, so that one
     checkpoint and one line of metrics hold them all. A killed and resumed run gives the same numbers as an uninterrupted one.
+    One that is `stuck` ends there, with its last good parameters, and the others go on.
 
     Args:
       trainings: `{name: training}`; a training has `variables`, `outer_steps`, `step(index) -> {name: scalar}`, `skipped` and
@@ -45,7 +46,7 @@ def train(
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
-      UserError: the loss or its gradient was not finite for 20 steps in a row, in all trainings that were left.
+      UserError: the loss or its gradient was not finite for 20 steps in a row, in all trainings.
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
@@ -56,8 +57,8 @@ def train(
     if start and among.chief:
         print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
     durations = {name: [] for name in trainings}
-    skipped_before = {name: int(t.skipped.numpy()) for name, t in trainings.items()}
-    going = _still_going(trainings, start, saver)
+    going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
+    noted = {name for name, t in trainings.items() if int(t.skipped.numpy())}
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
     shown = (
         progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
@@ -66,37 +67,45 @@ def train(
     )
     with contextlib.closing(writer), signals() as received, shown as bar:
         for index in range(start, outer_steps):
+            if not going:
+                break
             step, results = index + 1, {}
             unfinished = {name: t for name, t in trainings.items() if index < t.outer_steps}
-            for name, t in unfinished.items():
-                if not stuck(t):
-                    started = time.perf_counter()
-                    results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
-                    results[f"{name}/loss"].numpy()  # computed, also on a device that works on its own
-                    durations[name].append(time.perf_counter() - started)
-            last, left = step == outer_steps, _steps_left(durations, trainings, step)
-            validated = {name: t for name, t in unfinished.items() if step % validate_every == 0 or step == t.outer_steps}
+            for name, t in going.items():
+                started = time.perf_counter()
+                results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
+                results[f"{name}/loss"].numpy()  # computed, also on a device that works on its own
+                durations[name].append(time.perf_counter() - started)
+            healthy = {name: t for name, t in going.items() if not stuck(t)}
+            diverged = going.keys() - healthy.keys()
+            going = {name: t for name, t in healthy.items() if step < t.outer_steps}
+            validated = {name: t for name, t in healthy.items() if step % validate_every == 0 or step == t.outer_steps}
+            left = _steps_left(durations, trainings, step)
             if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
                 skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
-                for name, count in skipped.items():
-                    if count > skipped_before.get(name, 0):
-                        print(f"{name}: {count} of {step} outer steps were not finite and changed nothing", flush=True)
-                skipped_before |= skipped
+                for name in [name for name, count in skipped.items() if count and name not in noted]:
+                    print(
+                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
+                        flush=True,
+                    )
+                    noted.add(name)
                 results |= {f"{name}/skipped": count for name, count in skipped.items()}
                 if validate is not None and among.chief:
                     for name, t in validated.items():
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
                 writer.write(step, **results)
                 bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
-                going = _still_going(going, step, saver)
             else:
                 bar.update(step, left)
             stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
-            if step % checkpoint_every == 0 or last or stop:
+            if step % checkpoint_every == 0 or not going or stop:
                 saver.save(step)
             if stop:
                 raise Stopped(stop, step)
+            if diverged and going:
+                print(f"{_gave_up(diverged)}; the others go on", flush=True)
+    _report(trainings)
     return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
 
 
@@ -131,16 +140,19 @@ def stuck(training):
     return int(training.consecutively_skipped.numpy()) >= MAX_SKIPPED
 
 
-def _still_going(trainings, step, saver):
-    """Those that are not stuck; the others keep their last good parameters. `UserError` if none is left."""
-    left = {name: t for name, t in trainings.items() if not stuck(t)}
-    for name in trainings.keys() - left.keys():
-        what = (
-            f"{name}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps before step {step}; "
-            "its parameters are those before them. A lower learning rate, or weight normalisation, may help"
-        )
-        if not left:
-            saver.save(step)
-            raise errors.UserError(what)
-        print(f"{what}; the others go on", flush=True)
-    return left
+def _gave_up(names):
+    return (
+        f"{', '.join(sorted(names))}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps; the "
+        "parameters are those before them. A lower learning rate, or weight normalisation, may help"
+    )
+
+
+def _report(trainings):
+    """Says in the end what was not finite; `UserError` if nothing went to its end."""
+    diverged = [name for name, t in trainings.items() if stuck(t)]
+    if len(diverged) == len(trainings):
+        raise errors.UserError(_gave_up(diverged))
+    for name, t in trainings.items():
+        if count := int(t.skipped.numpy()):
+            what = "diverged and ended early" if name in diverged else "went on to the end"
+            print(f"{name} {what}: {count} of its outer steps were not finite and changed nothing", flush=True)
