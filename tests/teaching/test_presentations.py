@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import arms
-from tf_gtn.teaching import evaluation, presentations
+from tf_gtn.teaching import closed_loop, evaluation, presentations, treatments
 
 SEED = tf.constant([3, 4])
 
@@ -39,6 +39,18 @@ def test_orders_hold_the_same_codes_and_keep_the_schedule(tiny_dataset):
         whole = {batch.tobytes() for batch in noise}
         assert (order == "all_shuffled") == ({batch.tobytes() for batch in got} != whole)
         assert sorted(map(bytes, got.reshape(-1, 4))) == sorted(map(bytes, noise.reshape(-1, 4)))
+
+
+def test_the_shape_is_that_of_a_batch_whatever_else_a_step_gets(tiny_dataset):
+    class Augmented(treatments.Distilled):
+        def xs(self, seed):
+            return {"augmentation": tf.zeros([self.inner_steps, 2], tf.int32), **super().xs(seed)}
+
+    given = 3, 6, tiny_dataset.image_shape, tiny_dataset.num_classes, SEED
+    assert presentations.shape(Augmented(*given)) == presentations.shape(treatments.Distilled(*given)) == (3, 6)
+    made = arms.make(tiny_dataset, "full", steps=3, batch=6).treatment
+    watching = closed_loop.ClosedLoop(made.generator.model, made.curriculum, SEED, units=4)
+    assert presentations.shape(made) == presentations.shape(watching) == (3, 6)
 
 
 @pytest.mark.parametrize("kind", ["none", "real"])

@@ -19,9 +19,15 @@ def is_endless(training):
 
 
 def shape(treatment):
-    """`(T, B)`, inner steps and examples of each."""
-    xs = treatment.xs(tf.zeros([2], tf.int32))
-    return tuple(tf.nest.flatten(xs)[0].shape[:2])  # in the order of the keys: index (real data), label (generated)
+    """`(T, B)`, inner steps and examples of each, by a batch as learners get it."""
+    memory = [treatment.initial_memory()] if hasattr(treatment, "observe") else []
+
+    @tf.function(autograph=False)
+    def labels():
+        first = tf.nest.map_structure(lambda x: x[0], treatment.xs(tf.zeros([2], tf.int32)))
+        return treatment.batch(treatment.params(), first, *memory)[1]
+
+    return treatment.inner_steps, labels.get_concrete_function().output_shapes[0]
 
 
 def reordered(training, order):
