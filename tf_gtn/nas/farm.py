@@ -1,16 +1,22 @@
 """Evaluations as Ray tasks: on this machine, or on a cluster that is joined by its address.
 
-Without an address a Ray of its own starts on loopback and ends with the process. A task that loses its process is tried again;
-one that loses it time after time (out of memory, a crash), or raises, is a failed row and stops nothing.
+Without an address a Ray of its own starts on loopback and ends with the process, whatever cluster there is. An evaluation that
+raises is a failed row. One that loses its process is tried again, in the end with nothing beside it; if it loses that too, it
+is a failed row. Where Ray itself is lost (its raylet, a node, the connection) no evaluation is to blame: Ray starts anew, and
+what was running is tried again.
 """
 
+import collections
 import importlib.util
+import logging
 import os
 import socket
 
 from tf_gtn import errors
 
-RETRIES = 2
+RETRIES = 2  # of an evaluation that lost its process, and of a Ray that was lost
+_SETTINGS = 4  # the frame that either side of HTTP/2 begins with
+_TICK = 0.3  # seconds between two looks at whether to stop
 
 
 class Farm:
@@ -31,10 +37,18 @@ class Farm:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of a change to come
         import ray
 
-        self._ray = ray
-        settings = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address is None else {"address": address}
-        if address is None and workers:
-            settings["num_cpus"] = workers
+        logging.getLogger("ray").setLevel(logging.ERROR)  # or it tells of its tokens at every start
+
+        self._ray, self._address, self._values = ray, address, (space, dataset)
+        self._asked, self._lost = workers, 0
+        self._start()
+
+    def _start(self):
+        ray, address = self._ray, self._address
+        settings = {"address": address}
+        if address is None:  # "local": else RAY_ADDRESS, or a cluster that runs here, would be joined unasked
+            settings = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            settings |= {"num_cpus": self._asked} if self._asked else {}
         try:
             ray.init(
                 log_to_driver=False,
@@ -43,11 +57,20 @@ class Farm:
                 runtime_env={"env_vars": {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": _root()}},
                 **settings,
             )
-        except (ConnectionError, OSError, RuntimeError) as error:
-            raise errors.UserError(f"there is no Ray cluster at {address}: {str(error).splitlines()[0][:150]}") from None
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._space, self._dataset = ray.put(space), ray.put(dataset)
-        self._task = ray.remote(num_cpus=1, max_retries=RETRIES)(_evaluate)
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            what = "Ray does not start on this machine" if address is None else f"there is no Ray cluster at {address}"
+            raise errors.UserError(f"{what}: {_line(error)[:150]}") from None
+        self.workers = self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._space, self._dataset = map(ray.put, self._values)
+        self._task = ray.remote(num_cpus=1, max_retries=0)(_evaluate)
+
+    @property
+    def where(self):
+        """What the evaluations run on, in words."""
+        if self._address is not None:
+            return f"on the Ray cluster at {self._address}"
+        other = "; RAY_ADDRESS is not looked at, --ray_address joins a cluster" if os.environ.get("RAY_ADDRESS") else ""
+        return f"on a Ray of their own on this machine{other}"
 
     def __enter__(self):
         return self
@@ -55,37 +78,96 @@ class Farm:
     def __exit__(self, *_):
         self._ray.shutdown()
 
-    def rows(self, jobs, more=None, space=None):
+    def rows(self, jobs, more=lambda: None, space=None, stop=lambda: False):
         """Yields `(job, rows)` as evaluations end, `workers` at a time.
 
         Args:
           jobs: list of `(architecture, seed, budget)`.
+          more: called whenever there is room, and again after an evaluation's end; gives a further job or None.
           space: another than the farm's, or None.
-          more: optional function, called whenever there is room, that gives a further job or None.
+          stop: looked at several times a second; once it is true, what still runs is left.
+
+        Raises:
+          UserError: Ray was lost `RETRIES` + 1 times in a row.
         """
-        waiting, running = list(jobs), {}
-        space = self._space if space is None else self._ray.put(space)
-        while True:
-            while len(running) < self.workers:
-                job = waiting.pop(0) if waiting else (more() if more else None)
-                if job is None:
-                    break
-                running[self._task.remote(space, *job, self._dataset)] = job
+        waiting, running, suspects, crashes, alone = list(jobs), {}, [], collections.Counter(), False
+
+        def start(job):
+            running[self._task.remote(self._space if space is None else space, *job, self._dataset)] = job
+
+        while not stop():
+            while not alone and len(running) < self.workers and (job := waiting.pop(0) if waiting else more()) is not None:
+                start(job)
+            if not running and suspects:
+                alone = True
+                start(suspects.pop(0))
             if not running:
                 return
-            done, _ = self._ray.wait(list(running), num_returns=1)
-            job = running.pop(done[0])
-            yield job, self._result(done[0], job)
+            for task in self._ray.wait(list(running), num_returns=1, timeout=_TICK)[0]:
+                job = running.pop(task)
+                try:
+                    found, why = self._result(task, job)
+                except _Lost as lost:
+                    waiting[:0] = [job, *running.values()]
+                    running.clear()
+                    alone = False
+                    self._start_again(lost)
+                    break
+                self._lost = 0
+                key = job[0], job[1], job[2].names
+                crashes[key] += found is None
+                if found is None and crashes[key] <= RETRIES:
+                    waiting.append(job)
+                elif found is None and not alone and self.workers > 1:
+                    suspects.append(job)
+                else:
+                    yield job, _failed(job, why) if found is None else found
+                alone = False
 
     def _result(self, task, job):
+        """`(rows, None)`, or `(None, error)` if the task lost its process; `_Lost` if Ray itself was lost."""
+        exceptions = self._ray.exceptions
         try:
-            return self._ray.get(task)
-        except self._ray.exceptions.RayError as error:
-            architecture, seed, budget = job
-            cause = getattr(error, "cause", None) or error
-            reason = (str(cause).strip() or type(cause).__name__).splitlines()[0][:200]
-            failed = {"architecture": architecture, "seed": seed, "failed": f"{type(cause).__name__}: {reason}"}
-            return [{**failed, "budget": name} for name in budget.names]
+            return self._ray.get(task), None
+        except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError) as error:
+            return None, error
+        except exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(error, exceptions.RayTaskError) and not isinstance(cause, exceptions.RayError):
+                return _failed(job, cause or error), None
+            raise _Lost(f"{type(error).__name__}: {_line(error)[:150]}") from None
+
+    def _start_again(self, lost):
+        self._lost += 1
+        if self._lost > RETRIES:
+            raise errors.UserError(
+                f"Ray was lost {self._lost} times in a row ({lost}): what was finished is kept, and the same command goes on"
+            )
+        self._ray.shutdown()
+        if self._address is not None:
+            _check_reachable(self._address)
+        self._start()
+
+
+class _Lost(Exception):
+    """Ray did not bring an evaluation to its end, for a reason that is not the evaluation's."""
+
+
+def blames_network(row):
+    """Whether a failed row is the network's own; once a lost Ray was written down as one, too."""
+    lost = ("LocalRayletDied", "NodeDied", "RaySystem", "ObjectLost", "ObjectFetchTimedOut", "OwnerDied", "RpcError")
+    lost += ("ReferenceCountingAssertion", "ObjectReconstructionFailed", "ObjectFreed", "TaskUnschedulable", "TaskCancelled")
+    return not row.get("failed", "").startswith((*lost, "RuntimeEnvSetup", "OutOfDisk", "ObjectStoreFull"))
+
+
+def _failed(job, error):
+    architecture, seed, budget = job
+    reason = f"{type(error).__name__}: {_line(error)[:200]}"
+    return [{"architecture": architecture, "seed": seed, "failed": reason, "budget": name} for name in budget.names]
+
+
+def _line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def check(address=None):
@@ -97,10 +179,13 @@ def check(address=None):
 
 
 def _check_reachable(address, seconds=10):
-    """Raises `UserError` unless something listens there: Ray itself would wait for it for minutes."""
+    """Raises `UserError` unless a server of gRPC's answers there, as Ray's does: Ray itself would wait for it for minutes."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), seconds).close()
+        with socket.create_connection((host, int(port)), seconds) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0)))
+            if connection.recv(9)[3:4] != bytes((_SETTINGS,)):
+                raise ValueError("what answers there is something else")
     except (OSError, ValueError) as error:
         raise errors.UserError(f"there is no Ray cluster at {address}: {error}") from None
 

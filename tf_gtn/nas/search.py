@@ -1,18 +1,26 @@
 """Which architecture to try next: uniformly at random, by regularised evolution, by Optuna's TPE.
 
-`propose(space, rows, index, seed)` gives the text of attempt number `index`, from the rows so far. A row is
-`{"architecture", "accuracy"}`; a failed one has no accuracy and counts as the worst. So a search that was killed goes on from
-its rows alone.
+`propose(space, rows, index, seed)` gives the text of attempt number `index`, from the rows of the slots before, in their order.
+A row is `{"architecture", "accuracy"}`; a failed one has no accuracy and counts as the worst.
+
+A proposer's `concurrent` says how many evaluations may run at a time: the proposal of slot i goes by the results of slots 0 to
+i - `concurrent`, of all of them and of no other one. So what a search proposes does not depend on the order in which
+evaluations end, nor on how many run at a time, and a search that was killed goes on from its rows alone.
 """
 
 import dataclasses
+import math
 
 import numpy as np
+
+from tf_gtn import errors
 
 
 @dataclasses.dataclass(frozen=True)
 class Random:
     """The seed's search: "a simple form of search (random search)" (GTN paper, section 3.4)."""
+
+    concurrent = math.inf  # it goes by no result
 
     def propose(self, space, rows, index, seed):
         del rows
@@ -26,10 +34,15 @@ class Evolution:
     Attributes:
       population: how many of the newest are alive; so many are drawn at random first.
       sample: how many compete to be the parent.
+      concurrent: how many evaluations may run at a time; fewer see more results.
     """
 
     population: int = 20
     sample: int = 5
+    concurrent: int = 8
+
+    def __post_init__(self):
+        errors.at_least_one("nas.Evolution", population=self.population, sample=self.sample, concurrent=self.concurrent)
 
     def propose(self, space, rows, index, seed):
         rng = np.random.default_rng([seed, index])
@@ -47,9 +60,14 @@ class TPE:
 
     Attributes:
       startup: how many are drawn at random first.
+      concurrent: how many evaluations may run at a time; fewer see more results.
     """
 
     startup: int = 10
+    concurrent: int = 8
+
+    def __post_init__(self):
+        errors.at_least_one("nas.TPE", concurrent=self.concurrent)
 
     def propose(self, space, rows, index, seed):
         import optuna

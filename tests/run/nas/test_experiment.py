@@ -1,22 +1,26 @@
 """`search_architectures`, small: a kill costs nothing that was finished, a poison network stops nothing."""
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 import pathlib
 import signal
 import tempfile
 import threading
 import time
+import types
 
+import numpy as np
 import pytest
 
 from tests.run import programs
 from tests.run.programs import Program, run
 from tf_gtn import data, errors
-from tf_gtn.nas import evaluation, farm, plain
+from tf_gtn.nas import evaluation, farm, plain, search
 from tf_gtn.run.findings import drawing, results
-from tf_gtn.run.nas import experiment
+from tf_gtn.run.nas import experiment, records
 
 # Plain networks: cells take seconds to trace.
 GIN = """
@@ -48,8 +52,11 @@ def rows(folder):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     base_dir = tmp_path_factory.mktemp("nas")
-    done = run("search_architectures", f"--base_dir={base_dir}", *TINY)
+    environment = {"RAY_ADDRESS": "127.0.0.1:1"}  # of a cluster that nobody asked for, dead at that
+    done = Program("search_architectures", f"--base_dir={base_dir}", *TINY, "--workers=2", environment=environment).done()
     assert done.returncode == 0, done.stderr
+    assert "2 at a time, on a Ray of their own on this machine; RAY_ADDRESS is not looked at" in done.stdout
+    assert "Token" not in done.stderr, done.stderr
     return base_dir
 
 
@@ -77,11 +84,14 @@ def test_again_makes_no_evaluation_again(folder):
 
 
 def test_a_killed_driver_goes_on(folder, tmp_path):
-    """Killed after its first row: nothing that was finished is made again, and all ends as in an undisturbed run."""
-    first = Program("search_architectures", f"--base_dir={tmp_path}", *TINY)
-    programs.wait_for((tmp_path / "evaluations.jsonl").exists)
-    first.send(signal.SIGKILL)
-    first.done()
+    """Killed after its first row, then interrupted: what was finished is kept, and all ends as in an undisturbed run."""
+    for number in (signal.SIGKILL, signal.SIGINT):
+        before = len(rows(tmp_path)) if (tmp_path / "evaluations.jsonl").exists() else 0
+        started = Program("search_architectures", f"--base_dir={tmp_path}", *TINY)
+        programs.wait_for(lambda: (tmp_path / "evaluations.jsonl").exists() and len(rows(tmp_path)) > before)  # noqa: B023
+        started.send(number)
+        ended = started.done()
+    assert ended.returncode == 130 and "stopped by SIGINT" in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
     kept = (tmp_path / "evaluations.jsonl").read_text()
     done = run("search_architectures", f"--base_dir={tmp_path}", *TINY)
     assert done.returncode == 0, done.stderr
@@ -89,6 +99,73 @@ def test_a_killed_driver_goes_on(folder, tmp_path):
     key = lambda row: (row["architecture"], row["seed"], row["budget"])  # noqa: E731
     expected = {key(row): row["accuracy"] for row in rows(folder)}
     assert {key(row): row["accuracy"] for row in rows(tmp_path)} == expected
+
+
+class Pool:
+    """Ends evaluations in an order of its own, so many at a time; dies after `lives` of them."""
+
+    def __init__(self, rng, workers, lives):
+        self._rng, self._workers, self._lives = rng, workers, lives
+
+    def rows(self, jobs, more, space, stop):
+        running = list(jobs)
+        while True:
+            while len(running) < self._workers and (job := more()) is not None:
+                running.append(job)
+            if not running:
+                return
+            if not self._lives:
+                raise KeyboardInterrupt
+            self._lives -= 1
+            architecture, seed, budget = running.pop(int(self._rng.integers(len(running))))
+            accuracy = int(hashlib.sha1(architecture.encode()).hexdigest(), 16) % 1000 / 1000
+            yield (
+                (architecture, seed, budget),
+                [{"architecture": architecture, "seed": seed, "budget": name, "accuracy": accuracy} for name in budget.names],
+            )
+
+
+def searched(folder, proposer, rng, workers, lives=math.inf):
+    """`{slot: architecture}` of a search that is begun again after every `lives` evaluations."""
+    folder.mkdir()
+    budget = evaluation.Real(epochs=(1, 2))
+    limits = {"parameters": 5000} if isinstance(proposer, search.Random) else {}
+    settings = types.SimpleNamespace(
+        evaluations=(budget,), proposer=proposer, space=plain.Plain(), architectures=14, limits=limits
+    )
+    while True:
+        found, here = records.Records(str(folder)), types.SimpleNamespace(seed=3)
+        pool = Pool(rng, int(rng.integers(1, 6)) if workers is None else workers, lives)
+        everything = experiment._Everything(here, settings, data.load("digits"), found, pool, [])
+        with contextlib.suppress(KeyboardInterrupt):
+            everything.first()
+            return {row["slot"]: row["architecture"] for row in found.rows}
+
+
+@pytest.mark.parametrize(
+    "proposer", [search.Random(), search.Evolution(4, 2, 3), search.TPE(4, 3)], ids=lambda p: type(p).__name__
+)
+def test_a_search_is_the_same_whatever_ends_first_and_after_a_kill_at_any_row(proposer, tmp_path):
+    whole = searched(tmp_path / "whole", proposer, np.random.default_rng(0), workers=1)
+    assert sorted(whole) == list(range(14)) and len(set(whole.values())) == 14
+    assert searched(tmp_path / "many", proposer, np.random.default_rng(1), workers=5) == whole
+    assert searched(tmp_path / "killed", proposer, np.random.default_rng(2), workers=None, lives=1) == whole
+
+
+def test_rows_of_earlier_versions(tmp_path):
+    """Without slots they take the first ones; a lost Ray among them is evaluated again."""
+    lines = [{"architecture": name, "seed": 0, "budget": "gtn", "accuracy": 0.5} for name in "cab"]
+    lines[1] = {
+        "architecture": "a",
+        "seed": 0,
+        "budget": "gtn",
+        "failed": "LocalRayletDiedError: The task's local raylet died.",
+    }
+    (tmp_path / "evaluations.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = records.Records(str(tmp_path))
+    assert experiment._slots(found.of("gtn", 0), 4) == {0: "c", 1: "b"} and not found.finished(("a", 0, evaluation.GTN()))
+    found.add([{"architecture": "a", "seed": 0, "budget": "gtn", "accuracy": 0.7}])
+    assert records.Records(str(tmp_path)).find("a", 0, "gtn")["accuracy"] == 0.7
 
 
 def workers():
@@ -129,6 +206,17 @@ def test_a_killed_worker_and_a_poison_network_cost_nothing_else():
     assert killed, "no worker was seen"
     assert found[good][0]["accuracy"] > 0
     assert "UserError" in found["depth=poison"][0]["failed"] and found["depth=poison"][0]["budget"] == "gtn"
+
+
+@pytest.mark.slow
+def test_a_killed_raylet_blames_no_network(tmp_path):
+    """Killed with two evaluations to come: Ray starts anew, and both are as in an undisturbed run."""
+    good = "depth=0,filters=4,kernel=1,pool=none,head=flatten,units=16,normalization=none,activation=relu"
+    budget = evaluation.GTN(steps=1, learning_rate_limit=1.0)
+    with farm.Farm(plain.Plain(), data.load("digits"), workers=1) as pool:
+        expected = [made[0]["accuracy"] for _, made in pool.rows([(good, seed, budget) for seed in (0, 1)])]
+        os.kill(pool._ray._private.worker._global_node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        assert [made[0]["accuracy"] for _, made in pool.rows([(good, seed, budget) for seed in (0, 1)])] == expected
 
 
 def test_on_demand_saves_a_front(tmp_path):

@@ -27,6 +27,7 @@ from tf_gtn.teaching import loading
 for _configurable in (evaluation.GTN, evaluation.Real, search.Random, search.Evolution, search.TPE):
     gin.external_configurable(_configurable, module="nas")
 
+_ATTEMPTS = 10_000  # at a slot's proposal
 LIMITED = ("parameters", "flops", "latency")
 
 
@@ -106,6 +107,7 @@ def run(run, address=None, workers=None):
         return None
     found = records.Records(run.base_dir)
     with farm.Farm(settings.space, dataset, address, workers) as pool, loop.signals() as received:
+        print(f"evaluations run {pool.workers} at a time, {pool.where}", flush=True)
         everything = _Everything(run, settings, dataset, found, pool, received)
         proposed = everything.first()
         left = proposed
@@ -150,47 +152,70 @@ class _Everything:
         self._run, self._settings, self._dataset = run, settings, dataset
         self._found, self._pool, self._received = found, pool, received
 
-    def evaluate(self, jobs, more=None, total=None, space=None):
-        """Those that are not finished yet; in another `space`, if given."""
+    def evaluate(self, jobs, more=lambda: None, total=None, space=None, slots=None):
+        """Those that are not finished yet; in another `space`, if given. `slots`: `{architecture: its place in the search}`."""
         jobs = [job for job in jobs if not self._found.finished(job)]
         total = len(jobs) if total is None else total
         if not total:
             return
         with progress_lib.Progress(total, 0, "evaluations", first="starting workers") as bar:
-            for done, (_, rows) in enumerate(self._pool.rows(jobs, more, space), 1):
-                self._found.add(rows)
+            ended = self._pool.rows(jobs, more, space, stop=lambda: bool(self._received))
+            for done, ((architecture, *_), rows) in enumerate(ended, 1):
+                self._found.add([{**row, "slot": slots[architecture]} for row in rows] if slots is not None else rows)
                 bar.update(done, accuracy=rows[-1].get("accuracy", float("nan")))
-                if self._received:
-                    raise loop.Stopped(self._received[0], len(self._found.rows))
+        self._stop_if_asked()
+
+    def _stop_if_asked(self):
+        if self._received:
+            raise loop.Stopped(self._received[0], len(self._found.rows))
 
     def first(self):
-        """The first evaluation of every architecture, proposed as the ones before end; the architectures in order."""
-        budget, seed, settings = self._settings.evaluations[0], self._run.seed, self._settings
-        proposed = list(dict.fromkeys(row["architecture"] for row in self._found.of(budget.names[0], seed)))
-        proposed = proposed[: settings.architectures]
-        tried = 0
+        """The first evaluation of every architecture, in slots, each proposed as those that it goes by end; sorted."""
+        budget, seed, count = self._settings.evaluations[0], self._run.seed, self._settings.architectures
+        known = _slots(self._found.of(budget.names[0], seed), count)
+        missing = [slot for slot in range(count) if slot not in known or not self._found.finished((known[slot], seed, budget))]
+        slots = {}  # architecture: slot, up to the newest
 
         def more():
-            nonlocal tried
-            rows = self._found.of(budget.names[0], seed)
-            while len(proposed) < settings.architectures:
-                if tried > 1000 * settings.architectures:
-                    raise errors.UserError("no further architecture is within nas.Search.limits, or the space has no more")
-                architecture = settings.proposer.propose(settings.space, rows, tried, seed)
-                tried += 1
-                if architecture not in proposed and self._within_limits(architecture):
-                    proposed.append(architecture)
+            while (slot := len(slots)) < count:
+                goes_by = [*slots][: slot + 1 - min(slot + 1, self._settings.proposer.concurrent)]
+                rows = [self._found.find(architecture, seed, budget.names[0]) for architecture in goes_by]
+                if None in rows:
+                    return None  # until they have ended
+                architecture = known.get(slot) or self._propose(slot, rows, {*slots, *known.values()})
+                slots[architecture] = slot
+                if slot in missing:
                     return architecture, seed, budget
             return None
 
-        self.evaluate([], more, settings.architectures - len(proposed))
-        return sorted(proposed)  # they end in another order each time
+        self.evaluate([], more, len(missing), slots=slots)
+        if not missing:
+            more()
+        return sorted(slots)
+
+    def _propose(self, slot, rows, taken):
+        settings = self._settings
+        for attempt in range(_ATTEMPTS):
+            self._stop_if_asked()
+            index = slot + attempt * settings.architectures
+            architecture = settings.proposer.propose(settings.space, rows, index, self._run.seed)
+            if architecture not in taken and self._within_limits(architecture):
+                return architecture
+        raise errors.UserError("no further architecture is within nas.Search.limits, or the space has no more")
 
     def _within_limits(self, architecture):
         if not self._settings.limits:
             return True
         found = network_costs(self._settings.space, architecture, self._dataset, "latency" in self._settings.limits)
         return all(found[name] <= limit for name, limit in self._settings.limits.items())
+
+
+def _slots(rows, count):
+    """`{slot: architecture}` of the first evaluation; rows without a slot, of earlier versions, take the free ones in order."""
+    known = {row["slot"]: row["architecture"] for row in rows if "slot" in row}
+    free = (slot for slot in range(count) if slot not in known)
+    known |= dict(zip(free, dict.fromkeys(row["architecture"] for row in rows if "slot" not in row)))
+    return known
 
 
 def network_costs(space, architecture, dataset, latency):

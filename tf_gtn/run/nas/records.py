@@ -5,6 +5,7 @@ import os
 
 import tensorflow as tf
 
+from tf_gtn.nas import farm
 from tf_gtn.run import files
 from tf_gtn.run.findings import results
 
@@ -27,6 +28,7 @@ class Records:
                 files.again(files.Damaged(self._path, f"{error} in line {number}"))
         if torn or len(self.rows) < len(lines):
             files.write(self._path, "".join(map(_line, self.rows)))
+        self.rows = [row for row in self.rows if farm.blames_network(row)]
         self._known = {_key(row): row for row in self.rows}
 
     def find(self, architecture, seed, budget):
