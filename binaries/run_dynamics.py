@@ -14,6 +14,9 @@ def main(run):
     if metrics is None:
         return
     for name, found in metrics.items():
+        if found is None:
+            print(f"{name}: diverged")
+            continue
         setting = " (its first setting)" if len(found.get("table", ())) > 1 else ""
         print(
             f"{name}{setting}: {figures.ratio_in_words(found)} The last is not reached in {found['censored']:.0%} of the runs."

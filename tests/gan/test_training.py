@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.core import Adam
+from tf_gtn.core import Adam, outer_update
 from tf_gtn.data import mixtures
 from tf_gtn.gan import export, objectives, training
 from tf_gtn.models import gans
@@ -67,6 +67,26 @@ def test_what_is_not_finite_changes_nothing():
     for old, new in zip(before, tf.nest.flatten(trained._state)):
         np.testing.assert_array_equal(old, new)
     assert int(trained.skipped.numpy()) == int(trained.consecutively_skipped.numpy()) == 1
+
+
+def test_a_network_that_is_not_finite_holds_up_no_other_one():
+    whole, broken = make(networks=3), make(networks=3)
+    bad = tf.nest.flatten(broken._state["generator"]["params"])[0]
+    bad.assign(tf.tensor_scatter_nd_update(bad.value, [[1]], tf.fill([1, *bad.shape[1:]], 3e38)))
+    before = [v.numpy() for v in tf.nest.flatten(broken._state)]
+    for index in range(outer_update.MAX_SKIPPED + 1):
+        whole.step(index)
+        broken.step(index)
+    for old, mine, other in zip(before, *(tf.nest.flatten(t._state) for t in (broken, whole)), strict=True):
+        if len(mine.shape):
+            np.testing.assert_array_equal(mine.numpy()[[0, 2]], other.numpy()[[0, 2]])
+            np.testing.assert_array_equal(mine.numpy()[1], old[1])
+    assert broken.diverged == [1] and int(broken.consecutively_skipped) == 0
+    assert int(broken.skipped) == outer_update.MAX_SKIPPED and whole.diverged == []
+    bad.assign(bad * np.nan)
+    for index in range(outer_update.MAX_SKIPPED):
+        broken.step(index)
+    assert broken.diverged == [0, 1, 2] and int(broken.consecutively_skipped) == outer_update.MAX_SKIPPED
 
 
 @pytest.mark.parametrize("networks", [1, 2])

@@ -110,6 +110,11 @@ class GTNGAN:
     def consecutively_skipped(self):
         return self.training.consecutively_skipped
 
+    @property
+    def diverged(self):
+        """See `core.updates.Updates`."""
+        return [0] if int(self.consecutively_skipped.numpy()) >= outer_update.MAX_SKIPPED else []
+
     def step(self, index):
         found = self.training.step(index)
         self.taken.assign(index + 1)

@@ -17,7 +17,7 @@ class UnrolledGAN(updates.Updates):
       source: what is learned.
       players: an `objectives.Players`; of `stacking.Stacked` networks where there are several seeds.
       outer_steps, iterations, taken: see `core.updates.Updates`; the state has one for each of `generator`, `discriminator`.
-      count: how many networks stand side by side. What is not finite in one of them holds up all for that outer step.
+      count: how many networks stand side by side. What is not finite in one of them changes that one alone.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class UnrolledGAN(updates.Updates):
             name: self._drawn(part, optimizer, k)
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
         }
-        super().__init__(state, self._iteration, ("loss", "discriminator_loss", "gradient_norm"), seed, outer_steps, iterations)
+        found = ("loss", "discriminator_loss", "gradient_norm")
+        super().__init__(state, self._iteration, found, seed, outer_steps, iterations, networks)
         self._generate = tf.function(self._generated, autograph=False)
 
     def _stacked(self, functional):

@@ -16,6 +16,10 @@ from tf_gtn.run.stopping import Stopped, signals
 MAX_SKIPPED = outer_update.MAX_SKIPPED
 
 
+class Diverged(errors.UserError):
+    """No training went to its end."""
+
+
 def train(
     trainings,
     base_dir,
@@ -46,7 +50,7 @@ def train(
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
-      UserError: the loss or its gradient was not finite for 20 steps in a row, in all trainings.
+      Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings.
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
@@ -148,10 +152,10 @@ def _gave_up(names):
 
 
 def _report(trainings):
-    """Says in the end what was not finite; `UserError` if nothing went to its end."""
+    """Says in the end what was not finite; `Diverged` if nothing went to its end."""
     diverged = [name for name, t in trainings.items() if stuck(t)]
     if len(diverged) == len(trainings):
-        raise errors.UserError(_gave_up(diverged))
+        raise Diverged(_gave_up(diverged))
     for name, t in trainings.items():
         if count := int(t.skipped.numpy()):
             what = "diverged and ended early" if name in diverged else "went on to the end"

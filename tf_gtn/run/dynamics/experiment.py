@@ -1,6 +1,6 @@
 """A study of learning dynamics: parts by name, what is claimed of their numbers, figures.
 
-<base_dir>/parts/<name>.json    what a part found; one that has its file is not done again
+<base_dir>/parts/<name>.json    what a part found, "diverged" says why if nothing; one that has its file is not done again
 <base_dir>/parts/<name>/        checkpoints and curves of its meta-learners
 """
 
@@ -10,7 +10,7 @@ import os
 import gin
 
 from tf_gtn import errors
-from tf_gtn.run import files
+from tf_gtn.run import files, loop
 from tf_gtn.run.config import registrations
 from tf_gtn.run.dynamics import figures
 from tf_gtn.run.dynamics import meta_learners as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
@@ -77,15 +77,24 @@ def run(run, program):
 
         def make(name=name, part=part, k=k):
             print(f"{name} ({k + 1} of {len(experiment.parts)})", flush=True)
-            return results.plain(part.measure(run.seed, os.path.join(folder, name)), name)
+            try:
+                measured = part.measure(run.seed, os.path.join(folder, name))
+            except loop.Diverged as diverged:
+                print(f"{name}: {diverged}", flush=True)
+                measured = {"diverged": str(diverged), "numbers": {}, "to": {}, "labels": []}
+            return results.plain(measured, name)
 
         found[name] = files.made(os.path.join(folder, f"{name}.json"), make, ("numbers", "to", "labels"))
     return _conclude(run, program, experiment, found)
 
 
 def _conclude(run, program, experiment, found):
-    metrics = {name: {**each["numbers"], "to": each["to"], "labels": each["labels"]} for name, each in found.items()}
-    for name, each in found.items():
+    whole = {name: each for name, each in found.items() if "diverged" not in each}
+    if not whole:
+        raise errors.UserError(f"no part came to its end: {'; '.join(each['diverged'] for each in found.values())}")
+    metrics = dict.fromkeys(found)
+    metrics |= {name: {**each["numbers"], "to": each["to"], "labels": each["labels"]} for name, each in whole.items()}
+    for name, each in whole.items():
         metrics[name] |= {"table": each["table"]} if "table" in each else {}
         figures.part(run.base_dir, name, each, experiment.paper.get(name))
     made = [_claim(spec, found) for spec in experiment.claims]
@@ -98,6 +107,8 @@ def _claim(spec, found):
 
     def value(name):
         part, number = name.split("/", 1)
+        if "diverged" in found[part]:
+            return None
         if number not in found[part]["numbers"]:
             raise errors.unknown(f"number of {part}", number, found[part]["numbers"])
         return found[part]["numbers"][number]

@@ -84,7 +84,7 @@ class _MetaTrained:
         loop.train(trainings, folder, validate, log_every=every, checkpoint_every=every, validate_every=every)
         stuck = [name for name, trained in trainings.items() if loop.stuck(trained)]
         if stuck:
-            raise errors.UserError(f"{stuck[0]} of {folder} diverged: a lower learning rate of its optimizer may help")
+            raise loop.Diverged(f"{', '.join(stuck)} of {folder} diverged: a lower learning rate of the optimizer may help")
         steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
         again = f"put it back, or remove the folder {folder} to make this part again"
         curves = np.stack([[files.read_array(path(name, k), again) for k in steps] for name in trainings])

@@ -48,9 +48,11 @@ def compare(specs, quantities, units="fresh learners of one outer run", bounds=N
         the two intervals over learners lie apart (bootstrapped).
       at_least: the mean is at least the other's, or the number.
 
+    A quantity that is missing for one of the seeds, since its arm diverged, measures nothing: the claim does not hold.
+
     Args:
       specs: (quantity, relation, other quantity or number, and what the paper says or nothing).
-      quantities: `{name: for each seed a number, or one for each learner}`.
+      quantities: `{name: for each seed a number, or one for each learner, or None}`.
       units: what those of a single seed are, in words.
       bounds: `quantity's name -> (low, high)`, see `statistics`; None: of any quantity any value is possible.
 
@@ -66,10 +68,13 @@ def claim(quantities, name, relation, other, seed_value=None, units="fresh learn
     for wanted in (name, other):
         if isinstance(wanted, str) and wanted not in quantities:
             raise errors.unknown("quantity of a claim", wanted, quantities)
-    values, over = statistics.units(quantities[name])
     words = "is above" if relation == "above" else "is at least"
     statement = f"{_label(name)} {words} {_label(other) if isinstance(other, str) else other}"
     identity = f"{name}_{relation}_{other}".replace("/", "_").replace(".", "_")
+    if any(value is None for wanted in (name, other) if isinstance(wanted, str) for value in quantities[wanted]):
+        rule = "measured >= 0" if relation == "at_least" else "ci95[0] > 0"
+        return results.claim(identity, f"{statement} (missing: what diverged)", seed_value, None, None, rule)
+    values, over = statistics.units(quantities[name])
     if isinstance(other, str):
         others, other_over = statistics.units(quantities[other])
         if (other_over, len(others)) != (over, len(values)):

@@ -293,6 +293,11 @@ def lines(path, panels, ylabel, integer=True, caption=None, bounds=statistics.SH
     return path
 
 
+def whole(table):
+    """Of `{name: for each seed its values, or None}` what can be drawn: that which no seed lacks."""
+    return {name: values for name, values in table.items() if not any(each is None for each in values)}
+
+
 def path(base_dir, name):
     """Where the figure of that name lies."""
     return os.path.join(base_dir, "figures", f"{name}.png")

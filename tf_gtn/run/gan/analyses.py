@@ -119,6 +119,8 @@ class _Distances:
 
     def draw(self, base_dir, table):
         arms = [key for key in table if f"{key}_median" in table and key != "data"]
+        if not arms:
+            return
         edges = np.array(table["edges"][0])
         middles = (edges[1:] + edges[:-1]) / 2
         caption = (

@@ -3,7 +3,7 @@
 Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
 
     outcome.json    {"measures": {arm: {measure: [one a network]}}, "seconds_per_iteration": {arm: s}, "iterations": {arm: n},
-                     "analyses": {analysis: {quantity: number or list}}}
+                     "analyses": {analysis: {quantity: number or list}}}, null where it diverged
     samples/<arm>-<outer step>.npy   what the first network's generator made at a validation
     export/<arm>/<version>/          the first network's generator, as a SavedModel
 
@@ -23,6 +23,7 @@ from tf_gtn.run import files, loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
 from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.findings import figures as findings_figures
 from tf_gtn.run.gan import analyses, build, figures
 from tf_gtn.run.teaching import build as teaching
 
@@ -136,14 +137,20 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
     rows, measured = metrics_lib.read(folder), {}
+    healthy = {name: trained for name, trained in trainings.items() if not loop.stuck(trained)}
     for name, trained in trainings.items():
-        last = next(row for row in reversed(rows) if f"{name}/{judge.keys[0]}_0" in row)
-        measured[name] = {key: [last[f"{name}/{key}_{n}"] for n in range(trained.count)] for key in judge.keys}
-        if isinstance(trained, gtn_gan.GTNGAN):
+        last = next((row for row in reversed(rows) if f"{name}/{judge.keys[0]}_0" in row), {})
+        lost = range(trained.count) if name not in healthy else trained.diverged
+        measured[name] = {
+            key: [None if n in lost else last[f"{name}/{key}_{n}"] for n in range(trained.count)] for key in judge.keys
+        }
+        if 0 in lost:
+            print(f"{name} is not exported: its first network diverged", flush=True)
+        elif isinstance(trained, gtn_gan.GTNGAN):
             teaching.export_gtn(trained.training, os.path.join(folder, "export", name), analyses.few_step(trained, taught))
         else:
             export.save(trained, os.path.join(folder, "export", name), trained.outer_steps)
-    context = analyses.Context(trainings, judge, seed, folder, taught)
+    context = analyses.Context(healthy, judge, seed, folder, taught)
     return {
         "measures": measured,
         "seconds_per_iteration": {name: seconds[name] / t.iterations for name, t in trainings.items()},
@@ -186,11 +193,15 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
         for key in _NUMBERS:
             metrics[name][key] = statistics.median([o[key][name] for o in outcomes])
     for name in experiment.analyses:
-        table = {key: [o["analyses"][name][key] for o in outcomes] for key in outcomes[0]["analyses"][name]}
-        numbers = {key: values for key, values in table.items() if np.ndim(values[0]) == 0}
+        keys = dict.fromkeys(key for o in outcomes for key in o["analyses"][name])
+        table = {key: [o["analyses"][name].get(key) for o in outcomes] for key in keys}
+        numbers = {key: values for key, values in table.items() if all(np.ndim(value) == 0 for value in values)}
         quantities |= {f"{name}/{key}": values for key, values in numbers.items()}
         metrics[name] = {key: statistics.summary(values, analyses.bounds(name, key)) for key, values in numbers.items()}
-        analyses.REGISTRY[name].draw(run.base_dir, table)
+        analyses.REGISTRY[name].draw(run.base_dir, findings_figures.whole(table))
+    for name in {name for spec in experiment.claims for name in (spec[0], spec[2]) if isinstance(name, str)}:
+        if name not in quantities and any(value is None for values in quantities.values() for value in values):
+            quantities[name] = [None] * len(outcomes)  # an analysis' of an arm that diverged
 
     def bounds(quantity):
         where, key = quantity.split("/")
@@ -198,7 +209,8 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
 
     curves = _curves(run, experiment, judge, outcomes)
     made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, quantities, bounds=bounds)]
-    figures.modes(run.base_dir, curves, judge.all_modes)
+    if curves:
+        figures.modes(run.base_dir, curves, judge.all_modes)
     iterations = {name: int(outcomes[0]["iterations"][name]) for name in experiment.arms}
     figures.samples(run.base_dir, _samples_files(run.base_dir, experiment.arms, judge), learned, experiment.shown, iterations)
     report.conclude(run, "gan", program, metrics, made)
@@ -206,34 +218,36 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
 
 
 def _curves(run, experiment, judge, outcomes):
-    """`{arm: (iterations [checks], {measure: [checks, seeds]})}`."""
+    """`{arm: (iterations [checks], {measure: [checks, seeds]})}` of the seeds that did not diverge, and arms that have such."""
     curves = {}
     for name in experiment.arms:
         parts = []
         for k, outcome in enumerate(outcomes):
             rows = [row for row in metrics_lib.read(base_dirs.repeat(run.base_dir, k)) if f"{name}/{judge.keys[0]}_0" in row]
-            count = len(outcome["measures"][name][judge.keys[0]])
-            parts.append({key: [[row[f"{name}/{key}_{n}"] for n in range(count)] for row in rows] for key in judge.keys})
-        steps = np.array([row["step"] for row in rows])
-        curves[name] = (
-            steps * (outcomes[0]["iterations"][name] / steps[-1]),
-            {key: np.concatenate([np.array(part[key], float) for part in parts], 1) for key in judge.keys},
-        )
+            there = [n for n, modes in enumerate(outcome["measures"][name][judge.keys[0]]) if modes is not None]
+            if there:
+                steps = np.array([row["step"] for row in rows])
+                parts.append({key: [[row[f"{name}/{key}_{n}"] for n in there] for row in rows] for key in judge.keys})
+        if parts:
+            curves[name] = (
+                steps * (outcomes[0]["iterations"][name] / steps[-1]),
+                {key: np.concatenate([np.array(part[key], float) for part in parts], 1) for key in judge.keys},
+            )
     return curves
 
 
 def _mode_claims(experiment, judge, curves):
-    made = []
+    made, nothing = [], (np.zeros(0), {"modes": np.zeros((0, 0))})
     for name, most in experiment.at_most.items():
-        iterations, columns = curves[name]
+        iterations, columns = curves.get(name, nothing)
         later, seeds = columns["modes"][iterations > experiment.settled], columns["modes"].shape[1]
         statement = f"{name} holds at most {most} modes at every check after {experiment.settled} iterations, seeds of {seeds}"
         count = int((later.max(0) <= most).sum()) if len(later) else None  # a shortened run has no such check
         made.append(_claim(f"{name}_at_most_{most}", statement, count, experiment, "collapses (figure 1)"))
     for name in experiment.all_modes:
-        last = curves[name][1]["modes"][-1]
-        statement = f"{name} holds all {judge.all_modes} modes at the end, seeds of {len(last)}"
-        count = int((last == judge.all_modes).sum())
+        last = curves.get(name, nothing)[1]["modes"][-1:]
+        statement = f"{name} holds all {judge.all_modes} modes at the end, seeds of {last.shape[1]}"
+        count = int((last == judge.all_modes).sum()) if len(last) else None
         made.append(_claim(f"{name}_all_modes", statement, count, experiment, "covers all (figure 1)"))
     return made
 

@@ -36,6 +36,9 @@ def samples(base_dir, checks, learned, shown, iterations):
       iterations: `{arm: its iterations}`.
     """
     found = {arm: _evenly([os.path.join(base_dir, "samples", name) for name in names], shown) for arm, names in checks.items()}
+    found = {arm: paths for arm, paths in found.items() if paths}  # another diverged before the first check
+    if not found:
+        return
     points = len(learned.sample_shape) == 1
     data = learned.sample((20_000 if points else 64,), [0, 1]).numpy()
     draw = _heat(1.4 * np.abs(learned.centers).max()) if points else _tiles

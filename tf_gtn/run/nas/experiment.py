@@ -19,6 +19,7 @@ from tf_gtn.nas import costs, evaluation, farm, ranking, search
 from tf_gtn.run import files, loop
 from tf_gtn.run import progress as progress_lib
 from tf_gtn.run.config import registrations
+from tf_gtn.run.findings import figures as findings_figures
 from tf_gtn.run.findings import report, results, statistics
 from tf_gtn.run.nas import figures, records
 from tf_gtn.run.teaching import build
@@ -237,41 +238,44 @@ def _picked(settings, found, proposed, seed):
 
 def _conclude(run, settings, dataset, found, proposed, picked):
     seed, made = run.seed, []
-    whole = [a for a in proposed if all("accuracy" in (found.find(a, seed, b) or {}) for b in settings.budgets)]
+    rows = {b: [row for a in proposed if "accuracy" in (row := found.find(a, seed, b) or {})] for b in settings.budgets}
+    whole = set.intersection(*({row["architecture"] for row in each} for each in rows.values()))
+    whole = [a for a in proposed if a in whole]
     table = {b: {k: [found.find(a, seed, b)[k] for a in whole] for k in _MEASURED} for b in settings.budgets}
     metrics = {"architectures": len(proposed), "failed": sum("failed" in row for row in found.rows), "evaluated": len(whole)}
-    for budget, columns in table.items():
+    kinds = {"accuracy": statistics.SHARE, "training_seconds": statistics.NOT_NEGATIVE, "seconds": statistics.NOT_NEGATIVE}
+    for budget, each in rows.items():
         metrics[budget] = {
-            name: statistics.summary(
-                [columns[name]], statistics.SHARE if name == "accuracy" else statistics.NOT_NEGATIVE, "architectures"
-            )
-            for name in ("accuracy", "training_seconds", "seconds")
+            name: statistics.summary([[row[name] for row in each]], kind, "architectures") if each else None
+            for name, kind in kinds.items()
         }
-    if settings.reference and len(whole) > 2:
+    if settings.reference:
         seeds = range(seed, seed + settings.reference_seeds)
         again = [[(found.find(a, s, settings.reference) or {}).get("accuracy", np.nan) for a in whole] for s in seeds]
         made += _rank(settings, table, metrics, np.array(again, float))
-        figures.scatter(run.base_dir, table, settings.reference)
+        if len(whole) > 2:
+            figures.scatter(run.base_dir, table, settings.reference)
     if settings.final is not None:
         seeds = range(seed, seed + settings.final_seeds)
         accuracies = {
-            name: [found.find(a, s, settings.final.names[-1]).get("accuracy", 0.0) for s in seeds] for name, a in picked.items()
+            name: [found.find(a, s, settings.final.names[-1]).get("accuracy") for s in seeds] for name, a in picked.items()
         }
         metrics["final"] = {name: statistics.summary(values, statistics.SHARE) for name, values in accuracies.items()}
         metrics["picked"] = picked
         for name in set(settings.compared[:1]):
             for other in [*settings.compared[1:], "random"]:
-                difference = np.subtract(accuracies[name], accuracies[other])
-                mean, interval = statistics.mean_and_interval(
-                    difference, statistics.difference(statistics.SHARE, statistics.SHARE)
-                )
-                statement = f"The best by {name}, trained on real data, is above the best by {other} ({len(difference)} seeds)"
-                interval = interval if len(difference) > 1 else None
+                one, two = (np.array(accuracies.get(each, [None] * settings.final_seeds), float) for each in (name, other))
+                bounds = statistics.difference(statistics.SHARE, statistics.SHARE)
+                mean, interval = statistics.mean_and_interval(one - two, bounds)
+                statement = f"The best by {name}, trained on real data, is above the best by {other} ({len(one)} seeds)"
+                interval = interval if len(one) > 1 else None
                 made.append(results.claim(f"final_{name}_above_{other}", statement, None, mean, interval, "ci95[0] > 0"))
-        figures.bars(run.base_dir, accuracies)
+        if drawn := findings_figures.whole(accuracies):
+            figures.bars(run.base_dir, drawn)
     if settings.front:
         metrics["front"] = save_front(run, settings, dataset, found, proposed)
-        figures.front(run.base_dir, metrics["front"], settings.front[0])
+        if metrics["front"]:
+            figures.front(run.base_dir, metrics["front"], settings.front[0])
     figures.best(run.base_dir, settings.space, picked)
     report.conclude(run, "nas", "search_architectures", metrics, made)
     return metrics
@@ -281,10 +285,31 @@ _MEASURED = ("accuracy", "loss", "training_seconds", "seconds", "parameters", "f
 
 
 def _rank(settings, table, metrics, again):
-    """Correlations of every budget with the reference, and the claims; `again` `[seeds, architectures]`: the reference's."""
-    reference = np.nanmean(again, 0)
-    if len(again) > 1:
-        metrics[settings.reference]["reliability"] = ranking.correlation(again[0], np.nanmean(again[1:], 0))
+    """Correlations of every budget with the reference, and the claims; `again` `[seeds, architectures]`: the reference's.
+
+    With fewer than three architectures that all budgets have evaluated there is no correlation, and no claim holds.
+    """
+    ranked = again.shape[1] > 2
+    if ranked:
+        reference = np.nanmean(again, 0)
+        _correlate(settings, table, metrics, reference)
+        if len(again) > 1:
+            metrics[settings.reference]["reliability"] = ranking.correlation(again[0], np.nanmean(again[1:], 0))
+    if len(settings.compared) != 2:
+        return []
+    made, (first, second) = [], settings.compared
+    for share, words, seed_value in ((1.0, "", "0.3606 (section 3.4)"), (0.5, " within its top half", "0.5582 against 0.5235")):
+        both = table[first]["accuracy"], table[second]["accuracy"]
+        found = ranking.difference(*both, reference, share) if ranked else {"value": None, "ci95": None}
+        statement = (
+            f"{first} ranks architectures{words} better than {second} (difference of Spearman's correlations, bootstrap)"
+        )
+        identity = f"{first}_above_{second}{'_top_half' if share < 1 else ''}"
+        made.append(results.claim(identity, statement, seed_value, found["value"], found["ci95"], "ci95[0] > 0"))
+    return made
+
+
+def _correlate(settings, table, metrics, reference):
     metrics["correlations"] = {
         first: {second: ranking.spearman(one["accuracy"], other["accuracy"]) for second, other in table.items()}
         for first, one in table.items()
@@ -298,17 +323,6 @@ def _rank(settings, table, metrics, again):
                     np.sum(table[settings.reference]["training_seconds"]) / np.sum(columns["training_seconds"])
                 ),
             }
-    if len(settings.compared) != 2:
-        return []
-    made, (first, second) = [], settings.compared
-    for share, words, seed_value in ((1.0, "", "0.3606 (section 3.4)"), (0.5, " within its top half", "0.5582 against 0.5235")):
-        found = ranking.difference(table[first]["accuracy"], table[second]["accuracy"], reference, share)
-        statement = (
-            f"{first} ranks architectures{words} better than {second} (difference of Spearman's correlations, bootstrap)"
-        )
-        identity = f"{first}_above_{second}{'_top_half' if share < 1 else ''}"
-        made.append(results.claim(identity, statement, seed_value, found["value"], found["ci95"], "ci95[0] > 0"))
-    return made
 
 
 def save_front(run, settings, dataset, found, proposed):

@@ -4,7 +4,7 @@ Each seed's folder (`repeats`) has checkpoints, metrics.jsonl, the exports and
 
     outcome.json    {"return": {arm: [returns]}, "seconds_per_step": {arm: s}, "outer_steps": {arm: n},
                      "environment_steps": {arm: n}, "architectures": {name: [returns]}, "steps": {number: [returns]},
-                     "steps_to_solve": {arm: n}}
+                     "steps_to_solve": {arm: n}}, null where the arm diverged
     export/<version>/    the first GTN, as a SavedModel
     policies/<arm>/      each agent's greedy policy, as tf-agents' PolicySaver writes it
 """
@@ -125,7 +125,8 @@ def _outcome(folder, seed, trainings, schedule, settings):
         return {"validation_return": float(returns(trained, settings.validation, _VALIDATION).mean())}
 
     seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
-    tested = {name: returns(trained, settings.test, _TEST) for name, trained in trainings.items()}
+    healthy = {name: trained for name, trained in trainings.items() if not loop.stuck(trained)}
+    tested = {n: returns(trained, settings.test, _TEST) if n in healthy else None for n, trained in trainings.items()}
     outcome = {
         "return": tested,
         "seconds_per_step": seconds,
@@ -138,9 +139,12 @@ def _outcome(folder, seed, trainings, schedule, settings):
     if settings.solved is not None:
         rows = metrics_lib.read(folder)
         for name in trainings:
-            outcome["steps_to_solve"][name] = _steps_to_solve(rows, name, settings.solved)
+            outcome["steps_to_solve"][name] = _steps_to_solve(rows, name, settings.solved) if name in healthy else None
     name = next((name for name, t in trainings.items() if isinstance(t, policy_gtn.PolicyGTN)), None)
-    if name is not None:
+    if name is not None and name not in healthy:
+        outcome["architectures"] = dict.fromkeys(settings.architectures)
+        outcome["steps"] = dict.fromkeys(map(str, settings.steps))
+    elif name is not None:
         gtn, (mean, interval) = trainings[name], statistics.mean_and_interval(tested[name], build.score_bounds(trainings))
         score = {"mean": mean, "ci95": interval, "learners": settings.test}
         meta = export.metadata(gtn, gin_config.config_str(), score=score)
@@ -151,7 +155,7 @@ def _outcome(folder, seed, trainings, schedule, settings):
             outcome["architectures"][name] = gtn.returns(settings.test, 1, _TEST + seed, policy)[:, 0]
         for steps in settings.steps:
             outcome["steps"][str(steps)] = gtn.returns(settings.test, 1, _TEST + seed, steps=steps)[:, 0]
-    for name, trained in trainings.items():
+    for name, trained in healthy.items():
         if hasattr(trained, "agent"):
             with _quietly():
                 trained.save_policy(os.path.join(folder, "policies", name))

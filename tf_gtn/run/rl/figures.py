@@ -16,7 +16,7 @@ def draw(base_dir, arms, rows, tables, bounds):
       bounds: of scores, see `statistics`.
     """
     found = {name: [columns(row, name, "validation_return") for row in rows] for name in arms}
-    curves = {name: by_environment_steps(seeds) for name, seeds in found.items()}
+    curves = {name: by_environment_steps(seeds) for name, seeds in found.items() if all(len(steps) for steps, _ in seeds)}
     caption = (
         "Score by steps in the real environment, at each validation: a GTN's fresh policies after their few synthetic steps, "
         "an agent's own policy. Mean" + (f" and 95% interval over {len(rows)} seeds." if len(rows) > 1 else ".")
@@ -29,6 +29,7 @@ def draw(base_dir, arms, rows, tables, bounds):
             drawing.line(axes, name, curves, steps, values.mean(0), interval)
         axes.set(xlabel="steps in the real environment", ylabel="return", xscale="log")
         drawing.finish(figure, axes, integer=False)
+    tables = figures.whole(tables)
     for table in dict.fromkeys(name.split("/")[0] for name in tables):
         groups = {
             name.split("/")[1]: {"return": statistics.units(values)[0]}
@@ -82,5 +83,6 @@ def strip(folder, name, frames):
 def columns(rows, name, quantity="return"):
     """Environment steps and a quantity of an arm, from the lines of metrics.jsonl."""
     key = f"{name}/{quantity}"
-    found = [(row[f"{name}/environment_steps"], row[key]) for row in rows if row.get(key) is not None]
+    wanted = (f"{name}/environment_steps", key)
+    found = [tuple(row[k] for k in wanted) for row in rows if all(row.get(k) is not None for k in wanted)]
     return tuple(np.array(found, float).reshape(-1, 2).T)

@@ -4,7 +4,7 @@ Each seed's folder (`repeats`) has checkpoints and metrics.jsonl of the outer tr
 `held_out/`, and
 
     outcome.json    {"return": {"<game>_<arm>": [returns]}, "learning": {"<game>_<arm>": n}, "outer_steps": n,
-                     "environment_steps": n}
+                     "environment_steps": n}, null where the agent diverged
 """
 
 import dataclasses
@@ -126,7 +126,12 @@ def _outcome(folder, seed, made, settings, schedule, evaluation):
             name, own = f"{game}_{arm}", f"{folder}/held_out/{game}_{arm}"
             files.folder(own)
             run.begin(seed + _FRESH, learned.encoder if arm == "leap" else None)  # but for the encoder both begin alike
-            loop.train({name: run}, own, **dataclasses.asdict(schedule))
+            try:
+                loop.train({name: run}, own, **dataclasses.asdict(schedule))
+            except loop.Diverged as diverged:
+                print(diverged, flush=True)
+                outcome["return"][name] = outcome["learning"][name] = None
+                continue
             tested = run.returns(evaluation.test, 1, _TEST + seed, greedy=evaluation.greedy)[:, 0]
             outcome["return"][name] = [float(v) for v in tested]
             _, scores = figures.columns(metrics_lib.read(own), name)

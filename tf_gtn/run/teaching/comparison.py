@@ -113,7 +113,8 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         curves[name] = evaluator.accuracies(shown, *sample, curve=True)
         whole = len(shown) == len(dataset.test)
         accuracies[name] = curves[name][:, -1] if whole else evaluator.accuracies(dataset.test, *sample)
-    exported = next((name for name, training in trainings.items() if export.exportable(training)), None)
+    diverged = [name for name, training in trainings.items() if loop.stuck(training)]
+    exported = next((name for name, t in trainings.items() if export.exportable(t) and name not in diverged), None)
     exports = (
         {exported: build.export_gtn(trainings[exported], os.path.join(folder, "export"), accuracies[exported])}
         if exported
@@ -127,7 +128,7 @@ def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, c
         "curve": curves,
         "seconds_per_step": seconds,
         "outer_steps": {name: training.outer_steps for name, training in trainings.items()},
-        "diverged": [name for name, training in trainings.items() if loop.stuck(training)],
+        "diverged": diverged,
         "analyses": found,
     }, evaluators
 
@@ -139,13 +140,21 @@ def _analysed(name, context):
 
 
 def _conclude(run, program, comparison, outcomes):
-    """Numbers, claims, figures and report from the outcomes of all seeds."""
-    quantities = {name: [o["accuracy"][name] for o in outcomes] for name in comparison.arms}
-    tables = {}
+    """Numbers, claims, figures and report from the outcomes of all seeds; what diverged is None in all of them."""
+
+    def unless_diverged(outcome, arms, value):
+        return None if {*arms} & {*outcome["diverged"]} else value
+
+    quantities = {name: [unless_diverged(o, [name], o["accuracy"][name]) for o in outcomes] for name in comparison.arms}
+    tables, numbers = {}, {}
     for name in comparison.analyses:
-        keys = outcomes[0]["analyses"][name]
-        tables[name] = {key: [o["analyses"][name][key] for o in outcomes] for key in keys}
-        quantities |= {f"{name}/{key}": values for key, values in tables[name].items() if np.ndim(values[0]) < 2}
+        keys = dict.fromkeys(key for o in outcomes for key in o["analyses"][name])
+        tables[name] = {
+            key: [unless_diverged(o, _arms(key, comparison.arms), o["analyses"][name].get(key)) for o in outcomes]
+            for key in keys
+        }
+        numbers[name] = {k: values for k, values in tables[name].items() if all(np.ndim(v) < 2 for v in values)}
+        quantities |= {f"{name}/{key}": values for key, values in numbers[name].items()}
     metrics = {name: statistics.summary(quantities[name], statistics.SHARE) for name in comparison.arms}
     metrics = {name: {"test_accuracy": found.pop("mean"), **found} for name, found in metrics.items()}
     seconds = {name: [o["seconds_per_step"][name] for o in outcomes] for name in comparison.arms}
@@ -157,16 +166,17 @@ def _conclude(run, program, comparison, outcomes):
     }
     for name in comparison.analyses:
         bounds = analyses.REGISTRY[name].bounds
-        metrics[name] = {
-            key: statistics.summary(values, bounds(key)) for key, values in tables[name].items() if np.ndim(values[0]) < 2
-        }
+        metrics[name] = {key: statistics.summary(values, bounds(key)) for key, values in numbers[name].items()}
     metrics["diverged"] = {name: sum(name in o["diverged"] for o in outcomes) for name in comparison.arms}
     made = claims.compare(comparison.claims, quantities, bounds=_bounds)
     for name in comparison.analyses:
         made += analyses.REGISTRY[name].claims(tables[name])
-    figures.draw_comparison(run.base_dir, comparison.arms, outcomes, metrics["seconds_per_step"])
+    if healthy := [name for name in comparison.arms if not metrics["diverged"][name]]:
+        figures.draw_comparison(run.base_dir, healthy, outcomes, metrics["seconds_per_step"])
     for name in comparison.analyses:
-        analyses.REGISTRY[name].draw(run.base_dir, tables[name])
+        lacking = {key.split("/")[0] for key, values in tables[name].items() if any(each is None for each in values)}
+        if drawn := {key: values for key, values in tables[name].items() if not lacking & {*key.split("/")}}:
+            analyses.REGISTRY[name].draw(run.base_dir, drawn)
     report.conclude(run, "teaching", program, metrics, made)
     return metrics
 
@@ -175,3 +185,9 @@ def _bounds(quantity):
     """Of an arm's accuracy, or of `<analysis>/...`."""
     analysis, _, own = quantity.partition("/")
     return analyses.REGISTRY[analysis].bounds(own) if own else statistics.SHARE
+
+
+def _arms(key, arms):
+    """The arms that an analysis' quantity is of: that before the slash, and in `crossed` that behind it."""
+    first, *more = key.split("/")
+    return [name for name in (first, *(more if {*more} <= {*arms} else ())) if name in arms]

@@ -4,7 +4,7 @@ Each seed's folder (`repeats`) has checkpoints, metrics.jsonl and
 
     outcome.json    {"error", "area": {"<arm>_<tasks>": [one a held-out task]}, "curve": {"<arm>_<tasks>": [K]},
                      "seconds_per_step": {"<arm>_<tasks>": s}, "outer_steps": {"<arm>_<tasks>": n},
-                     "rho": {"<convention>_<rate>": {steps: [one a task]}}}
+                     "rho": {"<convention>_<rate>": {steps: [one a task]}}}, null where it diverged
     initializations/<arm>_<tasks>.keras    what new tasks begin from; not of HAT and Progressive Nets
 """
 
@@ -151,6 +151,9 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
     outcome = {"error": {}, "area": {}, "curve": {}}
     files.folder(f"{folder}/initializations")
     for name, trained in trainings.items():
+        if loop.stuck(trained):
+            outcome["error"][name] = outcome["area"][name] = outcome["curve"][name] = None
+            continue
         trained.save(f"{folder}/initializations/{name}.keras")
         found = [learners[name](task, _LEARNING + seed) for task in watching.each(range(last, count), f"{name}: tasks")]
         for key in ("error", "area"):

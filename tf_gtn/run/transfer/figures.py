@@ -6,7 +6,11 @@ from tf_gtn.run.findings import drawing, figures, statistics
 
 
 def draw(base_dir, experiment, outcomes, quantities, rows):
-    """Errors by number of tasks, curves on held-out tasks, losses during pretraining (figure 5), rho (figure 4)."""
+    """Errors by number of tasks, curves on held-out tasks, losses during pretraining (figure 5), rho (figure 4).
+
+    Without what diverged.
+    """
+    quantities = figures.whole(quantities)
     over = f"mean and 95% interval over {len(outcomes)} seeds" if len(outcomes) > 1 else "one seed"
     if len(experiment.pretraining) > 1:
         _by_tasks(base_dir, experiment, quantities, over)
@@ -14,11 +18,12 @@ def draw(base_dir, experiment, outcomes, quantities, rows):
         _in_turn(base_dir, experiment, quantities)
         return
     most = max(experiment.pretraining)
-    curves = {arm: np.array([_smooth(o["curve"][f"{arm}_{most}"]) for o in outcomes]) for arm in experiment.arms}
+    curves = figures.whole({arm: [o["curve"][f"{arm}_{most}"] for o in outcomes] for arm in experiment.arms})
+    curves = {arm: np.array([*map(_smooth, values)]) for arm, values in curves.items()}
     caption = f"Training error on tasks held out, from each initialisation, after {most} tasks of pretraining; {over}."
     _lines(figures.path(base_dir, "held_out_tasks"), caption, curves, "steps on the task", "training error")
     losses = {}
-    for arm in experiment.arms:
+    for arm in curves:
         found = [[(row["step"], row[f"{arm}_{most}/loss"]) for row in seed if f"{arm}_{most}/loss" in row] for seed in rows]
         if len(found[0]) > 1:
             losses[arm] = np.array(found, float)
@@ -53,9 +58,12 @@ def _by_tasks(base_dir, experiment, quantities, over):
         panels = figure.subplots(1, 2)
         for axes, table, words in zip(panels, ("error", "area"), ("test error", "area under the training curve")):
             for arm in experiment.arms:
-                values = np.array([statistics.units(quantities[f"{table}/{arm}_{n}"])[0] for n in experiment.pretraining])
+                there = [n for n in experiment.pretraining if f"{table}/{arm}_{n}" in quantities]
+                if not there:
+                    continue
+                values = np.array([statistics.units(quantities[f"{table}/{arm}_{n}"])[0] for n in there])
                 interval = statistics.interval(values.T, statistics.SHARE) if values.shape[1] > 1 else None
-                drawing.line(axes, arm, experiment.arms, experiment.pretraining, values.mean(1), interval)
+                drawing.line(axes, arm, experiment.arms, there, values.mean(1), interval)
             axes.set(xlabel="tasks of pretraining", ylabel=words, ylim=(0, None))
         drawing.finish(figure, *panels)
 

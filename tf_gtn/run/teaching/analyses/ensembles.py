@@ -63,8 +63,11 @@ class Ensembles(registry.OfShares):
             ensemble, members = table[f"{arm}/ensemble"], table[f"{arm}/individual"]
             identity = f"ensembles_{arm}_above_individual"
             paper = "substantially improves performance (figure 7)"
-            statement = f"{arm}: an ensemble of {len(members[0])} learners of one generator is above their mean"
-            if len(ensemble) == 1:
+            count = next((len(each) for each in members if each is not None), "all")
+            statement = f"{arm}: an ensemble of {count} learners of one generator is above their mean"
+            if any(each is None for each in members):
+                made.append(results.claim(identity, f"{statement} (missing: it diverged)", paper, None, None, "measured > 0"))
+            elif len(ensemble) == 1:
                 mean, interval = statistics.mean_and_interval(members[0], statistics.SHARE)
                 rule = "measured > individual_ci95[1]"
                 made.append(

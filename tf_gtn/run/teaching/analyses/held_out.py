@@ -29,6 +29,9 @@ class HeldOut(registry.OfShares):
         return {f"{name}/{what}": size for name in settings.held_out for what, size in own.items()}
 
     def measure(self, context):
+        if not context.exports:  # what can be exported diverged
+            names = [f"{name}/{kind}" for name in context.settings.held_out for kind in ("gtn", "real")]
+            return dict.fromkeys(names)
         ((_, path),) = context.exports.items()
         gtn, count = loading.load(path), context.settings.test_learners
         found = {
