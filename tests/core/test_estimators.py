@@ -122,11 +122,12 @@ def estimate(estimator, problem, values, loss="every", seed=SEED):
     return estimator.estimate(problem, values, seed, loss, estimator.init(problem, values, SEED))
 
 
-def sample(estimator, problem, values, loss, count, calls=1):
-    """`[count, ...]` of the first gradient, each the mean over `calls` of them in a row."""
+def sample(estimator, problem, values, loss, count, calls=1, fresh=False):
+    """`[count, ...]` of the first gradient, each the mean over `calls` of them in a row, from a fresh state if told so."""
     call, state = caller(estimator, problem, values, loss)
-    gradients = []
+    first, gradients = state, []
     for i in range(count * calls):
+        state = first if fresh and i % calls == 0 else state
         result = call(tf.constant([7, i]), state)
         state = result.state
         gradients.append(result.gradients[0].numpy())
@@ -163,8 +164,7 @@ def test_conformance(estimator, loss):
         for scalar in (results[-1].loss, results[-1].inner_loss):
             assert scalar.shape == () and scalar.dtype == tf.float64 and np.isfinite(scalar)
         assert [(g.shape, g.dtype) for g in results[-1].gradients] == [(v.shape, v.dtype) for v in values]
-        connected = loss == "every" or estimator.name != "pes" or i == 2  # the last of PES' windows
-        assert np.all(results[-1].gradients[0] != 0) if connected else np.all(results[-1].gradients[0] == 0)
+        assert np.all(results[-1].gradients[0] != 0)
     assert len(traces) == 1
     if not isinstance(estimator, (estimators.ES, estimators.PES)):  # their noise is all that they know of it
         np.testing.assert_array_equal(results[0].gradients[2], np.zeros([2, 1, 3]))
@@ -271,11 +271,15 @@ def test_the_mean_over_seeds_is_the_exact_gradient(estimator, count, loss):
     assert_mean(samples, closed_form(WEIGHTS[loss])[1], rival=0)
 
 
+@pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("loss", estimators.LOSSES)
-def test_the_mean_over_episodes_of_pes_is_the_exact_gradient(loss):
-    """And not that of the windows one by one, which is what evolution strategies without a memory would give."""
+def test_the_mean_over_episodes_of_pes_is_the_exact_gradient(loss, fresh):
+    """And not that of the windows one by one, which is what evolution strategies without a memory would give.
+
+    From the first call on, `fresh`: though it finds the pairs at places of their own.
+    """
     window = 2
-    samples = sample(estimators.PES(4, 0.3, window), Descent(0.1), constants(TARGET), loss, 200, calls=T // window)
+    samples = sample(estimators.PES(4, 0.3, window), Descent(0.1), constants(TARGET), loss, 200, T // window, fresh)
     weights = WEIGHTS[loss]
     ends = np.arange(window, T + 1, window)
     steps = np.arange(1, T + 1)
@@ -299,7 +303,7 @@ def test_pes_owes_a_loss_to_all_perturbations_so_far(loss):
 
     Without the sum x_w = n_1 + ... + n_w it would be the truncated one's, n_w for x_w; these differ.
     """
-    window, sigma, pairs = 2, 0.2, 3
+    window, sigma, pairs = 2, 0.2, 1  # further pairs are at other steps
     call, state = caller(estimators.PES(pairs, sigma, window), Descent(), constants(TARGET), loss)
     noise, before = [], 0.0
     for w, end in enumerate(range(window, T + 1, window)):
@@ -316,27 +320,35 @@ def test_pes_owes_a_loss_to_all_perturbations_so_far(loss):
         along = sum(n @ (since[v] - since[v + 1]) for v, n in enumerate(noise))
         np.testing.assert_allclose(result.gradients[0], (along[:, None] * x / sigma**2).mean(0), rtol=1e-9)
         if w:
-            assert np.abs(result.gradients[0] - (along[:, None] * noise[-1] / sigma**2).mean(0)).min() > 1e-2
+            assert np.abs(result.gradients[0] - (along[:, None] * noise[-1] / sigma**2).mean(0)).min() > 1e-3
 
 
 def test_pes_keeps_its_processes_for_an_episode_and_then_begins_anew():
+    """Not all of them at once: each pair at its own place."""
     problem, values = Descent(0.3), constants(TARGET)
     call, state = caller(estimators.PES(2, 1e-9, window=2), problem, values)
     episodes, steps = [], []
-    for i in range(6):
+    for i in range(7):
         state = call(tf.constant([0, i]), state).state
-        steps.append(int(state["step"]))
-        if i % 3 == 2:
-            episodes.append(state)
-    assert steps == [2, 4, 0, 2, 4, 0]
-    for state in episodes:
-        assert state["inner"]["count"].numpy().tolist() == [T] * 4
+        steps.append(state["step"].numpy().tolist())
+        episodes += [(state, pair) for pair in (0, 1) if steps[-1][pair] == 0]
+    assert steps == [[2, 4], [4, 0], [0, 2], [2, 4], [4, 0], [0, 2], [2, 4]] and len(episodes) == 4
+    for state, pair in episodes:
         assert np.abs(state["accumulated"][0]).max() < 1e-8
-        for i in range(4):  # both members of a pair have the pair's seed
-            seed = state["seeds"][i % 2]
+        for i in (pair, pair + 2):  # both members of a pair have the pair's seed
+            assert int(state["inner"]["count"][i]) == T
+            seed = state["seeds"][pair]
             expected, _, _ = problem.advance(values, problem.begin(values, seed), seed, 0, T, "none")
             np.testing.assert_allclose(state["inner"]["theta"][i], expected["theta"], rtol=1e-6)
-    assert len({tuple(seed) for state in episodes for seed in state["seeds"].numpy()}) == 4
+    assert len({tuple(state["seeds"].numpy()[pair]) for state, pair in episodes}) == 4
+
+
+@pytest.mark.parametrize("pairs, steps", [(6, [0, 0, 2, 2, 4, 4]), (3, [0, 2, 4]), (1, [0])])
+def test_pes_staggers_its_pairs_evenly(pairs, steps):
+    call, state = caller(estimators.PES(pairs, 0.1, window=2), Descent(), constants(TARGET))
+    after = call(SEED, state).state
+    assert [(s + 2) % T for s in steps] == after["step"].numpy().tolist()
+    assert after["inner"]["count"].numpy().tolist() == [s + 2 for s in steps] * 2
 
 
 def test_pes_forgets_a_process_that_diverged():
