@@ -61,6 +61,21 @@ def test_an_outer_step_changes_the_generator_and_counts():
     assert int(made.environment_steps.numpy()) == found["environment_steps"] == 4 * found["return"]
 
 
+def test_what_is_not_finite_poisons_nothing():
+    """Neither generator nor value network; so too where the value network's loss alone overflows."""
+    made = make()
+    made.step(0)
+    before, play = [v.numpy() for v in made.variables], made.arena.play
+    for count, reward in enumerate((np.nan, 1e25), 1):
+        made.arena.play = lambda *a, r=reward: (p := play(*a))._replace(rewards=p.rewards * r)
+        made.step(1)
+        assert int(made.skipped.numpy()) == int(made.consecutively_skipped.numpy()) == count
+        for old, variable in zip(before, made.variables, strict=True):
+            assert variable.dtype != "float32" or np.array_equal(old, variable.numpy())
+    made.arena.play = play
+    assert np.isfinite(float(made.step(1)["loss"])) and int(made.consecutively_skipped.numpy()) == 0
+
+
 def test_the_same_seed_and_step_give_the_same_numbers():
     first, second = make(), make()
     for index in range(2):

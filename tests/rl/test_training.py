@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.rl import agents, environments, networks, synthetic, training
+from tf_gtn.rl import agents, environments, networks, rollouts, synthetic, training
 
 from tf_agents.trajectories import time_step as ts  # isort: skip - after tf_gtn.rl
 
@@ -51,6 +51,16 @@ def test_reinforce_resumes_and_scores():
     for mine, other in zip(resumed.variables, first.variables, strict=True):
         mine.assign(other)
     assert {k: float(v) for k, v in resumed.step(2).items()} == expected[2]
+    before, episodes = [v.numpy() for v in resumed._own()], rollouts.episodes_of
+    with pytest.MonkeyPatch.context() as patch:
+        for count, reward in enumerate((np.nan, 1e30), 1):  # a loss that is not finite; one whose gradient is not
+            patch.setattr(rollouts, "episodes_of", lambda *a, r=reward: (p := episodes(*a))._replace(rewards=p.rewards * r))
+            resumed.step(3)
+            assert int(resumed.skipped) == int(resumed.consecutively_skipped) == count
+            for old, variable in zip(before, resumed._own(), strict=True):
+                np.testing.assert_array_equal(old, variable)
+    assert np.isfinite(float(resumed.step(3)["loss"]))
+    assert (int(resumed.skipped), int(resumed.consecutively_skipped)) == (2, 0)
 
 
 def test_greedy_returns_and_pictures():

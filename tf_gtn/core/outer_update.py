@@ -6,6 +6,17 @@ import tensorflow as tf
 MAX_SKIPPED = 20  # non-finite outer steps in a row
 
 
+def apply_if_finite(optimizer, loss, gradients, variables):
+    """A Keras optimiser's step, unless the loss or a gradient is not finite; returns whether it was taken."""
+
+    def take():
+        optimizer.apply(gradients, variables)
+        return tf.constant(True)
+
+    finite = tf.math.is_finite(loss) & tf.math.is_finite(tf.linalg.global_norm(gradients))
+    return tf.cond(finite, take, lambda: tf.constant(False))
+
+
 class OuterUpdate:
     """Applies meta-gradients to outer parameters.
 

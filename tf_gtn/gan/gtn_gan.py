@@ -7,7 +7,7 @@ GAN of the same generator, discriminator and optimisers.
 import keras
 import tensorflow as tf
 
-from tf_gtn.core import Functional, supervised
+from tf_gtn.core import Functional, outer_update, supervised
 from tf_gtn.gan import objectives, sources
 
 _INIT = 2**30 + 20
@@ -55,7 +55,7 @@ class Adversary:
         state, (real, fake) = self._tensors(), self._batches(treatment, seed)
         loss = -self._players.f(state, real, fake)
         after = self._players.discriminator_step(state, real, fake)
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after["params"])])
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(x)) for x in tf.nest.flatten(after)])
         tf.nest.map_structure(lambda variable, old, new: variable.assign(tf.where(finite, new, old)), self._state, state, after)
         return {"discriminator_loss": loss}
 

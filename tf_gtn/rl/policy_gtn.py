@@ -131,11 +131,12 @@ class PolicyGTN:
         played = self.arena.play(self._learner, taught, self._episodes, [self.seed, index])
         observations = played.observations
         values = self._values(observations.reshape(-1, *observations.shape[2:])).numpy().reshape(observations.shape[:2])
-        returns = played.returns_to_go(self._discount, values)
-        advantages = (returns - values[:-1]) * played.taken
-        if self._normalize:
-            total = played.taken.sum()
-            advantages /= np.sqrt((advantages**2).sum() / total) + 1e-8
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is skipped and counted
+            returns = played.returns_to_go(self._discount, values)
+            advantages = (returns - values[:-1]) * played.taken
+            if self._normalize:
+                total = played.taken.sum()
+                advantages /= np.sqrt((advantages**2).sum() / total) + 1e-8
         arrays = (observations[:-1], played.actions.astype(np.int32), advantages, played.taken, returns)
         loss, norm, entropy = self._update(seed, *(self._by_policy(a) for a in arrays))
         self.environment_steps.assign_add(played.steps)
@@ -200,18 +201,19 @@ class PolicyGTN:
         return -tf.reduce_sum(chosen * advantages) / total - self._entropy_cost * entropy, entropy
 
     def _updated(self, seed, observations, actions, advantages, taken, returns):
-        """One step of the generator, `value_steps` of the value network."""
+        """`value_steps` of the value network, one step of the generator if all of them were finite."""
         with tf.GradientTape() as tape:
             loss, entropy = self._loss(seed, observations, actions, advantages, taken)
         gradients = tape.gradient(loss, self.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        norm = self._outer.apply(loss, gradients)
-        flat = tf.reshape(observations, [-1, *observations.shape[2:]])
+        flat, finite = tf.reshape(observations, [-1, *observations.shape[2:]]), tf.constant(True)
         for _ in range(self._value_steps):
             with tf.GradientTape() as tape:
                 error = tf.reshape(self._valued(flat), tf.shape(returns)) - returns
                 value_loss = tf.reduce_sum(tf.square(error) * taken) / tf.reduce_sum(taken)
             variables = self._value.trainable_variables
-            self._value_optimizer.apply(tape.gradient(value_loss, variables), variables)
+            step = self._value_optimizer, value_loss, tape.gradient(value_loss, variables), variables
+            finite &= outer_update.apply_if_finite(*step)
+        norm = self._outer.apply(tf.where(finite, loss, np.nan), gradients)
         return loss, norm, entropy
 
     def _valued(self, observations):

@@ -8,7 +8,7 @@ from tf_agents.policies import policy_saver
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from tf_gtn import errors, watching
+from tf_gtn import watching
 from tf_gtn.rl import networks, rollouts
 from tf_gtn.teaching import saved_models
 
@@ -191,11 +191,13 @@ class Reinforce(_Agent):
 
     @property
     def variables(self):
-        own = networks.unique(self.agent.variables, self._optimizer.variables, [self.agent.train_step_counter])
-        return [*own, *self._scores.variables]
+        return [*self._own(), *self._scores.variables, self.skipped, self.consecutively_skipped]
+
+    def _own(self):
+        return networks.unique(self.agent.variables, self._optimizer.variables, [self.agent.train_step_counter])
 
     def step(self, index):
-        """Update number `index`; see `A2C.step`."""
+        """Update number `index`; see `A2C.step`. One that is not finite changes nothing, and is counted."""
 
         own, count = _environment_seed(self.seed, index), self._environment.batch_size
 
@@ -203,16 +205,22 @@ class Reinforce(_Agent):
             return self._sample(ts.restart(observations, count), tf.constant([own, t])).numpy()
 
         played = rollouts.episodes_of(self._environment, act, own)
+        before = [v.numpy() for v in self._own()]
         try:
-            found = self._update(_whole_episodes(played))
-        except tf.errors.InvalidArgumentError as error:
+            loss = self._update(_whole_episodes(played)).loss
+        except tf.errors.InvalidArgumentError as error:  # tf-agents looks at the loss itself, before it does anything
             if "inf or nan" not in str(error):
                 raise
-            raise errors.UserError(
-                f"the loss was not finite at update {index + 1}: a lower learning rate, or a clipped gradient, may help"
-            ) from None
+            loss = tf.constant(np.nan)
+        if all(np.isfinite(x.numpy()).all() for x in (loss, *self._own())):
+            self.consecutively_skipped.assign(0)
+        else:
+            for variable, value in zip(self._own(), before, strict=True):
+                variable.assign(value)
+            self.skipped.assign_add(1)
+            self.consecutively_skipped.assign_add(1)
         self._scores.add(played.returns, played.steps)
-        return {"loss": found.loss, **self._scores.metrics()}
+        return {"loss": loss, **self._scores.metrics()}
 
 
 def _environment_seed(seed, index):
