@@ -99,7 +99,7 @@ def test_teaching(run, seeds):
 def test_gan(run):
     learned = mixtures.ring()
     judge = judges.of(learned)
-    write_rows(run, [{f"k10/{key}_{n}": 1.0 for key in judge.keys for n in (0, 1)} | {"k10/loss": None}] * 2)
+    write_rows(run, [{f"k10/{key}_{n}": 1.0 for key in judge.keys for n in (0, 1)} | {"k10/samples": "k10-000002.npy"}] * 2)
     samples = pathlib.Path(run.base_dir, "samples")
     samples.mkdir()
     np.save(f"{samples}/k10-000002.npy", np.zeros([30, 2], np.float32))

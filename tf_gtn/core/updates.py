@@ -1,7 +1,6 @@
 """Trainings whose outer step is many updates in one graph."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_gtn.core import outer_update
@@ -61,7 +60,7 @@ class Updates:
     @property
     def diverged(self):
         """Places of the networks that gave up; 0 if it is one and it did."""
-        return np.flatnonzero(np.atleast_1d(self._in_a_row.numpy()) >= outer_update.MAX_SKIPPED).tolist()
+        return [n for n, row in enumerate(self._in_a_row.numpy().reshape(-1)) if row >= outer_update.MAX_SKIPPED]
 
     def state(self):
         """The state of the moment, as tensors."""
