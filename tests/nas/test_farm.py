@@ -108,6 +108,13 @@ def test_rows_of_a_lost_ray_are_told_from_the_networks():
     assert farm.blames_network({"accuracy": 0.5})
 
 
+def test_an_evaluation_that_a_signal_ended_is_no_failed_one():
+    for lost in (exceptions.TaskCancelledError(), exceptions.RayTaskError("evaluate", "traceback", KeyboardInterrupt())):
+        made, _ = make({"one": [lost]})
+        looks = iter([False, True, True])
+        assert ended(made, "one", "two", stop=lambda looks=looks: next(looks)) == {} and made.starts == 1
+
+
 def test_a_stop_waits_for_nothing():
     made, ray = make({})
     ray.wait = lambda tasks, num_returns, timeout: ([], tasks)

@@ -10,7 +10,9 @@ import collections
 import importlib.util
 import logging
 import os
+import signal
 import socket
+import threading
 
 from tf_gtn import errors
 
@@ -108,6 +110,8 @@ class Farm:
                 try:
                     found, why = self._result(task, job)
                 except _Lost as lost:
+                    if stop():  # Ctrl-C in a terminal reaches the tasks as well
+                        return
                     waiting[:0] = [job, *running.values()]
                     running.clear()
                     alone = False
@@ -133,7 +137,8 @@ class Farm:
             return None, error
         except exceptions.RayError as error:
             cause = getattr(error, "cause", None)
-            if isinstance(error, exceptions.RayTaskError) and not isinstance(cause, exceptions.RayError):
+            raised = isinstance(error, exceptions.RayTaskError)
+            if raised and not isinstance(cause, exceptions.RayError | KeyboardInterrupt | SystemExit):
                 return _failed(job, cause or error), None
             raise _Lost(f"{type(error).__name__}: {_line(error)[:150]}") from None
 
@@ -146,7 +151,11 @@ class Farm:
         self._ray.shutdown()
         if self._address is not None:
             _check_reachable(self._address)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         self._start()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():  # Ray sets its own
+                signal.signal(number, handler)
 
 
 class _Lost(Exception):
