@@ -144,8 +144,12 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
         measured[name] = {
             key: [None if n in lost else last[f"{name}/{key}_{n}"] for n in range(trained.count)] for key in judge.keys
         }
+        if name in healthy:
+            for n in lost:
+                print(f"{name}, seed {seed + n}: diverged and ended early, its numbers are left out", flush=True)
         if 0 in lost:
-            print(f"{name} is not exported: its first network diverged", flush=True)
+            print(f"{name} is neither exported nor analysed: its first network diverged", flush=True)
+            healthy.pop(name, None)
         elif isinstance(trained, gtn_gan.GTNGAN):
             teaching.export_gtn(trained.training, os.path.join(folder, "export", name), analyses.few_step(trained, taught))
         else:
@@ -155,7 +159,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
         "measures": measured,
         "seconds_per_iteration": {name: seconds[name] / t.iterations for name, t in trainings.items()},
         "iterations": {name: t.outer_steps * t.iterations for name, t in trainings.items()},
-        "analyses": {name: analyses.REGISTRY[name].measure(context) for name in experiment.analyses},
+        "analyses": {name: analyses.REGISTRY[name].measure(context) if healthy else {} for name in experiment.analyses},
     }
 
 
