@@ -114,6 +114,9 @@ def test_an_evaluation_that_a_signal_ended_is_no_failed_one():
         looks = iter([False, True, True])
         assert ended(made, "one", "two", stop=lambda looks=looks: next(looks)) == {} and made.starts == 1
 
+    made, ray = make({"one": [exceptions.WorkerCrashedError()] * 9}, workers=1)
+    assert ended(made, "one", stop=lambda: len(ray.started) > farm.RETRIES) == {}
+
 
 def test_a_stop_waits_for_nothing():
     made, ray = make({})

@@ -110,7 +110,7 @@ class Farm:
                 try:
                     found, why = self._result(task, job)
                 except _Lost as lost:
-                    if stop():  # Ctrl-C in a terminal reaches the tasks as well
+                    if stop():
                         return
                     waiting[:0] = [job, *running.values()]
                     running.clear()
@@ -118,6 +118,8 @@ class Farm:
                     self._start_again(lost)
                     break
                 self._lost = 0
+                if found is None and stop():  # Ctrl-C in a terminal reaches the tasks as well
+                    return
                 key = job[0], job[1], job[2].names
                 crashes[key] += found is None
                 if found is None and crashes[key] <= RETRIES:
