@@ -123,15 +123,17 @@ def _numbers(runs, folder, base_dirs):
 def sweep(program, given, folder, preload, state, only=(), damages=DAMAGES):
     """Damages the files of a run in that state; yields `(kind, damage, outcome, report's outcome, words)`.
 
-    What no program reads (`_UNREAD`) is damaged at once; each other kind of file alone. `only`: those kinds; none: all.
+    What no program reads (`_UNREAD`) is damaged in one go; each other kind of file alone. `only`: those kinds; none: all.
     """
     wanted = states(program, given, folder, preload)
     files = kinds(folder / state)
-    unread = [name for name in files if name in _UNREAD or name.endswith(".tmp")]
-    cases = [[name] for name in files if name not in unread and (not only or name in only)]
-    cases = [(case, how) for case in cases for how in (damages if files[case[0]].is_file() else FOLDER_DAMAGES)]
+    cases, unread = [], [name for name in files if name in _UNREAD or name.endswith(".tmp")]
+    for name, path in files.items():
+        alone = DAMAGES[-1:] if name in unread else DAMAGES  # of several folders the first would hide the others
+        hows = [how for how in alone if how in damages] if path.is_file() else FOLDER_DAMAGES
+        cases += [([name], how) for how in hows if not only or name in only]
     if unread and not only:
-        cases += [([name for name in unread if files[name].is_file()], how) for how in damages]
+        cases += [(unread, how) for how in damages if how not in DAMAGES[-1:]]
     with zygote.Zygote(program) as runs, zygote.Zygote("make_report") as reports:
         for start in range(0, len(cases), _BATCH):
             made = [
