@@ -62,7 +62,7 @@ def test_keras_as_it_may_be(text, tmp_path, monkeypatch):
 
 def test_a_program_says_it_before_it_imports_anything():
     done = start(sys.executable, "-m", "binaries.train_gtn", env={**os.environ, "KERAS_BACKEND": "jax"})
-    _, stderr = done.communicate(timeout=60)
+    _, stderr = done.communicate()
     assert done.returncode == 2 and len(stderr.splitlines()) == 1 and "KERAS_BACKEND" in stderr
 
 
@@ -71,7 +71,7 @@ def test_ctrl_c_while_tensorflow_is_imported_is_one_line():
     while "tensorflow" not in open(f"/proc/{program.pid}/maps").read():  # noqa: SIM115
         time.sleep(0.01)
     program.send_signal(signal.SIGINT)
-    _, stderr = program.communicate(timeout=60)
+    _, stderr = program.communicate()
     assert program.returncode == 128 + signal.SIGINT and stderr == "interrupted before the run began\n"
 
 
@@ -100,7 +100,7 @@ def test_words_that_nobody_reads_do_no_harm(closing, tmp_path):
 def test_words_in_another_encoding_do_no_harm():
     code = "import sys\nfrom tf_gtn.run import surroundings\nsurroundings.keep_writing()\nprint('\\u00e9\\udcff')"
     done = start(sys.executable, "-c", code, env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert done.communicate(timeout=60) == ("\\xe9\\udcff\n", "") and done.returncode == 0
+    assert done.communicate() == ("\\xe9\\udcff\n", "") and done.returncode == 0
 
 
 def test_a_program_ends_well_without_stderr_and_without_a_reader():
