@@ -210,7 +210,7 @@ def test_no_trial_sees_the_test_split():
     """It is taken out, and a poisoned one changes nothing."""
     configured()
     digits = data.load("digits")
-    poisoned = dataclasses.replace(digits, test=data.Split(255 - digits.test.images, (9 - digits.test.labels).astype(np.int32)))
+    poisoned = dataclasses.replace(digits, test=data.Split(16 - digits.test.images, (9 - digits.test.labels).astype(np.int32)))
     assert not len(tuning.without_test(digits).test)
     point = {"teaching.Training.learning_rate": 0.02, "optimizers.SGD.momentum": 0.5}
     outcomes = [tuning.trial("plain", point, d, 3, 2, 100.0) for d in (tuning.without_test(digits), poisoned)]
