@@ -168,7 +168,7 @@ def _outcome(done, file, there, wanted, found):
     if done["code"] == 2:
         named = any(name in done["stderr"] for name in (file.name, file.parent.name))
         return ("refused", words) if named else (WRONG, f"the file is not named: {words}")
-    said = [line for line in (done["stdout"] + done["stderr"]).splitlines() if str(file) in line]
+    said = [line for line in (done["stdout"] + done["stderr"]).splitlines() if str(file.with_suffix("")) in line]
     if said:
         return "said", said[0]
     if found != wanted:

@@ -6,6 +6,7 @@ gives all places; some are killed in earnest beside that.
 
 import json
 import random
+import re
 import shutil
 import subprocess
 
@@ -92,7 +93,8 @@ def sweep(program, given, folder, preload, number=30, in_earnest=3, only=()):
 
 def ends_well(done):
     """Whether a run ended as a run should: to the end, or with a sentence about the user's folder."""
-    return not done["hangs"] and "Traceback" not in done["stderr"] and done["code"] in (0, 2)
+    noise = re.search("^Traceback|^WARNING:", done["stderr"], re.MULTILINE)
+    return not done["hangs"] and not noise and done["code"] in (0, 2)
 
 
 def last_words(done, lines=3):

@@ -122,6 +122,16 @@ def test_the_newest_whole_checkpoint_is_taken_and_three_are_kept(copy, finished,
     assert len(tf.train.get_checkpoint_state(str(copy / "checkpoints")).all_model_checkpoint_paths) == 3
 
 
+def test_a_folder_in_the_place_of_the_file_that_names_them_is_one_line(copy, capsys):
+    (copy / "checkpoints/checkpoint").unlink()
+    (copy / "checkpoints/checkpoint").mkdir()
+    with pytest.raises(
+        errors.UserError, match="checkpoint is a folder, and a file that names the newest checkpoint belongs there"
+    ):
+        run(copy, trainings())
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize("what", ["a file", "nothing"])
 def test_what_has_no_checkpoints_is_not_begun_again_in_silence(what, copy):
     shutil.rmtree(copy / "checkpoints")

@@ -106,6 +106,8 @@ class Checkpoints:
     def _name_newest(self, steps):
         """Has TensorFlow's file name these, the newest first: it may lack the last one, or be gone."""
         path = os.path.join(self._folder, _STATE)
+        if tf.io.gfile.isdir(path):
+            raise errors.UserError(f"{path} is a folder, and a file that names the newest checkpoint belongs there: remove it")
         try:
             damaged = "" if f'"ckpt-{steps[0]}"' in files.read_text(path) else None
         except files.Damaged as error:
