@@ -235,5 +235,6 @@ def test_sigterm_saves_and_a_second_run_is_refused(uninterrupted, tmp_path):
     assert (tmp_path / "checkpoints" / f"ckpt-{stopped[1]}.index").exists()
     done = run("train_gtn", f"--base_dir={tmp_path}", *LONG)
     assert done.returncode == 0 and f"resumed after outer step {stopped[1]}" in done.stdout
+    assert all(line.startswith("outer steps ") for line in done.stderr.splitlines()), done.stderr
     assert (tmp_path / "metrics.jsonl").read_bytes() == (uninterrupted / "metrics.jsonl").read_bytes()
     programs.assert_equal(programs.checkpoint(tmp_path), programs.checkpoint(uninterrupted))

@@ -114,10 +114,9 @@ class Checkpoints:
             damaged = error.wrong
         if damaged:
             print(f"{damaged}: goes on from {self._path(steps[0])}, which lies there", file=sys.stderr)
-        with files.writing(path):
-            paths = [self._path(step) for step in reversed(steps)]
-            times = [1.0] * len(paths)  # with none the manager takes them for preserved
-            tf.compat.v1.train.update_checkpoint_state(self._folder, paths[-1], paths, all_model_checkpoint_timestamps=times)
+        paths = [self._path(step) for step in reversed(steps)]
+        times = [1.0] * len(paths)  # with none the manager takes them for preserved
+        files.write(path, str(tf.compat.v1.train.generate_checkpoint_state_proto(self._folder, paths[-1], paths, times)))
 
     def _none_lost(self, checkpoint_every):
         last = metrics_lib.last_step(self._base_dir)
