@@ -130,3 +130,15 @@ def test_other_errors_stay_as_they_are():
         with pytest.raises(type(error)) as caught, files.space("/tmp/run"):
             raise error
         assert caught.value is error
+
+
+def test_what_a_check_refuses_is_made_again(tmp_path, capsys):
+    path, log = str(tmp_path / "a.json"), ["one"]
+
+    def check(value):
+        if value["log"] != log[0]:
+            raise files.Damaged(path, "was made with another log")
+
+    for log[0], said in (("one", ""), ("two", f"{path} was made with another log: it is made again\n"), ("two", "")):
+        assert files.made(path, lambda: {"log": log[0]}, check=check) == {"log": log[0]}
+        assert capsys.readouterr().out == said

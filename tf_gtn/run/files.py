@@ -163,11 +163,16 @@ def unsealed(text, keys=()):
     return value
 
 
-def made(path, make, keys=()):
-    """The object in a JSON file; one that is not there, or is damaged, is made by `make()` and written."""
+def made(path, make, keys=(), check=lambda value: None):
+    """The object in a JSON file; one that is not there, or is damaged, is made by `make()` and written.
+
+    `check(value)` may find it damaged too.
+    """
     if tf.io.gfile.exists(path):
         try:
-            return read_json(path, keys)
+            value = read_json(path, keys)
+            check(value)
+            return value
         except Damaged as error:
             again(error)
     write_json(path, make())

@@ -1,6 +1,7 @@
 """A study of learning dynamics: parts by name, what is claimed of their numbers, figures.
 
-<base_dir>/parts/<name>.json    what a part found, "diverged" says why if nothing; one that has its file is not done again
+<base_dir>/parts/<name>.json    what a part found, "diverged" says why if nothing; one that has its file is not done again,
+                                unless that is damaged or its metrics.jsonl is another
 <base_dir>/parts/<name>/        checkpoints and curves of its meta-learners
 """
 
@@ -11,11 +12,13 @@ import gin
 
 from tf_gtn import errors
 from tf_gtn.run import files, loop
+from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.dynamics import figures
 from tf_gtn.run.dynamics import meta_learners as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
 from tf_gtn.run.findings import report, results
 
+_LOGGED = "logged"  # in a part: the digest of its metrics.jsonl
 _NUMBER = int | float
 _RELATIONS = {"between": (_NUMBER, _NUMBER), "at_most": (_NUMBER,), "at_least": (_NUMBER,), "times_above": (str, _NUMBER)}
 
@@ -74,17 +77,22 @@ def run(run, program):
     folder = os.path.join(run.base_dir, "parts")
     found = {}
     for k, (name, part) in enumerate(experiment.parts.items()):
+        path, own = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
 
-        def make(name=name, part=part, k=k):
+        def make(name=name, part=part, k=k, own=own):
             print(f"{name} ({k + 1} of {len(experiment.parts)})", flush=True)
             try:
-                measured = part.measure(run.seed, os.path.join(folder, name))
+                measured = part.measure(run.seed, own)
             except loop.Diverged as diverged:
                 print(f"{name}: {diverged}", flush=True)
                 measured = {"diverged": str(diverged), "numbers": {}, "to": {}, "labels": []}
-            return results.plain(measured, name)
+            return results.plain({**measured, _LOGGED: metrics_lib.digest(own)}, name)
 
-        found[name] = files.made(os.path.join(folder, f"{name}.json"), make, ("numbers", "to", "labels"))
+        def check(made, path=path, own=own):
+            if made.get(_LOGGED, digest := metrics_lib.digest(own)) != digest:
+                raise files.Damaged(path, f"was made with another {os.path.join(own, 'metrics.jsonl')}")
+
+        found[name] = files.made(path, make, ("numbers", "to", "labels"), check)
     return _conclude(run, program, experiment, found)
 
 
