@@ -9,6 +9,7 @@ Outcomes, in the words of docs/reliability.md:
     WRONG        everything else: a traceback, a hang, other numbers without a word
 """
 
+import fnmatch
 import json
 import re
 import shutil
@@ -185,36 +186,30 @@ def _reported(done):
 _TABLE = configurations.ROOT / "docs" / "reliability.md"
 
 
-def documented():
-    """`{(kind, damage): {outcomes}}` by the table of docs/reliability.md."""
-    found = {}
+def allowed(kind, how, state):
+    """The outcomes that docs/reliability.md names for a kind of file: of the first line whose patterns have it."""
     for line in _TABLE.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| `") and len(cells) == 4:
-            names, *columns = cells
-            for name in re.findall("`([^`]+)`", names):
-                for hows, outcomes in zip(_COLUMNS, columns):
-                    found |= {(name, how): set(outcomes.split(" or ")) for how in hows}
-    return found
+        if line.startswith("| `") and any(fnmatch.fnmatchcase(kind, name) for name in re.findall("`([^`]+)`", cells[0])):
+            cell = next(cell for hows, cell in zip(_COLUMNS, cells[1:]) if how in hows)
+            finished, _, unfinished = cell.partition("; unfinished: ")
+            return set((unfinished if unfinished and state == "unfinished" else finished).split(" or "))
+    return set()
 
 
 def table(rows):
-    """The table's lines for `(kind, damage, outcome)` as observed; kinds of the same outcomes share a line."""
-    observed = {}
-    for name, how, outcome in rows:
+    """Lines of such a table for what was observed, `[program, state, kind, how, outcome, ...]`: for writing the page."""
+    seen = {}
+    for _, state, name, how, outcome, *_ in rows:
         column = next(k for k, hows in enumerate(_COLUMNS) if how in hows)
-        observed.setdefault(name, [set() for _ in _COLUMNS])[column].add(outcome)
+        seen.setdefault(name, [{state: set() for state in STATES} for _ in _COLUMNS])[column][state].add(outcome)
     lines = {}
-    for name, columns in sorted(observed.items()):
-        lines.setdefault(tuple(" or ".join(sorted(column)) for column in columns), []).append(f"`{name}`")
-    return [f"| {', '.join(names)} | {' | '.join(columns)} |" for columns, names in lines.items()]
-
-
-def main():
-    """Prints the table for lines `[program, state, kind, damage, outcome, ...]` of JSON on stdin."""
-    rows = [json.loads(line) for line in sys.stdin if line.startswith("[")]
-    print("\n".join(table([row[2:5] for row in rows])))
+    for name, columns in sorted(seen.items()):
+        cells = [[" or ".join(sorted(column[state])) for state in STATES] for column in columns]
+        cells = [one if other in ("", one) else f"{one}; unfinished: {other}" for one, other in cells]
+        lines.setdefault(tuple(cells), []).append(f"`{name}`")
+    return [f"| {', '.join(names)} | {' | '.join(cells)} |" for cells, names in lines.items()]
 
 
 if __name__ == "__main__":
-    main()
+    print("\n".join(table([json.loads(line) for line in sys.stdin])))
