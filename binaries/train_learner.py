@@ -11,7 +11,7 @@
 from absl import flags
 
 from tf_gtn import data
-from tf_gtn.run import app
+from tf_gtn.run import app, files
 from tf_gtn.run.findings import results
 from tf_gtn.run.teaching import build
 from tf_gtn.teaching import loading
@@ -47,7 +47,8 @@ def main(run):
     }
     if dataset is not None:
         metrics["test_accuracy"] = build.test_accuracy(model, gtn, dataset.test)
-    model.save(f"{run.base_dir}/learner.keras")
+    with files.writing(f"{run.base_dir}/learner.keras"):
+        model.save(f"{run.base_dir}/learner.keras")
     results.write(run.base_dir, "teaching", "train_learner", run.seed, metrics, [], run.seconds())
     tested = f", test accuracy {metrics['test_accuracy']:.4f}" if dataset is not None else ""
     print(f"taught {run.flags.model} in {metrics['steps']} steps{tested}; saved to {run.base_dir}/learner.keras")

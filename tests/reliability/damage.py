@@ -64,8 +64,9 @@ def kind(path):
 
 
 def kinds(folder):
-    """`{kind: path}` of the files and folders in a run's folder; of several of a kind the last, the newest."""
-    return {kind(str(path.relative_to(folder))): path for path in sorted(folder.rglob("*"))}
+    """`{kind: path}` of the files and folders that hold some in a run's folder; of several of a kind the last, the newest."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() or any(path.iterdir())]
+    return {kind(str(path.relative_to(folder))): path for path in paths}
 
 
 def damage(path, how):

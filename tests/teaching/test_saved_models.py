@@ -91,8 +91,9 @@ def test_what_is_no_version_is_passed_over(tmp_path):
 
 def test_a_file_in_place_of_the_folder_or_of_a_version(tmp_path):
     (tmp_path / "export").write_text("a file")
-    with pytest.raises(errors.UserError, match="export is a file, and the folder of the exports belongs there"):
-        saved_models.publish(tmp_path / "export", 1, version("1"))
+    for directory in ("export", "export/arm"):
+        with pytest.raises(errors.UserError, match="export is a file, and a folder of exports belongs there"):
+            saved_models.publish(tmp_path / directory, 1, version("1"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "1").write_text("a file")
     assert content(saved_models.publish(tmp_path / "other", 1, version("1"))) == "1"

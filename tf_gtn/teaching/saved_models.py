@@ -22,12 +22,13 @@ def publish(directory, version, write):
     A version is a number, where `find` is to find it, or a name.
 
     Killed at any moment, it leaves the version as it was or as it is now: in place, or set aside, where `find` looks too and
-    whence the next `publish` takes it back. Raises `UserError` if the directory is a file.
+    whence the next `publish` takes it back. Raises `UserError` if the directory, or that above it, is a file.
     """
     directory = os.fspath(directory)
     path, unfinished, replaced = (os.path.join(directory, f"{prefix}{version}") for prefix in ("", _UNFINISHED, _REPLACED))
-    if tf.io.gfile.exists(directory) and not tf.io.gfile.isdir(directory):
-        raise errors.UserError(f"{directory} is a file, and the folder of the exports belongs there: move it away")
+    for folder in (os.path.dirname(directory), directory):
+        if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
+            raise errors.UserError(f"{folder} is a file, and a folder of exports belongs there: move it away")
     tf.io.gfile.makedirs(directory)
     _tidy(directory)
     write(unfinished)

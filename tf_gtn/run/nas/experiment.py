@@ -340,6 +340,7 @@ def save_front(run, settings, dataset, found, proposed):
     for k, row in enumerate(watching.each(front, "networks of the front")):
         for _, model, seconds in evaluation.trained(settings.space, row["architecture"], run.seed, budget, dataset):
             row |= {"file": f"networks/{k}.keras", "training_seconds": seconds}
-            model.save(os.path.join(folder, f"{k}.keras"))
+            with files.writing(path := os.path.join(folder, f"{k}.keras")):
+                model.save(path)
     files.write(os.path.join(folder, "front.json"), json.dumps(results.plain(front, "the front"), indent=2))
     return front

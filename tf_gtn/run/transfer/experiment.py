@@ -154,7 +154,8 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
         if loop.stuck(trained):
             outcome["error"][name] = outcome["area"][name] = outcome["curve"][name] = None
             continue
-        trained.save(f"{folder}/initializations/{name}.keras")
+        with files.writing(path := f"{folder}/initializations/{name}.keras"):
+            trained.save(path)
         found = [learners[name](task, _LEARNING + seed) for task in watching.each(range(last, count), f"{name}: tasks")]
         for key in ("error", "area"):
             outcome[key][name] = [float(f[key]) for f in found]
