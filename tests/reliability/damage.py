@@ -86,7 +86,7 @@ def damage(path, how):
             "emptied": b"",
             "truncated": content[:half],
             "zeroed": bytes(len(content)),
-            "flipped": content[:half] + bytes(255 - byte for byte in content[half : half + 1]) + content[half + 1 :],
+            "flipped": content[:half] + bytes(byte ^ 1 for byte in content[half : half + 1]) + content[half + 1 :],
         }
         path.write_bytes(made[how])
     return _there(path)
