@@ -50,12 +50,17 @@ def check(run, healthy, diverged, lacking):
     return found
 
 
+def emptied(value):
+    """An outcome of a seed in which everything diverged, from one of an arm that did."""
+    return {key: emptied(each) for key, each in value.items()} if isinstance(value, dict) else None
+
+
 def test_a_claim_of_what_is_missing_does_not_hold():
     quantities = {"a": [[0.5, 0.6], None], "b": [[0.1, 0.2], [0.1, 0.2]], "c": [None]}
     specs = [("a", "above", "b", "paper"), ("b", "at_least", "a"), ("c", "at_least", 0.1), ("b", "at_least", 0.1)]
     made = claims.compare(specs, quantities)
     assert [(claim["measured"] is None, claim["holds"]) for claim in made] == [(True, False)] * 3 + [(False, True)]
-    assert made[0]["seed_value"] == "paper" and made[0]["id"] == "a_above_b" and "missing" in made[0]["statement"]
+    assert made[0]["seed_value"] == "paper" and made[0]["id"] == "a_above_b" and made[0]["statement"] == "a is above b (no value in some runs: a)"
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -91,6 +96,10 @@ def test_teaching(run, seeds):
     comparison._conclude(run, "compare_treatments", made, [outcome(["xy"]), outcome([])][:seeds])
     found = check(run, ["gtn"], ["xy"], ("xy", "held_out"))
     assert found["metrics"]["diverged"] == {"gtn": 0, "xy": 1}
+    if seeds == 2:  # in one of them everything
+        comparison._conclude(run, "compare_treatments", made, [outcome(["gtn", "xy"]), outcome([])])
+        check(run, [], ["gtn", "xy"], ("gtn", "xy", "held_out"))
+        return
     assert (
         found["metrics"]["crossed"]["gtn/xy"]["values"][0] is found["metrics"]["ensembles"]["xy/ensemble"]["values"][0] is None
     )
@@ -140,6 +149,14 @@ def test_gan(run):
         "distances_k0_off_median_at_least_1": None,
         "distances_k10_median_at_least_1": 0.0,  # above the number
     }
+    write_rows(run, [{f"k10/{key}_0": 1.0 for key in judge.keys}], "repeats/1")
+    nothing = {name: {key: [None] for key in judge.keys} for name in ("k0", "k10")}
+    seeds = [{**outcome, "measures": nothing, "analyses": {"distances": {}}}, {**outcome, "measures": nothing}]
+    seeds[1]["measures"] = {**nothing, "k10": {key: [1.0] for key in judge.keys}}
+    gan._conclude(run, "train_unrolled_gan", made, learned, judge, seeds, None)
+    found = results.read(run.base_dir)
+    assert found["metrics"]["k10"]["modes"]["values"] == [None, 1.0]
+    assert found["metrics"]["distances"]["k10_median"]["values"] == [None, 1.0]
 
 
 def test_rl(run):
@@ -158,7 +175,11 @@ def test_rl(run):
     }
     specs = (("gtn", "at_least", 190), ("a2c", "at_least", 5), ("steps_to_solve/a2c", "at_least", "steps_to_solve/gtn"))
     rl._conclude(run, "train_cartpole_gtn", rl.Experiment(("gtn", "a2c"), claims=specs), [outcome])
-    check(run, ["a2c"], ["gtn", "architectures/small", "steps/1", "steps_to_solve/gtn"], ("gtn",))
+    lacking = ["gtn", "architectures/small", "steps/1", "steps_to_solve/gtn"]
+    check(run, ["a2c"], lacking, ("gtn",))
+    write_rows(run, [{"a2c/validation_return": 9.0, "a2c/environment_steps": 80}], "repeats/1")
+    rl._conclude(run, "train_cartpole_gtn", rl.Experiment(("gtn", "a2c"), 2, claims=specs), [emptied(outcome), outcome])
+    check(run, [], ["a2c", *lacking], ("gtn", "a2c"))
 
 
 def test_games(run):
@@ -228,6 +249,10 @@ def test_transfer(run):
     specs = (("error/maml_2", "above", "error/leap_2"), ("error/leap_2", "at_least", 0.1))
     transfer._conclude(run, "train_leap", transfer.Experiment(("leap", "maml"), (1, 2), claims=specs), [outcome])
     check(run, ["error/leap_1", "error/leap_2", "error/maml_1"], ["error/maml_2", "area/maml_2"], ("maml",))
+    write_rows(run, [{f"leap_{n}/loss": 1.0 for n in (1, 2)}], "repeats/1")
+    made = transfer.Experiment(("leap", "maml"), (1, 2), seeds=2, claims=specs)
+    transfer._conclude(run, "train_leap", made, [emptied(outcome), outcome])
+    check(run, [], [f"error/{name}" for name in names], ("maml", "leap"))
 
 
 def test_dynamics(run, monkeypatch):

@@ -12,19 +12,19 @@ from tf_gtn.run import files, loop, metrics, repeats, replicas
 LEFT = ("figures/loss.png", "export/1/saved_model.pb", "policies/a2c/saved_model.pb", "initializations/arm.keras")
 
 
-def outcomes(base_dir):
-    """Two seeds of a toy; the outcomes, and which seeds were looked at."""
+def outcomes(base_dir, diverging=()):
+    """Two seeds of a toy, 3 and 4; the outcomes, and which seeds were looked at."""
     ran = []
 
     def one(folder, seed, trainings):
         ran.append(seed)
-        loop.train(trainings, folder, log_every=2, checkpoint_every=2)
+        loop.train(trainings, folder, log_every=2, checkpoint_every=2, only=False)
         for path in LEFT:
             files.write(f"{folder}/{path}", f"{path} of seed {seed}")
         return {"loss": seed + 0.5, "count": len(ran)}
 
     run = types.SimpleNamespace(base_dir=str(base_dir), seed=3, among=replicas.ALONE)
-    make = lambda seed: {"a": Toy(6)}  # noqa: E731
+    make = lambda seed: {"a": Toy(50, range(50)) if seed in diverging else Toy(6)}  # noqa: E731
     return repeats.outcomes(run, 2, make(3), make, one, ("loss",)), ran
 
 
@@ -69,6 +69,16 @@ def test_metrics_of_a_finished_seed_are_made_again_or_it_is_an_error(copy, finis
     path.write_bytes(b"")
     with pytest.raises(errors.UserError, match="is not as it was at step 2"):
         outcomes(copy)
+
+
+def test_the_results_of_a_seed_outlive_that_all_diverged_in_another(tmp_path, capsys):
+    found, ran = outcomes(tmp_path / "run", diverging=(3,))
+    assert ran == [3, 4] and [each["loss"] for each in found] == [3.5, 4.5]
+    assert "a diverged and ended early: 20 of its outer steps" in capsys.readouterr().out
+    assert outcomes(tmp_path / "run", diverging=(3,)) == (found, [])
+    for _ in range(2):  # and again when it is asked to go on
+        with pytest.raises(loop.Diverged, match="no training of any of the 2 seeds went to its end"):
+            outcomes(tmp_path / "other", diverging=(3, 4))
 
 
 @pytest.mark.parametrize("lost", LEFT)

@@ -28,6 +28,7 @@ def train(
     checkpoint_every=100,
     validate_every=100,
     among=replicas.ALONE,
+    only=True,
 ):
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
@@ -45,12 +46,13 @@ def train(
       validate_every: outer steps between validations.
       among: the processes that take part. The chief alone reads and writes the folder, and validates; the others begin from its
         state, and all stop after the same step.
+      only: whether these trainings are all that there is; with False other seeds may have results where these have none.
 
     Returns:
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
-      Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings.
+      Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings, and these are the `only` ones.
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
@@ -109,7 +111,7 @@ def train(
                 raise Stopped(stop, step)
             if diverged and going:
                 print(f"{_gave_up(diverged)}; the others go on", flush=True)
-    _report(trainings)
+    _report(trainings, only)
     return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
 
 
@@ -151,10 +153,10 @@ def _gave_up(names):
     )
 
 
-def _report(trainings):
-    """Says in the end what was not finite; `Diverged` if nothing went to its end."""
+def _report(trainings, only):
+    """Says in the end what was not finite; `Diverged` if nothing went to its end and there is `only` this."""
     diverged = [name for name, t in trainings.items() if stuck(t)]
-    if len(diverged) == len(trainings):
+    if only and len(diverged) == len(trainings):
         raise Diverged(_gave_up(diverged))
     for name, t in trainings.items():
         if count := int(t.skipped.numpy()):

@@ -1,8 +1,9 @@
 """An experiment over several seeds: what each one found lies in its folder, and is not looked for again.
 
 The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with its `outcome.json`.
-One that is damaged, or whose metrics.jsonl is not what it was, is made again from the checkpoints. So are figures and exports
-that were lost; the outcome's numbers stay.
+One of several seeds in which everything diverged has an outcome as well: the others' results are not lost with it.
+An outcome that is damaged, or whose metrics.jsonl is not what it was, is made again from the checkpoints. So are figures and
+exports that were lost; the outcome's numbers stay.
 """
 
 import gc
@@ -13,12 +14,13 @@ import zlib
 import tensorflow as tf
 
 from tf_gtn.run import base_dir as base_dirs
-from tf_gtn.run import files
+from tf_gtn.run import files, loop
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.findings import results
 
 OUTCOME = "outcome.json"
 _LOGS, _FILES = "logs", "files"  # in an outcome: {folder of a metrics.jsonl: its digest}, {file that was left: its checksum}
+_LOST = "nothing_left"  # in an outcome: whether all trainings diverged
 _KINDS = ("figures", "export", "policies", "initializations")  # folders of such files
 
 
@@ -36,6 +38,9 @@ def outcomes(run, seeds, trainings, make, one, keys):
 
     Returns:
       A list of outcomes as JSON has them; empty in processes beside the chief.
+
+    Raises:
+      loop.Diverged: no training of any seed went to its end.
     """
     found = []
     for k in range(seeds):
@@ -50,7 +55,8 @@ def outcomes(run, seeds, trainings, make, one, keys):
             made = one(folder, seed, trainings)
             if run.among.chief:
                 made = made if outcome is None else outcome  # it has the seconds, too
-                outcome = results.plain({**made, _LOGS: _logs(folder), _FILES: _left(folder, began)}, "outcome")
+                lost = all(loop.stuck(training) for training in trainings.values())
+                outcome = results.plain({**made, _LOGS: _logs(folder), _FILES: _left(folder, began), _LOST: lost}, "outcome")
                 files.write_json(os.path.join(folder, OUTCOME), outcome)
             gc.collect()
         elif run.among.chief:
@@ -59,6 +65,8 @@ def outcomes(run, seeds, trainings, make, one, keys):
             print(f"all {steps} outer steps were taken already{which}")
         if run.among.chief:
             found.append(outcome)
+    if found and all(outcome.get(_LOST) for outcome in found):
+        raise loop.Diverged(f"no training of any of the {seeds} seeds went to its end: a lower learning rate may help")
     return found
 
 

@@ -71,9 +71,11 @@ def claim(quantities, name, relation, other, seed_value=None, units="fresh learn
     words = "is above" if relation == "above" else "is at least"
     statement = f"{_label(name)} {words} {_label(other) if isinstance(other, str) else other}"
     identity = f"{name}_{relation}_{other}".replace("/", "_").replace(".", "_")
-    if any(value is None for wanted in (name, other) if isinstance(wanted, str) for value in quantities[wanted]):
+    named = [wanted for wanted in (name, other) if isinstance(wanted, str)]
+    missing = [_label(each) for each in named if any(value is None for value in quantities[each])]
+    if missing:
         rule = "measured >= 0" if relation == "at_least" else "ci95[0] > 0"
-        return results.claim(identity, f"{statement} (missing: what diverged)", seed_value, None, None, rule)
+        return results.claim(identity, f"{statement} (no value in some runs: {', '.join(missing)})", seed_value, None, None, rule)
     values, over = statistics.units(quantities[name])
     if isinstance(other, str):
         others, other_over = statistics.units(quantities[other])

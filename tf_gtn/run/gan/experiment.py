@@ -135,7 +135,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, judge, taught):
             _name_trouble(name, seed + n, trained, judge.trouble(each), named)
         return {"samples": file, **{f"{key}_{n}": each[key] for n, each in enumerate(found) for key in judge.keys}}
 
-    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
+    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule), only=experiment.seeds == 1)
     rows, measured = metrics_lib.read(folder), {}
     healthy = {name: trained for name, trained in trainings.items() if not loop.stuck(trained)}
     for name, trained in trainings.items():

@@ -83,7 +83,7 @@ def run(run, program):
 
     def one(folder, seed, trainings):
         files.folder(folder)
-        return _outcome(folder, seed, trainings, schedule, settings)
+        return _outcome(folder, seed, trainings, schedule, settings, experiment.seeds == 1)
 
     found = repeats.outcomes(run, experiment.seeds, trainings, make, one, _OUTCOME)
     return _conclude(run, program, experiment, found)
@@ -114,8 +114,8 @@ def _check(experiment, settings, trainings):
     claims.rehearse(experiment.claims, claims.stand_ins(sizes, experiment.seeds))
 
 
-def _outcome(folder, seed, trainings, schedule, settings):
-    """Trains, tests and exports one seed."""
+def _outcome(folder, seed, trainings, schedule, settings, only):
+    """Trains, tests and exports one seed, the `only` one or one of several."""
 
     def returns(trained, count, own_seed):
         options = {} if settings.greedy or not hasattr(trained, "agent") else {"greedy": False}
@@ -124,7 +124,7 @@ def _outcome(folder, seed, trainings, schedule, settings):
     def validate(name, trained):
         return {"validation_return": float(returns(trained, settings.validation, _VALIDATION).mean())}
 
-    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
+    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule), only=only)
     healthy = {name: trained for name, trained in trainings.items() if not loop.stuck(trained)}
     tested = {n: returns(trained, settings.test, _TEST) if n in healthy else None for n, trained in trainings.items()}
     outcome = {
@@ -216,5 +216,7 @@ def main(run_, program):
     found = run(run_, program)
     if found is not None:
         for name, summary in found.items():
-            print(f"{name}: mean return {summary['mean']:.1f} over {len(summary['values'])} {summary['over']}")
+            count, lost = len(summary["values"]), int(np.isnan(summary["values"]).sum())
+            words = f"diverged in {lost} of" if lost else f"mean return {summary['mean']:.1f} over"
+            print(f"{name}: {words} {count} {summary['over']}")
         print(f"report: {run_.base_dir}/report.html")

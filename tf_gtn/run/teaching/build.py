@@ -142,11 +142,11 @@ def make(for_dataset, seed, held_out=(), strategy=None, auxiliary=None):
     return Training(*parts, seed=seed, strategy=strategy, auxiliary=auxiliary)
 
 
-def train(trainings, base_dir, schedule, settings, evaluators=None, among=replicas.ALONE):
+def train(trainings, base_dir, schedule, settings, evaluators=None, among=replicas.ALONE, only=True):
     """Runs `loop.train` with validation over fresh learners; `evaluators` are those of an earlier call, with their traces.
 
     Args:
-      among: the processes that take part.
+      among, only: see there.
 
     Returns:
       `({name: Evaluator}, {name: seconds})`, with the median seconds of an outer step in this process.
@@ -159,7 +159,7 @@ def train(trainings, base_dir, schedule, settings, evaluators=None, among=replic
         mean, (low, high) = statistics.mean_and_interval(accuracies, statistics.SHARE)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
-    seconds = loop.train(trainings, base_dir, validate, **dataclasses.asdict(schedule), among=among)
+    seconds = loop.train(trainings, base_dir, validate, **dataclasses.asdict(schedule), among=among, only=only)
     return evaluators, seconds
 
 

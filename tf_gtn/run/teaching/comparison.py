@@ -93,7 +93,7 @@ def run(run, program, comparison, scoped=True):
     def one(folder, seed, trainings):
         nonlocal evaluators
         if not run.among.chief:
-            return build.train(trainings, folder, schedule, settings, among=run.among)
+            return build.train(trainings, folder, schedule, settings, among=run.among, only=comparison.seeds == 1)
         parts = trainings, evaluators, schedule, settings, comparison, run.among
         outcome, evaluators = _outcome(folder, seed, dataset, *parts)
         return outcome
@@ -105,7 +105,8 @@ def run(run, program, comparison, scoped=True):
 def _outcome(folder, seed, dataset, trainings, evaluators, schedule, settings, comparison, among):
     """Trains, tests and analyses one seed; its outcome, and the evaluators with their traces."""
     files.folder(folder)
-    evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators, among)
+    only = comparison.seeds == 1
+    evaluators, seconds = build.train(trainings, folder, schedule, settings, evaluators, among, only)
     shown = dataset.test.take(np.arange(min(len(dataset.test), settings.curve_images)))
     curves, accuracies = {}, {}
     for name, evaluator in evaluators.items():

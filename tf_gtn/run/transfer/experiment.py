@@ -147,7 +147,7 @@ def _outcome(folder, seed, trainings, schedule, experiment, inner):
         trained.judged(found["error"])
         return {f"validation_{key}": value for key, value in found.items()}
 
-    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule))
+    seconds = loop.train(trainings, folder, validate, **dataclasses.asdict(schedule), only=experiment.seeds == 1)
     outcome = {"error": {}, "area": {}, "curve": {}}
     files.folder(f"{folder}/initializations")
     for name, trained in trainings.items():
