@@ -60,7 +60,11 @@ def test_a_claim_of_what_is_missing_does_not_hold():
     specs = [("a", "above", "b", "paper"), ("b", "at_least", "a"), ("c", "at_least", 0.1), ("b", "at_least", 0.1)]
     made = claims.compare(specs, quantities)
     assert [(claim["measured"] is None, claim["holds"]) for claim in made] == [(True, False)] * 3 + [(False, True)]
-    assert made[0]["seed_value"] == "paper" and made[0]["id"] == "a_above_b" and made[0]["statement"] == "a is above b (no value in some runs: a)"
+    assert (
+        made[0]["seed_value"] == "paper"
+        and made[0]["id"] == "a_above_b"
+        and made[0]["statement"] == "a is above b (no value in some runs: a)"
+    )
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -180,6 +184,14 @@ def test_rl(run):
     write_rows(run, [{"a2c/validation_return": 9.0, "a2c/environment_steps": 80}], "repeats/1")
     rl._conclude(run, "train_cartpole_gtn", rl.Experiment(("gtn", "a2c"), 2, claims=specs), [emptied(outcome), outcome])
     check(run, [], ["a2c", *lacking], ("gtn", "a2c"))
+
+
+def test_what_diverged_is_no_mean_return(run, monkeypatch, capsys):
+    means = {"gtn": [9.0, float("nan")], "a2c": [9.0, 10.0]}
+    summaries = {name: {"mean": np.mean(values), "values": values, "over": "seeds"} for name, values in means.items()}
+    monkeypatch.setattr(rl, "run", lambda *_: summaries)
+    rl.main(run, "train_cartpole_gtn")
+    assert capsys.readouterr().out.splitlines()[:2] == ["gtn: diverged in 1 of 2 seeds", "a2c: mean return 9.5 over 2 seeds"]
 
 
 def test_games(run):

@@ -75,7 +75,9 @@ def claim(quantities, name, relation, other, seed_value=None, units="fresh learn
     missing = [_label(each) for each in named if any(value is None for value in quantities[each])]
     if missing:
         rule = "measured >= 0" if relation == "at_least" else "ci95[0] > 0"
-        return results.claim(identity, f"{statement} (no value in some runs: {', '.join(missing)})", seed_value, None, None, rule)
+        return results.claim(
+            identity, f"{statement} (no value in some runs: {', '.join(missing)})", seed_value, None, None, rule
+        )
     values, over = statistics.units(quantities[name])
     if isinstance(other, str):
         others, other_over = statistics.units(quantities[other])
