@@ -314,13 +314,29 @@ def test_class_that_train_lacks(tmp_path):
     assert f"class folder '{tmp_path}/test/zebra' is of no class in '{tmp_path}/train'" in _message(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "parts, wrong, right",
+    [
+        (("train", "val"), "val", "validation"),
+        (("Train", "Test"), "Test", "test"),
+        (("Training", "Testing"), "Testing", "test"),
+        (("Train", "Val", "Test"), "Test", "test"),
+    ],
+)
+def test_parts_in_names_of_others_are_no_classes(parts, wrong, right, tmp_path):
+    for part in parts:
+        _write(tmp_path / part / "cat" / "0.png")
+    assert _message(tmp_path) == f"folder '{tmp_path}/{wrong}' must be named {right!r}"
+
+
+def test_classes_may_have_such_names(tmp_path):
+    for kind in ("Training", "Testing"):
+        for value in range(20):
+            _write(tmp_path / kind / f"{value}.png", value=value)
+    assert _load(tmp_path).classes == ("Testing", "Training")
+
+
 def test_misspelt_split(tmp_path):
-    for part in ("train", "val"):
+    for part in ("train", "tset"):
         _write(tmp_path / part / "cat" / "0.png")
-    assert _message(tmp_path).endswith("/train': 'val'; known: test, train, validation")
-
-
-def test_splits_in_capitals(tmp_path):
-    for part in ("Train", "Test"):
-        _write(tmp_path / part / "cat" / "0.png")
-    assert _message(tmp_path) == f"folder '{tmp_path}/Test' is written 'test'"
+    assert _message(tmp_path).endswith("/train': 'tset'; did you mean 'test'?")

@@ -20,6 +20,7 @@ from tf_gtn import errors
 from tf_gtn.data import dataset, image_files, images, registry, splitting
 
 _PARTS = ("train", "validation", "test")
+_OTHER_NAMES = {"training": "train", "testing": "test", "val": "validation", "valid": "validation", "dev": "validation"}
 _LEAST16 = 4096  # values of 16 bits that stay below would leave 16 greys of 256
 
 
@@ -69,9 +70,7 @@ def _find(root, notes, left_out):
     if not (os.path.isdir(root) if _is_local(root) else tf.io.gfile.isdir(root)):
         raise errors.UserError(f"image folder {root!r} is not a folder")
     folders = [name for name, kind in _entries(root) if kind == "folder"]
-    for name in folders:
-        if name not in _PARTS and name.lower() in _PARTS and {each.lower() for each in folders} <= {*_PARTS}:
-            raise errors.UserError(f"folder {os.path.join(root, name)!r} is written {name.lower()!r}")
+    _check_parts(root, folders)
     if "train" in folders and any(kind == "folder" for _, kind in _entries(os.path.join(root, "train"))):
         for folder in folders:
             if folder not in _PARTS:
@@ -86,6 +85,18 @@ def _find(root, notes, left_out):
             raise errors.UserError(f"class folder {folder!r} is of no class in {os.path.join(root, 'train')!r}")
     labelled = enumerate(classes)
     return classes, [(part, label, path) for label, name in labelled for part in found for path in found[part].get(name, ())]
+
+
+def _check_parts(root, folders):
+    """Raises `UserError` if all folders are parts of a data set in names of others: they would be taken as classes."""
+    parts = {name: _OTHER_NAMES.get(name.lower(), name.lower()) for name in folders}
+    if not {*parts.values()} <= {*_PARTS}:
+        return
+    if not any(kind == "folder" for name in folders for _, kind in _entries(os.path.join(root, name))):
+        return
+    for name, part in parts.items():
+        if name != part:
+            raise errors.UserError(f"folder {os.path.join(root, name)!r} must be named {part!r}")
 
 
 def _is_local(path):
