@@ -18,8 +18,14 @@ def test_no_test_has_a_time_limit_of_its_own():
     for path in TESTS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
-                limits = [k.value for k in node.keywords if k.arg == "timeout" and ast.unparse(node.func) != "sqlite3.connect"]
-                found += [f"{path.name}:{node.lineno}" for value in limits if isinstance(value, ast.Constant)]
+                called = ast.unparse(node.func)
+                limits = [k.value for k in node.keywords if k.arg == "timeout" and called != "sqlite3.connect"]
+                limits += node.args if called.rpartition(".")[2] in ("wait", "join") else []
+                found += [
+                    f"{path.name}:{node.lineno}"
+                    for value in limits
+                    if isinstance(value, ast.Constant) and not isinstance(value.value, str)
+                ]
     assert not found, "tests/conftest.py has the limit"
 
 

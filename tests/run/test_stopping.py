@@ -47,7 +47,7 @@ def test_the_first_signal_waits_and_says_so_at_once_and_a_second_ctrl_c_stops_no
     time.sleep(1)
     assert running.process.poll() is None
     running.send(signal.SIGINT)
-    assert running.process.wait(60) == 128 + signal.SIGINT
+    assert running.process.wait() == 128 + signal.SIGINT
     assert running.process.stderr.read() == "stopped now; the same command goes on from what was saved last\n"
 
 
@@ -58,7 +58,7 @@ def test_a_signal_is_collected_where_a_step_has_to_end_first_and_ends_the_progra
     running.until("ready")
     running.send(signal.SIGTERM)
     running.until(repr(signal.SIGTERM))
-    assert running.process.wait(60) == 0
+    assert running.process.wait() == 0
 
 
 def test_nohup_keeps_its_promise():
