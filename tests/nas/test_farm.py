@@ -1,5 +1,6 @@
 """The farm's decisions, on a Ray that is made up: what is tried again, what is the network's failure, what ends the command."""
 
+import signal
 import socket
 import types
 
@@ -133,3 +134,15 @@ def test_what_is_no_ray_is_found_out_at_once():
     for nobody in (address, "nowhere", "127.0.0.1:x"):
         with pytest.raises(errors.UserError, match=f"no Ray cluster at {nobody}"):
             farm._check_reachable(nobody)
+
+
+def test_a_signal_does_what_it_did_before_ray_began(monkeypatch):
+    def init(**_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr("ray.init", init)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(errors.UserError, match="Ray does not start on this machine: no room"):
+        farm.Farm(None, None)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -51,6 +51,7 @@ class Farm:
         if address is None:  # "local": else RAY_ADDRESS, or a cluster that runs here, would be joined unasked
             settings = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
             settings |= {"num_cpus": self._asked} if self._asked else {}
+        terminated = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(
                 log_to_driver=False,
@@ -62,6 +63,9 @@ class Farm:
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             what = "Ray does not start on this machine" if address is None else f"there is no Ray cluster at {address}"
             raise errors.UserError(f"{what}: {_line(error)[:150]}") from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, terminated)  # Ray sets a handler of its own, which exits with code 15
         self.workers = self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._space, self._dataset = map(ray.put, self._values)
         self._task = ray.remote(num_cpus=1, max_retries=0)(_evaluate)
@@ -153,11 +157,7 @@ class Farm:
         self._ray.shutdown()
         if self._address is not None:
             _check_reachable(self._address)
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         self._start()
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():  # Ray sets its own
-                signal.signal(number, handler)
 
 
 class _Lost(Exception):
