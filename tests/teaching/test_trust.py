@@ -61,6 +61,39 @@ def _curriculum_saves(graph):
             next(node for node in function.node_def if "Call" in node.op).attr["f"].func.name = name
 
 
+def _replace_saver(graph, name):
+    """The saver calls a function of that name, which writes a file, instead of what TensorFlow made."""
+    function = graph.graph_def.library.function.add()
+    function.signature.name = name
+    function.signature.input_arg.add(name="step", type=tf.int64.as_datatype_enum)
+    function.node_def.add(name="more", op="SaveV2")
+    save = graph.saver_def.save_tensor_name.split(":")[0]
+    call = next(node.attr["f"].func for node in graph.graph_def.node if node.name == save)
+    kept = [f for f in graph.graph_def.library.function if f.signature.name != call.name]
+    del graph.graph_def.library.function[:]
+    graph.graph_def.library.function.extend(kept)
+    call.name = name
+
+
+def _object_saves(graph):
+    """The object's signature is that function, which the list of functions leaves out."""
+    _replace_saver(graph, "saves")
+    nodes = [node for node in graph.object_graph_def.nodes if node.bare_concrete_function.concrete_function_name]
+    nodes[0].bare_concrete_function.concrete_function_name = "saves"
+
+
+def _name_of_an_operation_saves(graph):
+    """TensorFlow calls a function of that name where a node asks for the operation."""
+    _replace_saver(graph, "Rint")
+    body = next(f.node_def for f in graph.graph_def.library.function if "while_body" in f.signature.name)
+    body.add(name="more", op="Rint")
+
+
+def _gradient_saves(graph):
+    _replace_saver(graph, "saves")
+    graph.graph_def.library.registered_gradients.add(gradient_func="saves", registered_op_type="any")
+
+
 def _unused_function(graph):
     graph.graph_def.library.function.add().node_def.add(name="more", op="WriteFile")
 
@@ -89,6 +122,9 @@ def _version_1(graph):
     "edit, words",
     [
         (_curriculum_saves, "MergeV2Checkpoints, SaveV2"),
+        (_object_saves, "its graph holds SaveV2;"),
+        (_name_of_an_operation_saves, "its graph holds SaveV2;"),
+        (_gradient_saves, "its graph holds SaveV2;"),
         (_unused_function, "WriteFile"),
         (_initialised_object, "an object resource"),
         (_own_restorer, "a saver of its own"),

@@ -102,7 +102,7 @@ def _forbidden_operations(graph):
         groups[node.name in saver_nodes].append(node)
     saver = _reached(_called(groups[True]), library)
     # Whatever else can be called, though by nothing that this module knows of, is held to the shorter list.
-    live = _reached(_called(groups[False]) | set(graph.object_graph_def.concrete_functions) | (set(library) - saver), library)
+    live = _reached(_called(groups[False]) | _callable(graph) | (set(library) - saver), library)
     found = {node.op for node in graph.graph_def.node} - OPERATIONS
     for name, nodes in library.items():
         found |= {node.op for node in nodes} - (OPERATIONS if name in live else _SAVER)
@@ -119,8 +119,19 @@ def _reached(names, library):
 
 
 def _called(nodes):
+    """Names of functions that nodes may call: a function's name may stand for an operation's, also for one that there is."""
     values = [value for node in nodes for value in node.attr.values()]
-    return {function.name for value in values for function in [value.func, *value.list.func] if function.name}
+    named = {function.name for value in values for function in [value.func, *value.list.func] if function.name}
+    return named | {node.op for node in nodes}
+
+
+def _callable(graph):
+    """Names of functions that the loaded object and its gradients call."""
+    objects, library = graph.object_graph_def, graph.graph_def.library
+    found = {*objects.concrete_functions, *(gradient.gradient_func for gradient in library.registered_gradients)}
+    for node in objects.nodes:
+        found |= {*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name}
+    return found
 
 
 def _forbidden_objects(objects):
