@@ -4,6 +4,7 @@
 process imports TensorFlow and runs nothing with it: a fork after the first operation would lack TensorFlow's threads.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -67,17 +69,19 @@ def serve(program):
         importlib.import_module(module)
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    scratch = tempfile.mkdtemp()  # no TemporaryDirectory: the first child that ends would remove it
+    files = [os.path.join(scratch, name) for name in ("stdout", "stderr")]
     for line in sys.stdin:
         job = json.loads(line)
-        files = [f"/tmp/{os.getpid()}.{name}" for name in ("stdout", "stderr")]
+        for file in files:
+            pathlib.Path(file).write_bytes(b"")
         child = os.fork()
         if not child:
             _child(program, job, files)
         found = _watch(child, job["copies"])
         texts = [pathlib.Path(file).read_text(errors="replace") for file in files]
-        for file in files:
-            os.remove(file)
         print(json.dumps({**found, "stdout": texts[0], "stderr": texts[1]}), file=out, flush=True)
+    shutil.rmtree(scratch)
 
 
 def _imported_late(program):
@@ -107,16 +111,10 @@ def _child(program, job, files):
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:
-        _at_exit()
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _at_exit():
-    import atexit
-
-    atexit._run_exitfuncs()
 
 
 def _watch(child, copies):
