@@ -131,6 +131,9 @@ def test_own_splits(tmp_path):
     _write(tmp_path / "test" / "cat" / "again.png", 3)
     with pytest.warns(errors.Notice, match="test images that are also in train: 1"):
         _load(tmp_path)
+    os.rename(tmp_path / "test" / "dog", tmp_path / "test" / ".dog")
+    with pytest.warns(errors.Notice, match=r"no image in test of 1 of its 2 classes, which will not be tested: 'dog'"):
+        _load(tmp_path)
 
 
 def test_classes_called_train_and_bus(tmp_path):
@@ -228,7 +231,7 @@ def test_one_class(tmp_path):
 
 def test_few_images_a_class(folder, tmp_path_factory):
     _write(folder / "bird" / "0.png", 50)
-    with pytest.warns(errors.Notice, match=r"no image in validation and test of 1 of its 3 classes.*'bird' \(1 in all\)"):
+    with pytest.warns(errors.Notice, match=r"no image in test of 1 of its 3 classes.*'bird' \(1 in all\)"):
         loaded = _load(folder)
     assert 50 in _values(loaded.train)
     _write(folder / "bird" / "1.png", 51)
@@ -260,9 +263,20 @@ def test_animation_is_its_first_frame(tmp_path):
         _write(tmp_path / "dog" / f"{index}.png", index)
     frames = [Image.fromarray(np.full([6, 5, 3], value, np.uint8)) for value in (3, 200)]
     frames[0].save(tmp_path / "cat" / "4.gif", save_all=True, append_images=frames[1:])
-    loaded = _load(tmp_path)
+    with pytest.warns(errors.Notice, match="images of several frames, of which the first is taken: 1$"):
+        loaded = _load(tmp_path)
     assert sum(map(len, _parts(loaded))) == 13
     assert all(part.images.max() <= 3 for part in _parts(loaded))
+
+
+def test_a_photo_is_upright(folder):
+    held = Image.Exif()
+    held[0x0112] = 6  # turned by a quarter
+    shape = np.full([5, 6, 3], 250, np.uint8)
+    shape[:, :2] = 0  # its left is up
+    Image.fromarray(shape).save(folder / "cat" / "photo.jpg", exif=held, quality=100)
+    photo = next(image for part in _parts(_load(folder)) for image in part.images if image.max() > 200)
+    assert photo[0].max() < 30 and photo[5].min() > 220
 
 
 def test_path(tmp_path):

@@ -4,7 +4,7 @@
     PATH/train/<class>/*.png  PATH/validation/<class>/*.png  PATH/test/<class>/*.png
                                                           as they are; a missing one is carved out of train
 
-png, jpg, jpeg, bmp, tif, tiff, webp and gif (its first frame), also in folders inside class folders. What is left out or
+The first frame of png, jpg, jpeg, bmp, tif, tiff, webp and gif, also in folders inside class folders. What is left out or
 changed is said in one line, as an `errors.Notice`. Names that start with a dot are left alone.
 """
 
@@ -173,8 +173,8 @@ def _read(paths, root, image_size, notes):
     """Decodes the files to a list of uint8 `[H, W, C]` of one shape, C 1, or 3 if any has colours; and their content's keys."""
     arrays = []
     for path in paths:
-        array, transparent = _decode(path)
-        notes["transparent images, laid on white"] += transparent
+        array, noted = _decode(path)
+        notes.update(noted)
         arrays.append(array)
     _to_8_bits(arrays, paths)
     keys = splitting.content_keys(arrays)
@@ -200,7 +200,7 @@ def _to_8_bits(arrays, paths):
 
 
 def _decode(path):
-    """One file -> uint8 or uint16 `[H, W, C]`, C of 1 or 3; and whether it has transparent pixels."""
+    """As `image_files.decode`, of one file."""
     try:
         with open(path, "rb") if _is_local(path) else tf.io.gfile.GFile(path, "rb") as file:
             return image_files.decode(file.read())

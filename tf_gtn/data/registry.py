@@ -85,16 +85,16 @@ def load(
 
 
 def _check_classes(loaded):
-    """Refuses images of one class, and says which classes no network can learn or none is judged on."""
+    """Refuses images of one class, and says which classes no network can learn or none is tested on."""
     there = [np.bincount(part.labels, minlength=loaded.num_classes) for part in (loaded.train, loaded.validation, loaded.test)]
-    learned, judged = there[0] > 0, there[1] + there[2] > 0
+    learned, tested = there[0] > 0, there[2] > 0
     if learned.sum() < 2:
         only = loaded.classes[int(np.argmax(learned))]
         raise errors.UserError(
             f"data set {loaded.name!r}: its training images are all of one class, {only!r}; at least two classes are needed"
         )
     whole = sum(there)
-    for missing, where, lost in ((~learned, "train", "learned"), (~judged, "validation and test", "judged")):
+    for missing, where, lost in ((~learned, "train", "learned"), (~tested, "test", "tested")):
         labels = np.flatnonzero(missing)
         if len(labels):
             named = ", ".join(f"{str(loaded.classes[label])!r} ({whole[label]} in all)" for label in labels[:3])
