@@ -52,6 +52,17 @@ def legacy():
     return tf_keras.Sequential([tf_keras.layers.Flatten(), tf_keras.layers.Dense(3)])
 
 
+def of_other_batches():
+    return keras.Sequential(
+        [
+            keras.Input(batch_shape=(32, 8, 8, 1)),
+            keras.layers.Reshape((8, 8)),
+            keras.layers.LSTM(4, stateful=True),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
 REFUSED = {
     "no model": (lambda: "model", "a Keras model is needed; got str"),
     "legacy Keras": (
@@ -81,6 +92,7 @@ REFUSED = {
         "takes int32.* mean 0 and variance 1",
     ),
     "a tf.Variable": (Holding, "holds a tf.Variable .*scale.*, which Keras does not count among its weights"),
+    "other batches": (of_other_batches, r"can't take images \[n, 8, 8, 1\]: [^\x1b]*batch size"),
     "frozen": (frozen, "has no trainable weights"),
 }
 

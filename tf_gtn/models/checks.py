@@ -1,5 +1,7 @@
 """What a Keras model must be to be taught, in one line each, before the first step."""
 
+import re
+
 import keras
 import tensorflow as tf
 
@@ -37,8 +39,7 @@ def check(model, image_shape, classes):
         with tf.GradientTape() as tape:
             outputs = model(tf.zeros([1, *image_shape]), training=False)
     except Exception as error:  # a model can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise errors.UserError(f"the model {model.name!r} can't take images {images}: {reason}") from None
+        raise errors.UserError(f"the model {model.name!r} can't take images {images}: {_reason(error)}") from None
     if not tf.is_tensor(outputs):
         shapes = [tuple(x.shape) for x in tf.nest.flatten(outputs)]
         raise errors.UserError(
@@ -58,6 +59,14 @@ def check(model, image_shape, classes):
     if not model.trainable_variables:
         raise errors.UserError(f"the model {model.name!r} has no trainable weights to teach: is its `trainable` False?")
     _warn_of_preprocessing(model)
+
+
+def _reason(error):
+    """On one line; Keras puts one that names the layer before the reason, and colours around it."""
+    lines = [line for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        lines = lines[1:]
+    return (lines or [type(error).__name__])[0].strip()[:200]
 
 
 def _warn_of_preprocessing(model):

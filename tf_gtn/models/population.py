@@ -197,7 +197,7 @@ def _check(template, image_shape, classes):
         one, other = (_taught(net, *values, image_shape, classes) for net, values in ((alone, narrow), (padded, wide)))
         moved = float(tf.reduce_max(tf.abs(one[1] - one[0])))
         same = not float(tf.reduce_max(tf.abs(one - other))) > moved * _SAME.get(one.dtype.name, 0.1)
-    except (AttributeError, ValueError, tf.errors.InvalidArgumentError):  # other weights, not just narrower ones
+    except (AttributeError, KeyError, ValueError, tf.errors.InvalidArgumentError):  # other weights, not just narrower ones
         same = False
     if not same:
         raise errors.UserError(
