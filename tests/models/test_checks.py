@@ -52,6 +52,13 @@ def legacy():
     return tf_keras.Sequential([tf_keras.layers.Flatten(), tf_keras.layers.Dense(3)])
 
 
+class Failing(keras.Model):
+    """Looks for what is not there."""
+
+    def call(self, x):
+        return {}["scale"]
+
+
 def of_other_batches():
     return keras.Sequential(
         [
@@ -92,6 +99,7 @@ REFUSED = {
         "takes int32.* mean 0 and variance 1",
     ),
     "a tf.Variable": (Holding, "holds a tf.Variable .*scale.*, which Keras does not count among its weights"),
+    "errors of its own": (Failing, r"can't take images \[n, 8, 8, 1\]: scale$"),
     "other batches": (of_other_batches, r"can't take images \[n, 8, 8, 1\]: [^\x1b]*batch size"),
     "frozen": (frozen, "has no trainable weights"),
 }

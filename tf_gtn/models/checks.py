@@ -63,7 +63,8 @@ def check(model, image_shape, classes):
 
 def _reason(error):
     """On one line; Keras puts one that names the layer before the reason, and colours around it."""
-    lines = [line for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)  # a KeyError's is quoted otherwise
+    lines = [line for line in re.sub(r"\x1b\[\d*m", "", text).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         lines = lines[1:]
     return (lines or [type(error).__name__])[0].strip()[:200]
