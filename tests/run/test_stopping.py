@@ -29,7 +29,9 @@ class Process:
     def __init__(self, iterations, *before):
         command = [*before, sys.executable, "-c", PROGRAM, str(iterations)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup themselves
         self.process = subprocess.Popen(command, cwd=programs.ROOT, **pipes)
+        signal.signal(signal.SIGHUP, before)
         self.until("ready")
 
     def until(self, line):
