@@ -107,3 +107,11 @@ def test_a_program_ends_well_without_stderr_and_without_a_reader():
     program = [sys.executable, "-m", "binaries.train_gtn", "--gin_file=gin/teaching/digits.gin", "--dry_run"]
     done = start("sh", "-c", 'exec "$@" 2>&-', "sh", *program, stdout=closed(), stderr=None)
     assert done.wait() == 0
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_line_is_written_even_if_the_process_ends_at_once(unbuffered):
+    code = "import os, sys; from tf_gtn.run import surroundings; surroundings.keep_writing()"
+    code += "; print('lost', file=sys.stderr); os._exit(1)"
+    done = start(sys.executable, "-c", code, env={**os.environ, "PYTHONUNBUFFERED": unbuffered})
+    assert done.communicate()[1] == "lost\n" and done.returncode == 1

@@ -35,8 +35,7 @@ def keep_writing():
             io.BufferedWriter(_Lenient(number, "w", closefd=False)),
             encoding=before.encoding,
             errors="backslashreplace",
-            line_buffering=before.line_buffering,
-            write_through=before.write_through,
+            line_buffering=before.line_buffering or before.write_through,  # under PYTHONUNBUFFERED only the second is set
         )
         setattr(sys, name, stream)
 
