@@ -67,10 +67,8 @@ class MetricsWriter:
         for name, value in values.items():
             if not isinstance(value, str):
                 made.MergeFrom(summary_v2.scalar_pb(name, float("nan") if value is None else value))
-        with self._summaries.as_default():
-            tf.summary.experimental.write_raw_pb(
-                made.SerializeToString(), step
-            )  # one operation, as a resume makes many of them
+        with self._summaries.as_default():  # one operation for all values, since a resume makes many steps
+            tf.summary.experimental.write_raw_pb(made.SerializeToString(), step)
 
     def close(self):
         self._file.close()
