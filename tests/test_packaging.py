@@ -33,8 +33,8 @@ def call(*command, **kwargs):
 
 
 def clean_environment():
-    """This process's variables without those that lead Python to the repository."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    """This process's variables without those that lead Python to the repository, and those of a `make` around it."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_after_make_setup_a_script_in_any_folder_finds_the_package(tmp_path):
     (second / ".venv").symlink_to(first / ".venv")
     (tmp_path / "my_script.py").write_text("import tf_gtn; print(tf_gtn.__file__)")
     for checkout in (first, second):
-        assert call("make", "setup", cwd=checkout) == ""
+        assert call("make", "setup", cwd=checkout, env=clean_environment()) == ""
         found = call(checkout / ".venv/bin/python", "my_script.py", cwd=tmp_path, env=clean_environment())
         assert found.strip() == str(checkout / "tf_gtn" / "__init__.py")
 
