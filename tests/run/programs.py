@@ -46,6 +46,7 @@ SMALL_CARTPOLE = (
     "--gin_bindings=rl.Experiment.seeds = 2",
 )
 
+os.environ.setdefault("RAY_worker_niceness", "0")  # nicer ones would starve beside other tests
 os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)  # the programs start as in a user's environment
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["binaries.train_gtn"])

@@ -46,8 +46,15 @@ def losses(trained, loss, widths):
     return tuple(tf.function(lambda key=key: getattr(estimate(), key), autograph=False) for key in ("loss", "gradients"))
 
 
-@pytest.mark.parametrize("loss", ["every", "last"])
-@pytest.mark.parametrize("recompute_every", [0, 1, 3])
+@pytest.mark.parametrize(
+    "recompute_every, loss",
+    [
+        (0, "every"),
+        (1, "last"),
+        (3, "every"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in ((0, "last"), (1, "every"), (3, "last"))),
+    ],
+)
 def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learner, loss, recompute_every):
     """d outer loss / d (generator's V and g, noise, learning rates, momenta), float64, to 1e-6."""
     noise, label = keras.Input((4,), name="noise", dtype="float64"), keras.Input((3,), name="label", dtype="float64")
@@ -95,7 +102,8 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
 @pytest.mark.parametrize(
     "treatment, families, widths",
     [
-        ("gtn", helpers.CONV, [2, 3, 4]),
+        ("gtn", helpers.MLP, [4, 4]),
+        pytest.param("gtn", helpers.CONV, [2, 3, 4], marks=pytest.mark.slow),
         pytest.param("distilled", helpers.MLP, [4, 4], marks=pytest.mark.slow),
         pytest.param("real", helpers.MLP, [4, 4], marks=pytest.mark.slow),
     ],
@@ -154,7 +162,7 @@ def test_unknown_loss_is_named(tiny_dataset):
         helpers.make(tiny_dataset, loss="lst")
 
 
-@pytest.mark.parametrize("recompute_every", [0, 1])
+@pytest.mark.parametrize("recompute_every", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_at_28x28(recompute_every):
     """The size at which sums of gradients in the loop's frame became temporary variables that collided: it has to run."""
     from benchmarks import _problems

@@ -43,6 +43,12 @@ nas.Search.final_seeds = 2
 GIN_FILE = pathlib.Path(tempfile.mkdtemp()) / "tiny.gin"
 GIN_FILE.write_text(GIN)
 TINY = (f"--gin_file={GIN_FILE}",)
+ONCE = (
+    *TINY,
+    "--gin_bindings=nas.Search.reference_seeds = 1",
+    "--gin_bindings=nas.Search.final = None",
+    "--gin_bindings=nas.Search.final_seeds = 5",
+)
 
 
 def rows(folder):
@@ -87,17 +93,17 @@ def test_a_killed_driver_goes_on(folder, tmp_path):
     """Killed after its first row, then interrupted: what was finished is kept, and all ends as in an undisturbed run."""
     for number in (signal.SIGKILL, signal.SIGINT):
         before = len(rows(tmp_path)) if (tmp_path / "evaluations.jsonl").exists() else 0
-        started = Program("search_architectures", f"--base_dir={tmp_path}", *TINY)
+        started = Program("search_architectures", f"--base_dir={tmp_path}", *ONCE)
         programs.wait_for(lambda: (tmp_path / "evaluations.jsonl").exists() and len(rows(tmp_path)) > before)  # noqa: B023
         started.send(number)
         ended = started.done()
     assert ended.returncode == 130 and "stopped by SIGINT" in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
     kept = (tmp_path / "evaluations.jsonl").read_text()
-    done = run("search_architectures", f"--base_dir={tmp_path}", *TINY)
+    done = run("search_architectures", f"--base_dir={tmp_path}", *ONCE)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "evaluations.jsonl").read_text().startswith(kept[: kept.rfind("\n") + 1])
     key = lambda row: (row["architecture"], row["seed"], row["budget"])  # noqa: E731
-    expected = {key(row): row["accuracy"] for row in rows(folder)}
+    expected = {key(row): row["accuracy"] for row in rows(folder) if not row["seed"] and row["budget"] != "final_0.1"}
     assert {key(row): row["accuracy"] for row in rows(tmp_path)} == expected
 
 
@@ -226,7 +232,7 @@ def test_on_demand_saves_a_front(tmp_path):
         "search_architectures",
         f"--base_dir={tmp_path}",
         "--gin_file=gin/nas/plain.gin",
-        "--gin_bindings=ARCHITECTURES = 4",
+        "--gin_bindings=ARCHITECTURES = 2",
         "--gin_bindings=nas.GTN.steps = 2",
         "--gin_bindings=nas.GTN.learning_rate_limit = 1.0",
         "--gin_bindings=nas.Search.limits = {'parameters': 5000}",
@@ -265,10 +271,9 @@ def test_without_ray(monkeypatch):
 
 
 def test_run_files_are_complete(mock_data):
-    assert run("search_architectures", "--gin_file=gin/nas/small.gin", "--dry_run").returncode == 0
+    """Beside those that docs/nas.md runs."""
     done = run("search_architectures", "--gin_file=gin/nas/small.gin", "--dry_run", "--gin_bindings=nas.Cells.filters = 0")
     programs.assert_one_line(done, "nas.Cells.filters")
-    assert run("search_architectures", "--gin_file=gin/nas/plain.gin", "--dry_run").returncode == 0
     files = "--gin_file=gin/nas/cifar10.gin", f"--tfds_data_dir={mock_data}"
     done = run("search_architectures", *files, "--dry_run")
     programs.assert_one_line(done, "runs/cifar10/export")
