@@ -11,8 +11,22 @@ quiet.import_tensorflow()
 
 import numpy as np  # noqa: E402 - after the quiet import
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 from tf_gtn import data  # noqa: E402
+
+# Graphs as they are traced: optimising each takes longer than the few steps that a test runs it for, a quarter of all time.
+# What TensorFlow's optimisers make of them is tried by `optimized_graphs`, by the commands of the documents and by make digits.
+PLAIN_GRAPHS = {"disable_meta_optimizer": True}
+tf.config.optimizer.set_experimental_options(PLAIN_GRAPHS)
+
+
+@pytest.fixture
+def optimized_graphs():
+    """Graphs are optimised in this test, as they are for users."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    tf.config.optimizer.set_experimental_options(PLAIN_GRAPHS)
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,7 @@ def test_the_same_seed_and_step_give_the_same_numbers():
         assert {k: float(v) for k, v in one.items()} == {k: float(v) for k, v in two.items()}
 
 
+@pytest.mark.slow
 def test_it_learns():
     made = make(policies=8, batch=64, outer_steps=30, hidden=32, units=(32,), learning_rate=0.01)
     before = made.returns(20, 1, 9).mean()

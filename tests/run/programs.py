@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -52,16 +53,23 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["binaries.train_gtn"])
 
 
+def undocumented(room):
+    """The run files in gin/`room` that no page shows in a command: tests/test_documents.py runs the others."""
+    pages = "".join(page.read_text() for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    files = (path.relative_to(ROOT) for path in sorted((ROOT / "gin" / room).glob("*.gin")))
+    return [str(path) for path in files if not re.search(rf"--gin_file={path}\s", pages)]
+
+
 class Program:
     """A program that runs; `done()` waits for it."""
 
-    def __init__(self, name, *arguments, environment=None, cwd=ROOT):
+    def __init__(self, name, *arguments, environment=None, cwd=ROOT, optimized_graphs=False):
         self._folder = tempfile.TemporaryDirectory()
         self._files = [f"{self._folder.name}/{stream}" for stream in ("stdout", "stderr")]
         for file in self._files:  # here: the process may be killed before it does anything
             pathlib.Path(file).touch()
         self.process = _context.Process(
-            target=_run, args=(name, [str(a) for a in arguments], self._files, environment or {}, cwd)
+            target=_run, args=(name, [str(a) for a in arguments], self._files, environment or {}, cwd, optimized_graphs)
         )
         self.process.start()
 
@@ -84,11 +92,12 @@ def run(name, *arguments, **where):
     return Program(name, *arguments, **where).done()
 
 
-def _run(name, arguments, files, environment, cwd):
+def _run(name, arguments, files, environment, cwd, optimized_graphs):
     os.environ.update(environment)
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
     os.chdir(cwd)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not optimized_graphs})  # see conftest.py
     sys.argv = [f"{name}.py", *arguments]
     importlib.import_module(f"binaries.{name}").run()
 

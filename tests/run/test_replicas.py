@@ -17,10 +17,10 @@ from tf_gtn.run import replicas
 
 TWO = (
     *programs.SMALL,
-    "--gin_bindings=OUTER_STEPS = 120",
+    "--gin_bindings=OUTER_STEPS = 80",
     "--gin_bindings=CHECKPOINT_EVERY = 20",
     "--gin_bindings=run.Schedule.log_every = 5",
-    "--gin_bindings=run.Schedule.validate_every = 120",
+    "--gin_bindings=run.Schedule.validate_every = 80",
     "--gin_bindings=teaching.Training.learners = 2",
     "--gin_bindings=teaching.Training.learning_rate = 0.002",  # so that rounding does not grow
 )
@@ -83,7 +83,7 @@ def test_two_workers_stopped_and_one_killed_end_like_one_process(alone, tmp_path
     assert [end.returncode for end in ends] == [0, 0], ends
     assert "resumed after outer step" in ends[0].stdout
     assert_close(tmp_path, alone)
-    assert os.listdir(tmp_path / "export") == os.listdir(alone / "export") == ["120"]
+    assert os.listdir(tmp_path / "export") == os.listdir(alone / "export") == ["80"]
 
 
 def test_mirrored_devices_end_like_one(alone, tmp_path):

@@ -163,7 +163,7 @@ def test_unknown_loss_is_named(tiny_dataset):
 
 
 @pytest.mark.parametrize("recompute_every", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_at_28x28(recompute_every):
+def test_at_28x28(recompute_every, optimized_graphs):
     """The size at which sums of gradients in the loop's frame became temporary variables that collided: it has to run."""
     from benchmarks import _problems
 

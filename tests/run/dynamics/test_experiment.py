@@ -1,7 +1,6 @@
 """`run_dynamics`, small."""
 
 import json
-import pathlib
 import types
 
 import numpy as np
@@ -104,9 +103,9 @@ def test_bandits(tmp_path):
     assert [(row["deviation"], row["batch_size"]) for row in table][:2] == [(0.4472, 0), (0.4472, 200)] and len(table) == 12
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in pathlib.Path("gin/dynamics").glob("*.gin")))
+@pytest.mark.parametrize("name", programs.undocumented("dynamics"))
 def test_run_files_are_complete(name):
-    done = run("run_dynamics", f"--gin_file=gin/dynamics/{name}.gin", "--dry_run")
+    done = run("run_dynamics", f"--gin_file={name}", "--dry_run")
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 

@@ -13,7 +13,6 @@ from tests.run import programs
 from tests.run.programs import run
 from tf_gtn.run.findings import drawing, results
 
-GIN = sorted(str(path.relative_to(programs.ROOT)) for path in (programs.ROOT / "gin/rl").glob("*.gin"))
 SMALL = ("--gin_file=gin/rl/cartpole_gtn.gin", *programs.SMALL_CARTPOLE)
 
 
@@ -76,7 +75,7 @@ assert not {"tf_agents", "tf_keras", "gym", "gymnasium"} & set(sys.modules)
     assert float(done.stdout) < 5  # of all cores together; docs/rl.md has the figure
 
 
-@pytest.mark.parametrize("name", GIN)
+@pytest.mark.parametrize("name", programs.undocumented("rl"))
 def test_run_files_are_complete(name):
     program = "train_cartpole_gtn" if "gtn" in name else "train_a2c"
     done = run(program, f"--gin_file={name}", "--dry_run")

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.run.programs import run
 from tf_gtn.run.findings import drawing, results
 
@@ -54,6 +56,7 @@ def test_mistakes_are_one_line():
         assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_the_paper_s_configuration_is_complete():
     done = run("train_leap", "--gin_file=gin/leap/atari_paper.gin", "--gin_bindings=rl.make_a2c.environments = 2", "--dry_run")
     assert done.returncode == 0 and not done.stderr, done.stderr
