@@ -16,7 +16,8 @@ import tensorflow as tf  # noqa: E402
 from tf_gtn import data  # noqa: E402
 
 # Graphs as they are traced: optimising each takes longer than the few steps that a test runs it for, a quarter of all time.
-# What TensorFlow's optimisers make of them is tried by `optimized_graphs`, by the commands of the documents and by make digits.
+# What TensorFlow's optimisers make of them is tried by `optimized_graphs`, by a run of digits.gin in test_documents.py and by
+# make digits.
 PLAIN_GRAPHS = {"disable_meta_optimizer": True}
 tf.config.optimizer.set_experimental_options(PLAIN_GRAPHS)
 

@@ -96,7 +96,7 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
             arguments += SHORT[1:] if name == "evaluate_gtn" else SHORT
             arguments += [UNSEEN] if name in ("compare_treatments", "evaluate_gtn") else []
         arguments = [re.sub(r"^--base_dir=runs", f"--base_dir={runs}", a) for a in arguments]
-        done = programs.run(name, *arguments, optimized_graphs=True)
+        done = programs.run(name, *arguments)
         assert done.returncode == 0, f"{page.name}:{number}: {name} {shlex.join(arguments)}\n{done.stderr}"
         assert not done.stderr or "--dry_run" not in arguments, f"{page.name}:{number}: {done.stderr}"
 

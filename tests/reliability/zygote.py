@@ -101,6 +101,7 @@ def _child(program, job, files):
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, file in enumerate(files, 1):
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        _trace_only()
         sys.argv = [f"{program}.py", *job["arguments"]]
         name = "tests.reliability.numbers" if job["arguments"][0] == "numbers" else f"binaries.{program}"
         importlib.import_module(name).run()
@@ -115,6 +116,13 @@ def _child(program, job, files):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _trace_only():
+    """Leaves graphs as they are traced: optimising each takes longer than the few steps that it is run for."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def _watch(child, copies):

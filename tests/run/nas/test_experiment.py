@@ -12,6 +12,7 @@ import threading
 import time
 import types
 
+import keras
 import numpy as np
 import pytest
 
@@ -39,12 +40,14 @@ nas.Search.final = @final/nas.Real()
 final/nas.Real.name = 'final'
 final/nas.Real.epochs = (0.1,)
 nas.Search.final_seeds = 2
+nas.Search.front = ('parameters',)
 """
 GIN_FILE = pathlib.Path(tempfile.mkdtemp()) / "tiny.gin"
 GIN_FILE.write_text(GIN)
 TINY = (f"--gin_file={GIN_FILE}",)
 ONCE = (
     *TINY,
+    "--gin_bindings=nas.Search.front = ()",
     "--gin_bindings=nas.Search.reference_seeds = 1",
     "--gin_bindings=nas.Search.final = None",
     "--gin_bindings=nas.Search.final_seeds = 5",
@@ -225,9 +228,19 @@ def test_a_killed_raylet_blames_no_network(tmp_path):
         assert [made[0]["accuracy"] for _, made in pool.rows([(good, seed, budget) for seed in (0, 1)])] == expected
 
 
-def test_on_demand_saves_a_front(tmp_path):
-    import keras
+def assert_front(folder, limit):
+    front = json.loads((folder / "networks/front.json").read_text())
+    assert front and all(row["parameters"] <= limit for row in front)
+    model = keras.saving.load_model(folder / front[0]["file"])
+    assert model.input_shape == (None, 8, 8, 1)
 
+
+def test_a_front_is_saved(folder):
+    assert_front(folder, math.inf)
+
+
+@pytest.mark.slow
+def test_on_demand_saves_a_front_within_limits(tmp_path):
     done = run(
         "search_architectures",
         f"--base_dir={tmp_path}",
@@ -238,10 +251,7 @@ def test_on_demand_saves_a_front(tmp_path):
         "--gin_bindings=nas.Search.limits = {'parameters': 5000}",
     )
     assert done.returncode == 0, done.stderr
-    front = json.loads((tmp_path / "networks/front.json").read_text())
-    assert front and all(row["parameters"] <= 5000 for row in front)
-    model = keras.saving.load_model(tmp_path / front[0]["file"])
-    assert model.input_shape == (None, 8, 8, 1)
+    assert_front(tmp_path, 5000)
 
 
 @pytest.mark.parametrize(
