@@ -1,5 +1,6 @@
 """Shared by all tests: quiet TensorFlow, tiny problems, and the one time limit."""
 
+import fcntl
 import os
 
 from tf_gtn.run import quiet
@@ -51,9 +52,15 @@ def tiny_dataset():
 
 @pytest.fixture(scope="session")
 def mock_data(tmp_path_factory):
-    """A folder of prepared data sets, for `--tfds_data_dir`."""
+    """A folder of prepared data sets, for `--tfds_data_dir`; made once for all of xdist's workers."""
     from tests.run import mock_tfds  # imports TFDS, which most tests don't need
 
-    folder = tmp_path_factory.mktemp("tfds")
-    mock_tfds.prepare(folder)
+    session = tmp_path_factory.getbasetemp()
+    session = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
+    folder, whole = session / "tfds", session / "tfds_is_whole"
+    with open(session / "tfds_lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            mock_tfds.prepare(folder)
+            whole.touch()
     return folder

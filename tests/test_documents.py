@@ -36,7 +36,8 @@ DIGITS = "compare_treatments", "--gin_file=gin/teaching/digits.gin"
 def commands():
     """`{page: [(place, tool, arguments)]}`: indented lines that call a program; benchmarks take minutes and are `make bench`'s.
 
-    A command stands on the first page that has it, whatever its --base_dir; the fixture `runs` runs one.
+    A command stands on the first page that has it, whatever its --base_dir, --strategy and OUTER_STEPS, which change here; the
+    fixture `runs` runs one.
     """
     found, seen = {}, {("python", "-m", f"binaries.{DIGITS[0]}", *DIGITS[1:])}
     for page in PAGES:
@@ -45,7 +46,7 @@ def commands():
             if re.match(r" {4}(\.venv/bin/)?(python -m binaries|saved_model_cli)[. ]", line):
                 tool, *arguments = shlex.split(line.split("  #")[0])
                 tool = tool.removeprefix(".venv/bin/")
-                what = tool, *(a for a in arguments if not a.startswith("--base_dir"))
+                what = tool, *(a for a in arguments if not re.match("--(base_dir|strategy|gin_bindings=OUTER_STEPS)", a))
                 found[page] += [] if what in seen else [(place, tool, arguments)]
                 seen.add(what)
     return found

@@ -126,6 +126,7 @@ def test_unknown_game():
         atari.make(1, 0, "brekout")
 
 
+@pytest.mark.slow
 def test_games_of_few_actions():
     found = atari.games(most_actions=4)
     assert "breakout" in found and "pong" not in found and set(found) < set(atari.games())

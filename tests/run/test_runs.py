@@ -142,12 +142,11 @@ def test_an_evaluation_goes_on_where_it_was_stopped(finished, tmp_path):
     assert stopped["metrics"] == whole["metrics"] and stopped["claims"] == whole["claims"]
 
 
-RUN_FILES = ["digits", "mnist", "cifar10", *(pytest.param(n, marks=pytest.mark.slow) for n in ("glyphs", "mnist_published"))]
-SINGLE = ("digits", "mnist", "cifar10", "glyphs", "mnist_published")
+RUN_FILES = ("digits", "glyphs", "mnist", "mnist_published", "cifar10")
 EXPERIMENTS = sorted(
     f
     for f in gin_config.shipped()
-    if f.startswith("gin/teaching/") and "/parts/" not in f and pathlib.Path(f).stem not in SINGLE and "weight_norm" not in f
+    if f.startswith("gin/teaching/") and "/parts/" not in f and pathlib.Path(f).stem not in RUN_FILES and "weight_norm" not in f
 )
 SHORT = (
     "--gin_bindings=OUTER_STEPS = 2",
@@ -160,7 +159,7 @@ SHORT = (
 )
 
 
-@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize("name", [n if n == "cifar10" else pytest.param(n, marks=pytest.mark.slow) for n in RUN_FILES])
 def test_a_run_file_takes_two_steps(name, mock_data, tmp_path):
     """A run file is complete; the macros that it honours make it short."""
     files = f"--base_dir={tmp_path}", f"--gin_file=gin/teaching/{name}.gin", f"--tfds_data_dir={mock_data}"
@@ -180,6 +179,12 @@ def test_the_tuning_is_complete(mock_data):
     sampler = "--gin_bindings=teaching.Tuning.sampler = 'tpe'"  # the shipped one needs PyTorch
     files = "--gin_file=gin/teaching/weight_norm_paper.gin", f"--tfds_data_dir={mock_data}"
     done = run("tune_gtn", "--dry_run", *files, sampler)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist_published"])
+def test_a_run_file_is_complete(name, mock_data):
+    done = run("train_gtn", "--dry_run", f"--gin_file=gin/teaching/{name}.gin", f"--tfds_data_dir={mock_data}")
     assert done.returncode == 0, done.stderr
 
 

@@ -176,6 +176,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps():
     """A million weights: 990 more copies of them would be 4 GB."""
     few, many = (int(subprocess.run([sys.executable, "-c", PEAK, n], **CAPTURED).stdout.split()[-1]) for n in ("10", "1000"))
