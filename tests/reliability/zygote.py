@@ -26,7 +26,8 @@ class Zygote:
 
     def __init__(self, program, preload=None):
         """Starts the process; `preload`: a library for LD_PRELOAD."""
-        environment = {**os.environ, "PYTHONHASHSEED": "0"} | ({"LD_PRELOAD": str(preload)} if preload else {})
+        environment = {"RAY_worker_niceness": "0", **os.environ, "PYTHONHASHSEED": "0"}  # nicer workers starve beside tests
+        environment |= {"LD_PRELOAD": str(preload)} if preload else {}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.reliability.zygote", program],
             stdin=subprocess.PIPE,
