@@ -14,7 +14,7 @@ from tf_gtn.nas import evaluation, plain, search
 from tf_gtn.run import loop
 from tf_gtn.run.dynamics import experiment as dynamics
 from tf_gtn.run.dynamics import parts
-from tf_gtn.run.findings import claims, results
+from tf_gtn.run.findings import results
 from tf_gtn.run.gan import experiment as gan
 from tf_gtn.run.nas import experiment as nas
 from tf_gtn.run.nas import records
@@ -53,18 +53,6 @@ def check(run, healthy, diverged, lacking):
 def emptied(value):
     """An outcome of a seed in which everything diverged, from one of an arm that did."""
     return {key: emptied(each) for key, each in value.items()} if isinstance(value, dict) else None
-
-
-def test_a_claim_of_what_is_missing_does_not_hold():
-    quantities = {"a": [[0.5, 0.6], None], "b": [[0.1, 0.2], [0.1, 0.2]], "c": [None]}
-    specs = [("a", "above", "b", "paper"), ("b", "at_least", "a"), ("c", "at_least", 0.1), ("b", "at_least", 0.1)]
-    made = claims.compare(specs, quantities)
-    assert [(claim["measured"] is None, claim["holds"]) for claim in made] == [(True, False)] * 3 + [(False, True)]
-    assert (
-        made[0]["seed_value"] == "paper"
-        and made[0]["id"] == "a_above_b"
-        and made[0]["statement"] == "a is above b (no value in some runs: a)"
-    )
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -7,9 +7,8 @@ import pytest
 
 from tests.run import programs
 from tests.run.programs import run
-from tf_gtn import errors
 from tf_gtn.run import files, metrics
-from tf_gtn.run.findings import claims, results, statistics
+from tf_gtn.run.findings import results, statistics
 
 ARMS = (
     *programs.SMALL,
@@ -144,41 +143,5 @@ def test_mistakes_end_in_one_line_before_the_first_step(tmp_path, bindings, word
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
-def test_claims_over_seeds_are_about_paired_differences():
-    """Two arms that differ little, but in every seed."""
-    quantities = {"a": [[0.11, 0.13], [0.5], [0.81]], "b": [[0.1], [0.49], [0.78]]}
-    claim, least = claims.compare([("a", "above", "b"), ("b", "at_least", "a", "paper")], quantities)
-    assert claim["measured"] == pytest.approx((0.02 + 0.01 + 0.03) / 3)
-    assert claim["holds"] == (claim["ci95"][0] > 0) and not claim["holds"]  # 0.02 +- 0.025
-    assert not least["holds"] and least["seed_value"] == "paper"
-    (clear,) = claims.compare([("a", "above", "b")], {"a": [0.12, 0.51, 0.802], "b": [0.1, 0.49, 0.78]})
-    assert clear["holds"]
-
-
-def test_claims_of_one_seed_are_about_learners():
-    quantities = {"a": [[0.9, 0.91, 0.92, 0.9]], "b": [[0.8, 0.81, 0.79, 0.8]]}
-    above, number = claims.compare([("a", "above", "b"), ("a", "at_least", 0.95)], quantities)
-    assert above["holds"] and "4 fresh learners of one outer run each" in above["statement"]
-    assert not number["holds"]
-
-
 def test_summary_of_a_number_a_seed():
     assert statistics.summary([0.1, 0.3])["mean"] == pytest.approx(0.2)
-
-
-def test_a_rehearsal_refuses_what_the_claims_would():
-    sizes = {"gtn": 5, "real": 5, "realism/gtn/confidence": 0}
-    one, two = (claims.stand_ins(sizes, seeds) for seeds in (1, 2))
-    claims.rehearse([("gtn", "above", "real"), ("gtn", "at_least", 0.9)], one)
-    unlike = [("gtn", "above", "realism/gtn/confidence")]
-    with pytest.raises(errors.UserError, match="compares like with like: gtn has 5 learners, realism/gtn/confidence has 1"):
-        claims.rehearse(unlike, one)
-    claims.rehearse(unlike, two)
-    with pytest.raises(errors.UserError, match="'mine/x'; known"):
-        claims.rehearse([("mine/x", "above", "gtn")], {"gtn": [0.0]})
-    claims.rehearse([("mine/x", "above", "gtn")], one, unsaid=["mine"])
-
-
-def test_an_unknown_quantity_is_named():
-    with pytest.raises(errors.UserError, match="did you mean 'full'"):
-        claims.compare([("ful", "above", "none")], {"full": [0.1], "none": [0.2]})

@@ -351,27 +351,6 @@ def test_boxes_are_drawn(groups, tmp_path):
     assert os.path.getsize(path) > 3000
 
 
-def test_the_claim_below():
-    rng = np.random.default_rng(0)
-    low, high = rng.uniform(0, 1, 20), rng.uniform(0.5, 2, 20)
-    high[:12] = np.inf
-    made = tuning.below("weight_norm", "plain", {"weight_norm": [low], "plain": [high]})
-    assert made["holds"] and made["measured"] > 0.9 and made["numbers"]["other_median"] is None
-    assert not tuning.below("plain", "weight_norm", {"weight_norm": [low], "plain": [high]})["holds"]
-    same = tuning.below("a", "b", {"a": [np.full(20, np.inf)], "b": [np.full(20, np.inf)]})
-    assert not same["holds"] and same["measured"] == 0.5
-
-
-def test_the_claim_below_over_searches():
-    """A search is one observation: 0.75, 0.5 and 1 of the pairs."""
-    first, second = [[0.0, 2.0], [1.0, 1.0], [0.0, 0.0]], [[1.0, 3.0], [1.0, 1.0], [1.0, np.inf]]
-    made = tuning.below("a", "b", {"a": first, "b": second})
-    assert made["measured"] == pytest.approx(0.75) and not made["holds"]  # 0.75 +- 0.62
-    assert made["ci95"] == pytest.approx([0.75 - 0.6210, 1.0], abs=1e-3)  # a share is at most 1
-    clear = tuning.below("a", "b", {"a": [[0.0, 1.0]] * 3, "b": [[2.0, 3.0]] * 3})
-    assert clear["holds"] and clear["rule"] == "ci95[0] > 0.5"
-
-
 @pytest.mark.slow
 def test_two_searches(tmp_path):
     """The second is what a run with its seed alone would be."""

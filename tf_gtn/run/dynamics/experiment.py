@@ -16,11 +16,9 @@ from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import registrations
 from tf_gtn.run.dynamics import figures
 from tf_gtn.run.dynamics import meta_learners as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
-from tf_gtn.run.findings import report, results
+from tf_gtn.run.findings import claims, report, results
 
 _LOGGED = "logged"  # in a part: the digest of its metrics.jsonl
-_NUMBER = int | float
-_RELATIONS = {"between": (_NUMBER, _NUMBER), "at_most": (_NUMBER,), "at_least": (_NUMBER,), "times_above": (str, _NUMBER)}
 
 
 @gin.configurable(module="dynamics")
@@ -30,8 +28,7 @@ class Experiment:
 
     Attributes:
       parts: `{name: part}`, such as `{'learner': @learner/dynamics.Learner()}`.
-      claims: (quantity `<part>/<number>`, relation, bound, the paper's value): `between` (low, high), `at_most` or `at_least` a
-        number, or `times_above` (another quantity, how many times at least).
+      claims: see `findings.claims.compare`; quantities are `<part>/<number>`.
       paper: `{name: words}`, what the paper has of a part, for captions: "figure 1, 9 times".
     """
 
@@ -47,18 +44,11 @@ class Experiment:
         for name in self.paper:
             if name not in self.parts:
                 raise errors.unknown("part in dynamics.Experiment.paper", name, self.parts)
-        for spec in self.claims:
-            if not isinstance(spec, list | tuple) or len(spec) not in (3, 4):
-                raise errors.UserError(f"a claim is (quantity, relation, bound, the paper's value); got {spec!r}")
-            if spec[1] not in _RELATIONS:
-                raise errors.unknown("relation", spec[1], _RELATIONS)
-            kinds = _RELATIONS[spec[1]]
-            bound = spec[2] if isinstance(spec[2], list | tuple) else [spec[2]]
-            if len(bound) != len(kinds) or not all(isinstance(*pair) for pair in zip(bound, kinds)):
-                words = " and ".join("a quantity" if kind is str else "a number" for kind in kinds)
-                raise errors.UserError(f"a claim of {spec[1]!r} takes {words}; got {spec[2]!r}")
-            for name in (spec[0], *bound[: kinds.count(str)]):
-                self._check_number(name)
+        claims.check("dynamics.Experiment.claims", self.claims)
+        names = {name for spec in self.claims for name in claims.named(spec)}
+        for name in names:
+            self._check_number(name)
+        claims.rehearse(self.claims, {name: claims.Quantity([0.0], once=True) for name in names})
 
     def _check_number(self, name):
         """Whether a part gives it; of one that does not say what it gives, whatever is asked for."""
@@ -105,33 +95,19 @@ def _conclude(run, program, experiment, found):
     for name, each in whole.items():
         metrics[name] |= {"table": each["table"]} if "table" in each else {}
         figures.part(run.base_dir, name, each, experiment.paper.get(name))
-    made = [_claim(spec, found) for spec in experiment.claims]
+    made = claims.compare(experiment.claims, _quantities(experiment.claims, found))
     report.conclude(run, "dynamics", program, metrics, made)
     return metrics
 
 
-def _claim(spec, found):
-    quantity, relation, bound, *seed_value = spec
-
-    def value(name):
+def _quantities(specs, found):
+    """What the claims name, of the parts' numbers: `<part>/<number>`, with its interval where the part gives one."""
+    quantities = {}
+    for name in {name for spec in specs for name in claims.named(spec)}:
         part, number = name.split("/", 1)
-        if "diverged" in found[part]:
-            return None
-        if number not in found[part]["numbers"]:
-            raise errors.unknown(f"number of {part}", number, found[part]["numbers"])
-        return found[part]["numbers"][number]
-
-    measured = value(quantity)
-    words, numbers, rule = f"{bound}", {"bound": bound}, f"measured {'<=' if relation == 'at_most' else '>='} bound"
-    if relation == "between":
-        numbers, rule, words = {"low": bound[0], "high": bound[1]}, "low <= measured <= high", f"{bound[0]} and {bound[1]}"
-    if relation == "times_above":
-        other, times = bound
-        numbers, rule = {"other": value(other), "times": times}, "measured >= times * other"
-        words = f"{other} by a factor of {times}"
-    statement = f"{quantity} is {relation.replace('_', ' ').replace('times above', 'above')} {words}"
-    identity = f"{quantity}_{relation}{'_' + bound[0] if relation == 'times_above' else ''}".replace("/", "_")
-    part = found[quantity.split("/")[0]]["numbers"]
-    interval = [part.get(f"{quantity.split('/', 1)[1]}_{end}") for end in ("low", "high")]
-    interval = None if None in interval else interval
-    return results.claim(identity, statement, seed_value[0] if seed_value else None, measured, interval, rule, **numbers)
+        numbers = found[part]["numbers"]
+        if "diverged" not in found[part] and number not in numbers:
+            raise errors.unknown(f"number of {part}", number, numbers)
+        interval = [numbers.get(f"{number}_{end}") for end in ("low", "high")]
+        quantities[name] = claims.Quantity([numbers.get(number)], once=True, interval=None if None in interval else interval)
+    return quantities

@@ -22,7 +22,7 @@ from tf_gtn.run import base_dir as base_dirs
 from tf_gtn.run import files, loop, repeats
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run.config import gin_config, registrations
-from tf_gtn.run.findings import claims, report, results, statistics
+from tf_gtn.run.findings import claims, report, statistics
 from tf_gtn.run.findings import figures as findings_figures
 from tf_gtn.run.gan import analyses, build, figures
 from tf_gtn.run.teaching import build as teaching
@@ -114,7 +114,8 @@ def run(run, program):
 
 def _stand_ins(experiment, trainings, keys):
     """What there will be claims about, see `claims.rehearse`."""
-    measured = {f"{name}/{key}": [0.0] * t.count * experiment.seeds for name, t in trainings.items() for key in keys}
+    networks = {f"{name}/{key}": t.count for name, t in trainings.items() for key in keys}
+    measured = {name: claims.Quantity([0.0] * count * experiment.seeds) for name, count in networks.items()}
     found = [f"{name}/{key}" for name in experiment.analyses for key in analyses.REGISTRY[name].numbers(trainings)]
     return measured | claims.stand_ins(dict.fromkeys(found, 0), experiment.seeds)
 
@@ -212,7 +213,8 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
         return judge.bounds[key] if where in experiment.arms else analyses.bounds(where, key)
 
     curves = _curves(run, experiment, judge, outcomes)
-    made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, quantities, bounds=bounds)]
+    measured = {name: claims.Quantity(values, bounds(name)) for name, values in quantities.items()}
+    made = [*_mode_claims(experiment, judge, curves), *claims.compare(experiment.claims, measured)]
     if curves:
         figures.modes(run.base_dir, curves, judge.all_modes)
     iterations = {name: int(outcomes[0]["iterations"][name]) for name in experiment.arms}
@@ -241,20 +243,24 @@ def _curves(run, experiment, judge, outcomes):
 
 
 def _mode_claims(experiment, judge, curves):
+    """That arms collapse, by `at_most`, or cover all modes, each in at least so many of the seeds that did not diverge."""
     made, nothing = [], (np.zeros(0), {"modes": np.zeros((0, 0))})
     for name, most in experiment.at_most.items():
         iterations, columns = curves.get(name, nothing)
         later, seeds = columns["modes"][iterations > experiment.settled], columns["modes"].shape[1]
         statement = f"{name} holds at most {most} modes at every check after {experiment.settled} iterations, seeds of {seeds}"
-        count = int((later.max(0) <= most).sum()) if len(later) else None  # a shortened run has no such check
-        made.append(_claim(f"{name}_at_most_{most}", statement, count, experiment, "collapses (figure 1)"))
+        values = later.max(0) if len(later) else ()  # a shortened run has no such check
+        spec = f"{name}/modes", "at_most_in_seeds", (most, experiment.least_seeds), "collapses (figure 1)"
+        made.append(_named(spec, values, f"{name}_at_most_{most}", statement))
     for name in experiment.all_modes:
         last = curves.get(name, nothing)[1]["modes"][-1:]
         statement = f"{name} holds all {judge.all_modes} modes at the end, seeds of {last.shape[1]}"
-        count = int((last == judge.all_modes).sum()) if len(last) else None
-        made.append(_claim(f"{name}_all_modes", statement, count, experiment, "covers all (figure 1)"))
+        values = last[0] if len(last) else ()
+        spec = f"{name}/modes", "at_least_in_seeds", (judge.all_modes, experiment.least_seeds), "covers all (figure 1)"
+        made.append(_named(spec, values, f"{name}_all_modes", statement))
     return made
 
 
-def _claim(identity, statement, count, experiment, seed_value):
-    return results.claim(identity, statement, seed_value, count, None, "measured >= least", least=experiment.least_seeds)
+def _named(spec, values, identity, statement):
+    (claim,) = claims.compare([spec], {spec[0]: claims.Quantity(list(values))})
+    return claim | {"id": identity, "statement": statement}

@@ -198,7 +198,8 @@ def _conclude(run, program, experiment, outcomes):
     for name in _NUMBERS:
         if name in outcomes[0]:
             metrics[name] = {arm: statistics.median([o[name][arm] for o in outcomes]) for arm in experiment.arms}
-    made = claims.compare(experiment.claims, quantities, _UNITS, bounds)
+    measured = {name: claims.Quantity(values, bounds(name)) for name, values in quantities.items()}
+    made = claims.compare(experiment.claims, measured, _UNITS)
     rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
     figures.draw(
         run.base_dir,

@@ -144,7 +144,8 @@ def _conclude(run, program, settings, outcomes):
     quantities |= {f"learning/{name}": [o["learning"][name] for o in outcomes] for name in outcomes[0]["learning"]}
     metrics = {name: statistics.summary(values, each="episodes") for name, values in quantities.items()}
     metrics |= {key: outcomes[0][key] for key in ("outer_steps", "environment_steps")}
-    made = claims.compare(settings.claims, quantities, "episodes of one run")
+    measured = {name: claims.Quantity(values) for name, values in quantities.items()}
+    made = claims.compare(settings.claims, measured, "episodes of one run")
     folders = [base_dirs.repeat(run.base_dir, k) for k in range(len(outcomes))]
     for game in settings.held_out:
         arms = [f"{game}_{arm}" for arm in ARMS]

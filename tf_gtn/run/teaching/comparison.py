@@ -169,7 +169,7 @@ def _conclude(run, program, comparison, outcomes):
         bounds = analyses.REGISTRY[name].bounds
         metrics[name] = {key: statistics.summary(values, bounds(key)) for key, values in numbers[name].items()}
     metrics["diverged"] = {name: sum(name in o["diverged"] for o in outcomes) for name in comparison.arms}
-    made = claims.compare(comparison.claims, quantities, bounds=_bounds)
+    made = claims.compare(comparison.claims, {name: claims.Quantity(v, _bounds(name)) for name, v in quantities.items()})
     for name in comparison.analyses:
         made += analyses.REGISTRY[name].claims(tables[name])
     if healthy := [name for name in comparison.arms if not metrics["diverged"][name]]:

@@ -16,7 +16,6 @@ import time
 import gin
 import keras
 import numpy as np
-import scipy.stats
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
@@ -26,7 +25,7 @@ from tf_gtn.run import files, loop, studies
 from tf_gtn.run import metrics as metrics_lib
 from tf_gtn.run import progress as progress_lib
 from tf_gtn.run.config import gin_config, registrations
-from tf_gtn.run.findings import figures, report, results, statistics
+from tf_gtn.run.findings import claims, figures, report, statistics
 from tf_gtn.run.teaching import build
 
 _CHECK_EVERY = 10  # outer steps between looks at whether a trial has diverged
@@ -47,7 +46,7 @@ class Tuning:
       space: `{"teaching.Training.learning_rate": (1e-3, 0.3, "log"), ...}`: gin parameters and their ranges, the same for all
         arms; integers where both ends are.
       diverged_above: a final loss above it counts as diverged, like one that is not finite; ln(classes) is chance.
-      claims: `(arm, "below", other arm, what the paper says or nothing)`, a claim each.
+      claims: see `findings.claims.compare`; quantities are arms, by the losses of their trials.
     """
 
     arms: tuple[str, ...] = ("weight_norm", "plain")
@@ -66,13 +65,8 @@ class Tuning:
         for name, entry in self.space.items():
             studies.check_range(name, entry)
             gin_config.check_parameter(name, entry[:2])
-        for spec in self.claims:
-            if not isinstance(spec, list | tuple) or len(spec) not in (3, 4) or spec[1] != "below":
-                raise errors.UserError(f"a claim is (arm, 'below', other arm, the paper's value); got {spec!r}")
-            for name in (spec[0], spec[2]):
-                if name not in self.arms:
-                    raise errors.unknown("arm of a claim", name, self.arms)
-        registrations.check_different("teaching.Tuning.claims", [tuple(spec[:3]) for spec in self.claims])
+        claims.check("teaching.Tuning.claims", self.claims)
+        claims.rehearse(self.claims, claims.stand_ins(dict.fromkeys(self.arms, self.trials), self.seeds))
         studies.check_sampler(self.sampler)
 
 
@@ -231,47 +225,6 @@ def summary(trials):
     }
 
 
-def below(first, second, values, seed_value=None):
-    """The claim that an arm's trials end with lower losses than another's.
-
-    Measured by the share of pairs of trials in which it does (ties, such as two that diverged, count half), which is U / (n m)
-    of the test by Mann and Whitney (1947). Unlike a difference of medians it needs no finite values. The trials of a search
-    depend on one another, so with several seeds the interval is of the share's mean over searches, and with one the test only
-    describes that search.
-
-    Args:
-      first, second: names of arms.
-      values: `{arm: for each search [n]}`, infinite where a trial diverged.
-      seed_value: what the paper says.
-    """
-
-    def share(a, b):
-        return float(np.mean((a[:, None] < b) + 0.5 * (a[:, None] == b)))
-
-    pairs = [[np.asarray(search, np.float64) for search in both] for both in zip(values[first], values[second])]
-    statement = f"{first.replace('_', ' ')} ends with a lower loss than {second.replace('_', ' ')}: share of pairs of trials "
-    if len(pairs) > 1:
-        mean, interval = statistics.mean_and_interval([share(*pair) for pair in pairs], statistics.SHARE)
-        a, b = (np.concatenate(both) for both in zip(*pairs))
-        medians = {"median": statistics.quartiles(a)[1], "other_median": statistics.quartiles(b)[1]}
-        statement += f"(mean over {len(pairs)} searches of {len(pairs[0][0])} and {len(pairs[0][1])})"
-        return results.claim(f"{first}_below_{second}", statement, seed_value, mean, interval, "ci95[0] > 0.5", **medians)
-    ((a, b),) = pairs
-    rng = np.random.default_rng(3)
-    resampled = [share(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(1000)]
-    return results.claim(
-        f"{first}_below_{second}",
-        f"{statement}({len(a)} and {len(b)} of one search, one-sided Mann-Whitney test)",
-        seed_value,
-        share(a, b),
-        [float(end) for end in np.quantile(resampled, (0.025, 0.975))],
-        "p_value < 0.05 and measured > 0.5",
-        p_value=float(scipy.stats.mannwhitneyu(a, b, alternative="less").pvalue),
-        median=statistics.quartiles(a)[1],
-        other_median=statistics.quartiles(b)[1],
-    )
-
-
 def _make(arm, dataset, seed):
     with gin.config_scope(arm):
         return build.make(dataset, seed)
@@ -345,8 +298,8 @@ def _conclude(run, tuning, searches):
         _write_metrics(base_dirs.repeat(run.base_dir, k), by_search[-1])
     metrics = {arm: summary([trial for trials in by_search for trial in trials[arm]]) for arm in tuning.arms}
     values = {arm: found["values"] for arm, found in metrics.items()}
-    losses = {arm: [[trial.value for trial in trials[arm]] for trials in by_search] for arm in tuning.arms}
-    made = [below(first, second, losses, *said) for first, _, second, *said in tuning.claims]
+    losses = {arm: claims.Quantity([[t.value for t in trials[arm]] for trials in by_search]) for arm in tuning.arms}
+    made = claims.compare(tuning.claims, losses, "trials of one search")
     figures.boxes(
         figures.path(run.base_dir, "final_loss"),
         values,

@@ -186,7 +186,8 @@ def _conclude(run, program, experiment, outcomes):
     metrics = {name: statistics.summary(values, _bounds(name), "tasks") for name, values in quantities.items()}
     for key in _NUMBERS:
         metrics[key] = {name: statistics.median([o[key][name] for o in outcomes]) for name in outcomes[0][key]}
-    made = claims.compare(experiment.claims, quantities, "held-out tasks of one run", _bounds)
+    measured = {name: claims.Quantity(values, _bounds(name)) for name, values in quantities.items()}
+    made = claims.compare(experiment.claims, measured, "held-out tasks of one run")
     rows = [metrics_lib.read(base_dirs.repeat(run.base_dir, k)) for k in range(len(outcomes))]
     figures.draw(run.base_dir, experiment, outcomes, quantities, rows)
     report.conclude(run, "transfer", program, metrics, made)

@@ -110,7 +110,8 @@ class Analysis:
 
     def compare(self, specs, table):
         """Claims as of `claims.compare`, their names led by the analysis'."""
-        return [{**claim, "id": f"{self.name}_{claim['id']}"} for claim in claims_lib.compare(specs, table, bounds=self.bounds)]
+        quantities = {name: claims_lib.Quantity(values, self.bounds(name)) for name, values in table.items()}
+        return [{**claim, "id": f"{self.name}_{claim['id']}"} for claim in claims_lib.compare(specs, quantities)]
 
 
 class OfShares(Analysis):
