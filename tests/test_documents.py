@@ -119,6 +119,7 @@ LISTS = {
     "README.md": r"architecture by name \((.*?)\):",
     "docs/teaching.md": r"Families: (.*?)\n\n",
     "docs/experiments.md": r"\| analysis \| gives \|\n\|---\|---\|\n(.*?)\n\n",
+    "docs/experiments.md#claims": r"\| relation \| argument \| holds if \|\n\|---\|---\|---\|\n(.*?)\n\n",
     "docs/leap.md": r"`transfer.arm.method`: (.*?);",
 }
 
@@ -126,6 +127,7 @@ LISTS = {
 def test_lists_of_names_are_whole():
     """Each list of a page against what is registered."""
     from tf_gtn.models import learners
+    from tf_gtn.run.findings import claims
     from tf_gtn.run.teaching import analyses
     from tf_gtn.transfer import continual, methods
 
@@ -135,10 +137,11 @@ def test_lists_of_names_are_whole():
         "README.md": {*learners.REGISTRY},
         "docs/teaching.md": {*learners.REGISTRY},
         "docs/experiments.md": {*analyses.REGISTRY},
+        "docs/experiments.md#claims": {*claims.RELATIONS},
         "docs/leap.md": kinds - {"Method", "MetaLearned"},
     }
     for page, names in known.items():
-        (text,) = re.findall(LISTS[page], (ROOT / page).read_text(), re.DOTALL)
+        (text,) = re.findall(LISTS[page], (ROOT / page.partition("#")[0]).read_text(), re.DOTALL)
         text = "\n".join(line.split(" | ")[0] for line in text.splitlines())
         shown = {name.split(".")[-1] for name in re.findall(r"`@?([\w.]+)`", text)} - {"normalization"}
         assert shown == names, page
