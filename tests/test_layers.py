@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("tf_gtn", "binaries", "benchmarks")
 SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
-BOTTOM = {"errors", "keras_settings", "version", "watching"}
+BOTTOM = {"errors", "keras_settings", "registries", "version", "watching"}
 SHARED = BOTTOM | {"core", "models", "data"}
 SYSTEMS = {"teaching", "gan", "nas", "rl", "dynamics", "transfer"}
 EVERYTHING = SHARED | SYSTEMS | {"run", "tf_gtn", "legacy_keras"}
@@ -17,6 +17,8 @@ EVERYTHING = SHARED | SYSTEMS | {"run", "tf_gtn", "legacy_keras"}
 # What each room may import besides itself; "tf_gtn" is the package's own __init__.py.
 MAY_IMPORT = {
     "errors": set(),
+    "registries": {"errors"},
+    "register": EVERYTHING,
     "version": set(),
     "watching": set(),
     "keras_settings": {"errors"},

@@ -1,7 +1,7 @@
 """Generative Teaching Networks: learn training data that teaches fresh networks in a few steps.
 
-`tf_gtn.load(export_dir)` gives a trained one; `tf_gtn.core` is the engine. Both are imported when first used, TensorFlow with
-them.
+`tf_gtn.load(export_dir)` gives a trained one; `tf_gtn.core` is the engine; `tf_gtn.register` makes things of a user's own known
+by name. They are imported when first used, TensorFlow with them.
 """
 
 import importlib
@@ -9,12 +9,12 @@ import importlib
 from tf_gtn import keras_settings
 from tf_gtn.version import __version__
 
-__all__ = ["__version__", "core", "load"]
+__all__ = ["__version__", "core", "load", "register"]
 
 
 def __getattr__(name):
-    if name == "core":
-        return importlib.import_module("tf_gtn.core")
+    if name in ("core", "register"):
+        return importlib.import_module(f"tf_gtn.{name}")
     if name == "load":
         keras_settings.check()  # before anything imports Keras
         return importlib.import_module("tf_gtn.teaching.loading").load

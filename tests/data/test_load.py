@@ -124,11 +124,11 @@ def test_register():
         assert seen == {"config": "some/config:1", "image_size": (2, 2)}
         assert made.name == "for_this_test/some/config:1" and made.image_shape == (2, 2, 1)
         assert [len(part) for part in (made.train, made.validation, made.test)] == [7, 1, 2]
-        with pytest.raises(ValueError, match="new one"):
-            data.register("for_this_test")
+        with pytest.raises(errors.UserError, match=r"the data set 'for_this_test' is there already \(.*load\): take another"):
+            data.register("for_this_test")(lambda **_: None)
         with pytest.raises(errors.UserError, match="did you mean 'for_this_test'"):
             data.load("for_this_tset")
     finally:
         del registry._LOADERS["for_this_test"]
-    with pytest.raises(ValueError, match="letters"):
+    with pytest.raises(errors.UserError, match="letters"):
         data.register("a/b")

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.data import dataset, splitting, tfds_source
 
-_LOADERS = {}
+_LOADERS = registries.Registry("data set")
 
 
 def register(name):
@@ -19,16 +19,9 @@ def register(name):
     not). It returns a `splitting.Source`.
 
     Raises:
-      ValueError: the name is taken, or holds a "/" or ":".
+      UserError: the name is taken, or holds a "/" or ":".
     """
-    if name in _LOADERS or not re.fullmatch(r"\w+", name):
-        raise ValueError(f"a source's name is a new one of letters, digits and underscores; got {name!r}")
-
-    def add(function):
-        _LOADERS[name] = function
-        return function
-
-    return add
+    return _LOADERS.register(name)
 
 
 def is_built_in(name):

@@ -2,18 +2,13 @@
 
 import keras
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 
-REGISTRY = {}
-
-
-def register(fn):
-    """Adds a builder `fn(image_shape, classes, latent, ...) -> keras.Model` under its own name."""
-    REGISTRY[fn.__name__] = fn
-    return fn
+REGISTRY = registries.Registry("generator")
+"""`{name: function (image_shape, classes, latent, ...) -> keras.Model}`."""
 
 
-@register
+@REGISTRY.register("conditional")
 def conditional(image_shape, classes, latent=128, units=1024, channels=128, filters=64, dtype="float32"):
     """The seed's generator: two fully connected and two convolutional layers, conditional on a one-hot label.
 
@@ -39,7 +34,7 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
     return keras.Model({"noise": noise, "label": label}, image, name="generator")
 
 
-@register
+@REGISTRY.register("xy")
 def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, temperature=1.0, dtype="float32"):
     """A generator of images with their soft labels from the code alone ("dark knowledge": GTN paper, appendix F, figure 4).
 

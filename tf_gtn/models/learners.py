@@ -13,8 +13,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.models import convolutional, layers
+from tf_gtn import errors, registries
+from tf_gtn.models import checks, convolutional, layers
 
 KAIMING = "he_normal"  # with LeakyReLU 0.1: GTN paper, A.1
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "orthogonal", "random_normal")
@@ -43,24 +43,25 @@ class Family:
     build: Callable[[tuple[int, ...]], keras.Sequential]
 
 
-REGISTRY = {}
-
-
-def register(fn):
-    """Adds `fn(image_shape, classes, ...) -> Family` under its own name."""
-    REGISTRY[fn.__name__] = fn
-    return fn
+REGISTRY = registries.Registry("learner")
+"""`{name: function (image_shape, classes, ...) -> Family, or -> keras.Model where nothing is free}`."""
 
 
 def family(name, image_shape, classes, **options):
-    """The family of that name for images `[H, W, C]`; `UserError` with the nearest name if there is none."""
-    if name not in REGISTRY:
-        raise errors.unknown("learner", name, REGISTRY)
-    known = list(inspect.signature(REGISTRY[name]).parameters)[2:]
+    """The family of that name for images `[H, W, C]`; `UserError` with the nearest name if there is none.
+
+    Where a function gives a model, not a `Family`, each network is made by a call of it.
+    """
+    make = REGISTRY[name]
+    known = list(inspect.signature(make).parameters)[2:]
     for option in options:
         if option not in known:
             raise errors.unknown(f"option of {name}", option, known)
-    return REGISTRY[name](tuple(image_shape), classes, **options)
+    made = make(tuple(image_shape), classes, **options)
+    if isinstance(made, Family):
+        return made
+    checks.check(made, image_shape, classes)
+    return Family(name, (), lambda _: make(tuple(image_shape), classes, **options))
 
 
 def load(path):
@@ -80,7 +81,7 @@ def load(path):
         raise errors.UserError(f"{path} can't be read as a Keras model: {reason}") from None
 
 
-@register
+@REGISTRY.register("conv2")
 def conv2(
     image_shape,
     classes,
@@ -100,7 +101,7 @@ def conv2(
     return _trainable("conv2", (*_ranges(filters, 2), *_ranges([units])), build, initializer)
 
 
-@register
+@REGISTRY.register("conv5")
 def conv5(
     image_shape,
     classes,
@@ -115,7 +116,7 @@ def conv5(
     return dataclasses.replace(deep, name="conv5")
 
 
-@register
+@REGISTRY.register("conv_deep")
 def conv_deep(
     image_shape,
     classes,
@@ -135,7 +136,7 @@ def conv_deep(
     return _trainable("conv_deep", _ranges(filters), build, initializer)
 
 
-@register
+@REGISTRY.register("mlp")
 def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_only", initializer=KAIMING, dtype="float32"):
     """Fully connected layers."""
 
@@ -148,7 +149,7 @@ def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_
     return _trainable("mlp", _ranges(units), build, initializer)
 
 
-@register
+@REGISTRY.register("conv_plain")
 def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float32"):
     """`conv2` without normalisation, biases instead; ReLU. Held out: no distribution of ours holds it."""
     errors.at_least_one("conv_plain", filters=filters, units=units)
@@ -158,7 +159,7 @@ def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float3
     return _fixed("conv_plain", net.classifier(classes))
 
 
-@register
+@REGISTRY.register("conv_batchnorm")
 def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"):
     """Three convolutions with full BatchNorm, ReLU, global pooling. Held out."""
     errors.at_least_one("conv_batchnorm", filters=filters)
@@ -169,7 +170,7 @@ def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"
     return _fixed("conv_batchnorm", net.classifier(classes))
 
 
-@register
+@REGISTRY.register("depthwise")
 def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
     """Depthwise separable convolutions, LayerNorm, GELU. Held out."""
     errors.at_least_one("depthwise", filters=filters)
@@ -180,7 +181,7 @@ def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
     return _fixed("depthwise", net.flatten().classifier(classes))
 
 
-@register
+@REGISTRY.register("mlp_plain")
 def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
     """Fully connected, ReLU, biases, no normalisation. Held out."""
     errors.at_least_one("mlp_plain", units=units)
@@ -190,7 +191,7 @@ def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
     return _fixed("mlp_plain", net.classifier(classes))
 
 
-@register
+@REGISTRY.register("four_modules")
 def four_modules(image_shape, classes, filters=64, modules=None, momentum=0.0, dtype="float32"):
     """`convolutional.four_modules`, whose weights Leap learns to begin from; fewer modules where images are small."""
     modules = modules or min(4, min(image_shape[:2]).bit_length() - 1)

@@ -6,11 +6,40 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 
-ORDERS = ("full", "shuffled_batch", "all_shuffled", "none", "reversed")
+ORDERS = registries.Registry("curriculum order")
+"""`{name: function (batches [N, B, ...], seed) -> the same, permuted}`; `none` has no codes to permute."""
 LABELS = ("fixed", "learned")
 _FIRST_LOGIT = 5.0  # learned labels start as one-hot ones, softened: 0.94 for the class among ten
+
+
+@ORDERS.register("full")
+def _full(batches, seed):
+    del seed
+    return batches
+
+
+@ORDERS.register("shuffled_batch")
+def _shuffled_batch(batches, seed):
+    return tf.gather(batches, _permutation(batches.shape[0], seed))
+
+
+@ORDERS.register("all_shuffled")
+def _all_shuffled(batches, seed):
+    flat = tf.reshape(batches, (-1, *batches.shape[2:]))
+    return tf.reshape(tf.gather(flat, _permutation(flat.shape[0], seed)), batches.shape)
+
+
+@ORDERS.register("none")
+def _none(batches, seed):
+    raise ValueError("a curriculum of order 'none' has nothing to permute")
+
+
+@ORDERS.register("reversed")
+def _reversed(batches, seed):
+    del seed
+    return batches[::-1]
 
 
 def cycling_labels(inner_steps, batch_size, classes):
@@ -67,9 +96,9 @@ class Curriculum:
         Raises:
           UserError: an unknown order or kind of label, epochs that don't divide T, or learned labels without fixed codes.
         """
-        for what, value, known in (("order", order, ORDERS), ("labels", labels, LABELS)):
-            if value not in known:
-                raise errors.unknown(f"curriculum {what}", value, known)
+        if labels not in LABELS:
+            raise errors.unknown("curriculum labels", labels, LABELS)
+        ORDERS.check(order)
         if epochs < 1 or inner_steps % epochs:
             raise errors.UserError(f"curriculum epochs must divide the {inner_steps} inner steps; got {epochs}")
         if order == "none" and (labels == "learned" or epochs > 1):
@@ -107,8 +136,8 @@ class Curriculum:
           UserError: other numbers of fixed codes.
         """
         other = copy.copy(self)  # the same variables
-        if order is not None and order not in ORDERS:
-            raise errors.unknown("curriculum order", order, ORDERS)
+        if order is not None:
+            ORDERS.check(order)
         if self.noise is not None and (
             (inner_steps or self.inner_steps) != self.inner_steps or batch_size not in (None, self.batch_size)
         ):
@@ -141,17 +170,8 @@ class Curriculum:
 
     def _ordered(self, x, seed):
         """`[N, B, ...]` -> `[T, B, ...]`; the same seed gives codes and labels the same order."""
-        batches, flat = x.shape[0], tf.reshape(x, (-1, *x.shape[2:]))
-        parts = []
-        for epoch_seed in tf.unstack(tf.random.experimental.stateless_split(seed, self.epochs)):
-            if self.order == "all_shuffled":
-                permutation = _permutation(batches * self.batch_size, epoch_seed)
-                parts.append(tf.reshape(tf.gather(flat, permutation), x.shape))
-            elif self.order == "shuffled_batch":
-                parts.append(tf.gather(x, _permutation(batches, epoch_seed)))
-            else:
-                parts.append(x[::-1] if self.order == "reversed" else x)
-        return tf.concat(parts, 0)
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, self.epochs))
+        return tf.concat([ORDERS[self.order](x, epoch_seed) for epoch_seed in seeds], 0)
 
 
 def _permutation(count, seed):

@@ -1,23 +1,51 @@
 """Treatments: where the batches of the inner loop come from (GTN paper, section 3.3).
 
-Each has `name`, `inner_steps` (T), `trainable_variables` (outer parameters) and `variables` (those and what else was drawn for
-the run), `params()` and `xs(seed)`, the tensors that it hands to `unroll` once and step by step, and
-`batch(params, x) -> (images [B, H, W, C], labels [B, classes])`, which runs inside the inner step.
+`Treatment` says what one is; `REGISTRY` has the functions that make those without a generator, by name.
 
 A treatment that watches the learner (`closed_loop.ClosedLoop`) has a memory besides: `initial_memory()`, and `batch` and
 `observe` take it. `inner_loop.InnerLoop` asks `hasattr(treatment, "observe")`.
 """
 
 import copy
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.core import functional
 from tf_gtn.data import reader
 from tf_gtn.teaching import curricula
+
+REGISTRY = registries.Registry("treatment")
+"""`{name: function (dataset, inner_steps, batch_size, seed) -> Treatment}`, with two integers for a seed."""
+
+
+class Treatment(Protocol):
+    """Where a learner's batches come from.
+
+    Attributes:
+      name: of its kind.
+      inner_steps: T.
+      trainable_variables: outer parameters.
+      variables: those and what else was drawn for the run; a checkpoint has them.
+    """
+
+    name: str
+    inner_steps: int
+    trainable_variables: Sequence
+    variables: Sequence
+
+    def params(self) -> Any:
+        """The tensors that every inner step gets, a nested structure."""
+
+    def xs(self, seed) -> Any:
+        """The tensors of which inner step t gets the t-th; `seed` (integer tensor [2]) decides what is random."""
+
+    def batch(self, params, x) -> tuple:
+        """`(images [B, H, W, C], labels [B, classes])` of an inner step; it runs in the step's graph."""
 
 
 class GTN:
@@ -132,6 +160,11 @@ class Distilled:
         return x["image"], x["label"]
 
 
+@REGISTRY.register("distilled")
+def _distilled(dataset, inner_steps, batch_size, seed):
+    return Distilled(inner_steps, batch_size, dataset.image_shape, dataset.num_classes, tf.constant(seed))
+
+
 class Real:
     """Random mini-batches of the real training data; only the inner optimiser's hyperparameters are learned."""
 
@@ -157,6 +190,12 @@ class Real:
 
     def batch(self, params, x):
         return self._reader.batch(params["real"], x)
+
+
+@REGISTRY.register("real")
+def _real(dataset, inner_steps, batch_size, seed):
+    del seed
+    return Real(dataset, inner_steps, batch_size)
 
 
 class Fixed:
@@ -191,6 +230,7 @@ class Fixed:
         return x["image"], x["label"]
 
 
+@REGISTRY.register("real_subset")
 def real_subset(dataset, inner_steps, batch_size, seed):
     """A random choice of T * B training images, classes as even as they can be, none twice before all of a class were taken."""
     rng = np.random.default_rng(seed)
@@ -208,6 +248,7 @@ def real_subset(dataset, inner_steps, batch_size, seed):
     )
 
 
+@REGISTRY.register("k_means")
 def k_means(dataset, inner_steps, batch_size, seed):
     """Cluster centres of each class' training images (scikit-learn's k-means), as many as a class has places in T * B.
 

@@ -159,9 +159,14 @@ def test_a_claim_of_another_form_is_refused(spec, words):
         claims.check("x.claims", [("a", "above", "b"), ("a", "above", "b", "paper")])
 
 
-def test_a_relation_of_a_user_s_own(monkeypatch):
-    monkeypatch.setattr(claims, "RELATIONS", dict(claims.RELATIONS))
+@pytest.fixture
+def forgotten():
+    """A relation `near` that this test alone has."""
+    yield
+    claims.RELATIONS.pop("near", None)
 
+
+def test_a_relation_of_a_user_s_own(forgotten):
     @claims.relation("near", claims.QUANTITY, claims.NUMBER)
     def near(claimed):
         other, distance = claimed.argument

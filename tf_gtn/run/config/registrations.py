@@ -16,8 +16,8 @@ Population = gin.external_configurable(population.Population, module="models")
 Given = gin.external_configurable(population.Given, module="models")
 for _configurable in (cells.Cells, plain.Plain, cell_population.Population):  # spaces, also as learners of a GTN
     gin.external_configurable(_configurable, module="nas")
-conditional = gin.external_configurable(generators.conditional, module="generators")
-gin.external_configurable(generators.xy, module="generators")
+generators.REGISTRY.listen(lambda name, make: gin.external_configurable(make, name, module="generators"))
+conditional = gin.get_configurable("generators.conditional")
 gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
 for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimators.PES, estimators.ESBackprop):
     gin.external_configurable(_estimator, module="estimators")

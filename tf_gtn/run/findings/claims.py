@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.run.config import registrations
 from tf_gtn.run.findings import results, statistics
 
 QUANTITY, NUMBER, EITHER = "a quantity", "a number", "a quantity or a number"
 _TAKEN = {QUANTITY: str, NUMBER: int | float, EITHER: str | int | float}
-RELATIONS: dict[str, "Relation"] = {}
+RELATIONS = registries.Registry("relation")
+"""`{name: Relation}`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ def relation(name: str, *takes: str) -> Callable:
     """Registers a function `(claimed) -> claim` as the relation of that name, with the kinds of its argument."""
 
     def register(make):
-        RELATIONS[name] = Relation(takes, make)
+        RELATIONS.register(name, make)(Relation(takes, make))
         return make
 
     return register
@@ -91,8 +92,7 @@ def check(where: str, specs: Sequence) -> None:
     for spec in specs:
         if not isinstance(spec, list | tuple) or len(spec) not in (3, 4) or not isinstance(spec[0], str):
             raise errors.UserError(f"a claim is (quantity, relation, argument, the paper's value); got {spec!r}")
-        if spec[1] not in RELATIONS:
-            raise errors.unknown("relation", spec[1], RELATIONS)
+        RELATIONS.check(spec[1])
         takes, parts = RELATIONS[spec[1]].takes, _parts(spec[2])
         if len(parts) != len(takes) or not all(isinstance(each, _TAKEN[kind]) for each, kind in zip(parts, takes)):
             raise errors.UserError(f"a claim of {spec[1]!r} takes {' and '.join(takes)}; got {spec[2]!r}")

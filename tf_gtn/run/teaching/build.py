@@ -85,26 +85,14 @@ def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=1
     return treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
 
 
-def _distilled(dataset, seed):
-    return treatments.Distilled(*inner_loop(), dataset.image_shape, dataset.num_classes, tf.constant([seed, _PIXELS]))
-
-
-TREATMENTS = {
-    "gtn": gtn,
-    "distilled": _distilled,
-    "real": lambda dataset, seed: treatments.Real(dataset, *inner_loop()),
-    "real_subset": lambda dataset, seed: treatments.real_subset(dataset, *inner_loop(), [seed, _CHOICE]),
-    "k_means": lambda dataset, seed: treatments.k_means(dataset, *inner_loop(), [seed, _CHOICE]),
-}
-
-
 @gin.configurable(module="teaching")
 def treatment(dataset, seed, name="gtn"):
-    """A fresh treatment by name: gtn, distilled, real, real_subset, k_means (GTN paper, section 3.3, the first three)."""
-    if name not in TREATMENTS:
-        raise errors.unknown("treatment", name, TREATMENTS)
-    made = TREATMENTS[name](dataset, seed)
-    (steps, batch_size), epochs = inner_loop(), getattr(getattr(made, "curriculum", None), "epochs", 1)
+    """A fresh treatment by name: gtn, or one of `treatments.REGISTRY` such as distilled and real (GTN paper, section 3.3)."""
+    if name != "gtn" and name not in treatments.REGISTRY:
+        raise errors.unknown("treatment", name, ["gtn", *treatments.REGISTRY])
+    (steps, batch_size), second = inner_loop(), _PIXELS if name == "distilled" else _CHOICE
+    made = gtn(dataset, seed) if name == "gtn" else treatments.REGISTRY[name](dataset, steps, batch_size, [seed, second])
+    epochs = getattr(getattr(made, "curriculum", None), "epochs", 1)
     if (shown := steps * batch_size // epochs) < dataset.num_classes:
         errors.warn(
             f"a lesson of {shown} images shows at most {shown} of the {dataset.num_classes} classes of {dataset.name}: raise "

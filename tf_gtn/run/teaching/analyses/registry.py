@@ -18,11 +18,11 @@ import dataclasses
 import weakref
 from collections.abc import Callable
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.run.findings import claims as claims_lib
 from tf_gtn.run.findings import statistics
 
-REGISTRY = {}
+REGISTRY = registries.Registry("analysis")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ def register(name):
 
     def add(cls):
         cls.name = name
-        REGISTRY[name] = cls()
+        REGISTRY.register(name, cls)(cls())
         return cls
 
     return add

@@ -1,0 +1,65 @@
+"""Things by name: one mechanism for everything that a user's own module may add to (`tf_gtn.register`)."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from tf_gtn import errors
+
+
+class Registry(dict):
+    """`{name: thing}`; whoever asks for an unknown name is told the nearest one.
+
+    Attributes:
+      kind: what its things are, in words, for errors.
+    """
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+        self._listeners = []
+        self._places = {}
+
+    def __missing__(self, name: str):
+        raise errors.unknown(self.kind, name, self)
+
+    def check(self, name: str) -> None:
+        """Raises `UserError` with the nearest name unless there is a thing of that name."""
+        self[name]
+
+    def register(self, name: str, made_by: Any = None) -> Callable[[Any], Any]:
+        """Decorator: adds the thing under a name.
+
+        The same function or class may come again, as when a notebook's cell is run twice; then the newer one stays.
+
+        Args:
+          name: letters, digits and underscores.
+          made_by: the function or class that the thing is made by, where it is neither.
+
+        Raises:
+          UserError: the name is another thing's, or has other characters.
+        """
+        if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*", name):
+            raise errors.UserError(f"the name of a {self.kind} is made of letters, digits and underscores; got {name!r}")
+
+        def add(thing):
+            place = _place(thing if made_by is None else made_by)
+            if name in self and self._places.get(name) != place:
+                where = ".".join(self._places.get(name, ("?",)))
+                raise errors.UserError(f"the {self.kind} {name!r} is there already ({where}): take another name")
+            self[name], self._places[name] = thing, place
+            for listener in self._listeners:
+                listener(name, thing)
+            return thing
+
+        return add
+
+    def listen(self, listener: Callable[[str, Any], None]) -> None:
+        """Calls `listener(name, thing)` for everything that is there, and from now on for everything that is added."""
+        for name, thing in self.items():
+            listener(name, thing)
+        self._listeners.append(listener)
+
+
+def _place(thing):
+    return thing.__module__, thing.__qualname__
