@@ -46,7 +46,7 @@ def main(run):
         **{name: history[name] for name in ("synthetic_accuracy",) if name in history},
     }
     if dataset is not None:
-        metrics["test_accuracy"] = build.test_accuracy(model, gtn, dataset.test)
+        metrics["test_accuracy"] = gtn.evaluate(model, dataset.test)
     with files.writing(f"{run.base_dir}/learner.keras"):
         model.save(f"{run.base_dir}/learner.keras")
     results.write(run.base_dir, "teaching", "train_learner", run.seed, metrics, [], run.seconds())

@@ -70,6 +70,31 @@ def test_generate_is_the_live_generator_and_rows_are_independent(trained, gtn, n
     np.testing.assert_allclose(images[:1], gtn.generate(noise[:1], label[:1]), atol=1e-6)
 
 
+def test_labels_may_be_numbers_of_classes(gtn):
+    noise, _ = inputs(3)
+    images = gtn.generate(noise, [2, 0, 1])
+    np.testing.assert_array_equal(images, gtn.generate(noise, np.eye(3)[[2, 0, 1]]))
+    with pytest.raises(errors.UserError, match=r"from 0 to 2; got \[3, 0, 1\]"):
+        gtn.generate(noise, [3, 0, 1])
+    with pytest.raises(errors.UserError, match=r"label \[n, 3\]"):
+        gtn.generate(noise, [0.0, 1.0, 2.0])
+
+
+def test_it_says_what_it_is(gtn, exported):
+    assert gtn.classes == ("a", "b", "c") and gtn.image_shape == (8, 8, 1)
+    assert repr(gtn).startswith("<GTN for tiny: ") and "images [8, 8, 1], 3 classes" in repr(gtn) and exported in repr(gtn)
+
+
+def test_a_model_is_evaluated_on_raw_images(gtn, tiny_dataset):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    test = tiny_dataset.test
+    right = (model.predict(gtn.normalize(test.images), verbose=0).argmax(-1) == test.labels).mean()
+    assert gtn.evaluate(model, test) == gtn.evaluate(model, (test.images, test.labels)) == right
+    for labels in (np.eye(3)[test.labels], test.labels[:-1], test.labels.astype(float)):
+        with pytest.raises(errors.UserError, match="labels are numbers of classes, one an image"):
+            gtn.evaluate(model, (test.images, labels))
+
+
 def test_no_row_gives_none_and_unequal_numbers_are_named(exported, gtn):
     noise, label = inputs(2)
     assert gtn.generate(noise[:0], label[:0]).shape == (0, 8, 8, 1)

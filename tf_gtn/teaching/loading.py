@@ -9,10 +9,11 @@ import numbers
 import os
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.data import normalization
+from tf_gtn.data import dataset, normalization
 from tf_gtn.models import checks
 from tf_gtn.teaching import export, lesson, saved_models, schema, trust
 
@@ -86,10 +87,40 @@ class LoadedGTN:
         shapes = schema.signatures(metadata)["curriculum"][1]
         self._lesson = {name: tf.ensure_shape(lesson[name], [steps, *shape[1:]]) for name, shape in shapes.items()}
 
-    def generate(self, noise, label):
-        """`noise` [n, latent], `label` [n, classes] -> images [n, H, W, C], each independent of its neighbours."""
-        noise, label = tf.cast(noise, tf.float32), tf.cast(label, tf.float32)
+    def __repr__(self) -> str:
+        made, steps = self.metadata, self.metadata["inner_steps"]
+        return (
+            f"<GTN for {made['dataset']}: {steps} steps on batches of {made['batch_size']}, images {list(self.image_shape)}, "
+            f"{len(self.classes)} classes; {self.path}>"
+        )
+
+    @property
+    def classes(self) -> tuple:
+        """Names of the classes, or actions, by label."""
+        return tuple(self.metadata["classes"])
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`(H, W, C)`, or the shape of an observation."""
+        return tuple(self.metadata["image_shape"])
+
+    def generate(self, noise, label) -> tf.Tensor:
+        """Images `[n, H, W, C]`, each independent of its neighbours.
+
+        Args:
+          noise: [n, latent].
+          label: [n, classes]; or integers [n], numbers of classes.
+
+        Raises:
+          UserError: other shapes, or a number that no class has.
+        """
+        noise, label = tf.cast(noise, tf.float32), tf.convert_to_tensor(label)
         latent, classes = self.metadata["latent"], len(self.metadata["classes"])
+        if label.dtype.is_integer and label.shape.rank == 1:
+            if tf.executing_eagerly() and not np.isin(label, np.arange(classes)).all():
+                raise errors.UserError(f"labels are numbers of classes, from 0 to {classes - 1}; got {label.numpy().tolist()}")
+            label = tf.one_hot(label, classes)
+        label = tf.cast(label, tf.float32)
         if not (noise.shape.is_compatible_with([None, latent]) and label.shape.is_compatible_with([None, classes])):
             raise errors.UserError(f"noise is [n, {latent}] and label [n, {classes}]; got {noise.shape} and {label.shape}")
         if not noise.shape[:1].is_compatible_with(label.shape[:1]):
@@ -101,8 +132,8 @@ class LoadedGTN:
 
         `steps` batches, by default as many as the GTN was trained with; beyond those the curriculum starts over.
         """
-        dataset = tf.data.Dataset.from_tensor_slices((self._lesson["image"], self._lesson["label"]))
-        return dataset.repeat().take(self._steps(steps))
+        batches = tf.data.Dataset.from_tensor_slices((self._lesson["image"], self._lesson["label"]))
+        return batches.repeat().take(self._steps(steps))
 
     def normalize(self, images):
         """Real images `[n, H, W]` or `[n, H, W, C]`, or observations, as their source has them, as learners expect them."""
@@ -178,6 +209,27 @@ class LoadedGTN:
                     f"{history['synthetic_accuracy']:.3f}, no better than chance"
                 )
         return history
+
+    def evaluate(self, keras_model, data) -> float:
+        """The share of images that a taught model classifies right.
+
+        Args:
+          keras_model: of normalised images `[n, H, W, C]` -> `[n, classes]`.
+          data: `(images, labels)`, raw images as `normalize` takes them and numbers of classes [n]; or a `data.Split`.
+
+        Raises:
+          UserError: images or labels of another form, or a GTN that teaches policies.
+        """
+        if self.metadata.get("loss", "cross_entropy") != "cross_entropy":
+            raise errors.UserError(f"{self!r} teaches policies, which are tested by playing, not by labelled images")
+        images, labels = (data.images, data.labels) if isinstance(data, dataset.Split) else data
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+            raise errors.UserError(
+                f"labels are numbers of classes, one an image; got {labels.dtype} {list(labels.shape)} for {len(images)} images"
+            )
+        predicted = keras_model.predict(self.normalize(images), verbose=0).argmax(-1)
+        return float((predicted == labels).mean())
 
     def lesson(self, steps=None):
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""

@@ -209,9 +209,3 @@ def load_model(name, exported, modules=()):
     if not name.endswith(".keras"):
         raise errors.unknown("model (a .keras file or a name)", name, learners_lib.REGISTRY)
     return learners_lib.load(name)
-
-
-def test_accuracy(model, exported, split):
-    """Share of a split's raw images that a taught Keras model classifies right."""
-    predicted = model.predict(exported.normalize(split.images), verbose=0).argmax(-1)
-    return float((predicted == split.labels).mean())
