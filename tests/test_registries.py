@@ -1,5 +1,7 @@
 """Things by name: unknown ones, taken ones, and whoever wants to know of new ones."""
 
+import functools
+
 import pytest
 
 from tf_gtn import errors, registries
@@ -32,10 +34,21 @@ def test_a_name_is_taken_once_but_by_the_same_again():
     assert known["soup"] is newer
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "", "1st", "a:b", None, "a.b"])
+@pytest.mark.parametrize("name", ["a/b", "a b", "", "a:b", None, "a.b"])
 def test_a_name_that_can_not_be_one(name):
     with pytest.raises(errors.UserError, match="letters"):
         registries.Registry("dish").register(name)
+
+
+def test_what_has_no_name_of_its_own_is_the_same_as_itself_alone():
+    known, one = registries.Registry("dish", reserved=("stew",)), functools.partial(max, 1)
+    known.register("soup")(one)
+    known.register("soup")(one)
+    for other in (functools.partial(max, 2), lambda: 3):
+        with pytest.raises(errors.UserError, match="there already"):
+            known.register("soup")(other)
+    with pytest.raises(errors.UserError, match="the dish 'stew' is the package's own"):
+        known.register("stew")
 
 
 def test_a_thing_says_what_it_is_made_by():

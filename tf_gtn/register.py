@@ -37,7 +37,7 @@ def generator(name: str) -> Callable:
 def treatment(name: str) -> Callable:
     """A function `(dataset, inner_steps, batch_size, seed) -> treatments.Treatment`: where the inner loop's batches come from.
 
-    `seed` is a list of two integers.
+    `seed` is a list of two integers. The name `gtn` is the package's own.
     """
     return _registry("tf_gtn.teaching.treatments").register(name)
 
@@ -55,9 +55,9 @@ def analysis(name: str) -> Callable:
     return importlib.import_module("tf_gtn.run.teaching.analyses.registry").register(name)
 
 
-def claim_relation(name: str, *takes: str) -> Callable:
+def claim_relation(name: str, *takes: str, **options) -> Callable:
     """A function `(claimed) -> claim`: how two quantities can stand to one another, see `run.findings.claims.relation`."""
-    return importlib.import_module("tf_gtn.run.findings.claims").relation(name, *takes)
+    return importlib.import_module("tf_gtn.run.findings.claims").relation(name, *takes, **options)
 
 
 def _registry(module, name="REGISTRY"):

@@ -14,9 +14,10 @@ class Registry(dict):
       kind: what its things are, in words, for errors.
     """
 
-    def __init__(self, kind: str):
+    def __init__(self, kind: str, reserved: tuple[str, ...] = ()):
+        """`reserved`: names that nothing can be registered under."""
         super().__init__()
-        self.kind = kind
+        self.kind, self._reserved = kind, reserved
         self._listeners = []
         self._places = {}
 
@@ -25,7 +26,8 @@ class Registry(dict):
 
     def check(self, name: str) -> None:
         """Raises `UserError` with the nearest name unless there is a thing of that name."""
-        self[name]
+        if not isinstance(name, str) or name not in self:
+            raise errors.unknown(self.kind, name, self)
 
     def register(self, name: str, made_by: Any = None) -> Callable[[Any], Any]:
         """Decorator: adds the thing under a name.
@@ -39,17 +41,20 @@ class Registry(dict):
         Raises:
           UserError: the name is another thing's, or has other characters.
         """
-        if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*", name):
+        if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
             raise errors.UserError(f"the name of a {self.kind} is made of letters, digits and underscores; got {name!r}")
+
+        if name in self._reserved:
+            raise errors.UserError(f"the {self.kind} {name!r} is the package's own: take another name")
 
         def add(thing):
             place = _place(thing if made_by is None else made_by)
             if name in self and self._places.get(name) != place:
-                where = ".".join(self._places.get(name, ("?",)))
+                where = ".".join(map(str, self._places.get(name, ("?",))))
                 raise errors.UserError(f"the {self.kind} {name!r} is there already ({where}): take another name")
-            self[name], self._places[name] = thing, place
             for listener in self._listeners:
                 listener(name, thing)
+            self[name], self._places[name] = thing, place
             return thing
 
         return add
@@ -62,4 +67,8 @@ class Registry(dict):
 
 
 def _place(thing):
-    return thing.__module__, thing.__qualname__
+    """Where a function or class is from; a lambda, and what has no name of its own, is the same as itself alone."""
+    name = getattr(thing, "__qualname__", None)
+    if name is None or name.endswith("<lambda>"):
+        return type(thing).__module__, type(thing).__qualname__, id(thing)
+    return thing.__module__, name

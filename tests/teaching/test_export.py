@@ -72,8 +72,9 @@ def test_generate_is_the_live_generator_and_rows_are_independent(trained, gtn, n
 
 def test_labels_may_be_numbers_of_classes(gtn):
     noise, _ = inputs(3)
-    images = gtn.generate(noise, [2, 0, 1])
-    np.testing.assert_array_equal(images, gtn.generate(noise, np.eye(3)[[2, 0, 1]]))
+    images = gtn.generate(noise, np.eye(3)[[2, 0, 1]])
+    for dtype in (np.int8, np.uint16, np.int64):
+        np.testing.assert_array_equal(gtn.generate(noise, np.array([2, 0, 1], dtype)), images)
     with pytest.raises(errors.UserError, match=r"from 0 to 2; got \[3, 0, 1\]"):
         gtn.generate(noise, [3, 0, 1])
     with pytest.raises(errors.UserError, match=r"label \[n, 3\]"):
@@ -90,9 +91,14 @@ def test_a_model_is_evaluated_on_raw_images(gtn, tiny_dataset):
     test = tiny_dataset.test
     right = (model.predict(gtn.normalize(test.images), verbose=0).argmax(-1) == test.labels).mean()
     assert gtn.evaluate(model, test) == gtn.evaluate(model, (test.images, test.labels)) == right
-    for labels in (np.eye(3)[test.labels], test.labels[:-1], test.labels.astype(float)):
-        with pytest.raises(errors.UserError, match="labels are numbers of classes, one an image"):
+    for labels in (np.eye(3)[test.labels], test.labels[:-1], test.labels.astype(float), test.labels + 1):
+        with pytest.raises(errors.UserError, match="labels are numbers of classes from 0 to 2, one an image"):
             gtn.evaluate(model, (test.images, labels))
+    for data in (tiny_dataset, test.images, (test.images[:0], test.labels[:0]), None):
+        with pytest.raises(errors.UserError, match=r"\(images, labels\), or on a data\.Split"):
+            gtn.evaluate(model, data)
+    with pytest.raises(errors.UserError, match=r"gives .*, the data set has 3 classes"):
+        gtn.evaluate(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]), test)
 
 
 def test_no_row_gives_none_and_unequal_numbers_are_named(exported, gtn):

@@ -52,10 +52,12 @@ def family(name, image_shape, classes, **options):
 
     Where a function gives a model, not a `Family`, each network is made by a call of it.
     """
+    REGISTRY.check(name)
     make = REGISTRY[name]
-    known = list(inspect.signature(make).parameters)[2:]
+    parameters = inspect.signature(make).parameters.values()
+    known = [p.name for p in parameters][2:]
     for option in options:
-        if option not in known:
+        if option not in known and not any(p.kind == p.VAR_KEYWORD for p in parameters):
             raise errors.unknown(f"option of {name}", option, known)
     made = make(tuple(image_shape), classes, **options)
     if isinstance(made, Family):

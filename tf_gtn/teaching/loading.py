@@ -112,14 +112,14 @@ class LoadedGTN:
           label: [n, classes]; or integers [n], numbers of classes.
 
         Raises:
-          UserError: other shapes, or a number that no class has.
+          UserError: other shapes, or a number that no class has (in a graph such a number is no class at all).
         """
         noise, label = tf.cast(noise, tf.float32), tf.convert_to_tensor(label)
         latent, classes = self.metadata["latent"], len(self.metadata["classes"])
         if label.dtype.is_integer and label.shape.rank == 1:
             if tf.executing_eagerly() and not np.isin(label, np.arange(classes)).all():
                 raise errors.UserError(f"labels are numbers of classes, from 0 to {classes - 1}; got {label.numpy().tolist()}")
-            label = tf.one_hot(label, classes)
+            label = tf.one_hot(tf.cast(label, tf.int32), classes)
         label = tf.cast(label, tf.float32)
         if not (noise.shape.is_compatible_with([None, latent]) and label.shape.is_compatible_with([None, classes])):
             raise errors.UserError(f"noise is [n, {latent}] and label [n, {classes}]; got {noise.shape} and {label.shape}")
@@ -222,12 +222,18 @@ class LoadedGTN:
         """
         if self.metadata.get("loss", "cross_entropy") != "cross_entropy":
             raise errors.UserError(f"{self!r} teaches policies, which are tested by playing, not by labelled images")
-        images, labels = (data.images, data.labels) if isinstance(data, dataset.Split) else data
-        labels = np.asarray(labels)
-        if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        data = (data.images, data.labels) if isinstance(data, dataset.Split) else data
+        if not isinstance(data, tuple | list) or len(data) != 2 or not len(data[0]):
             raise errors.UserError(
-                f"labels are numbers of classes, one an image; got {labels.dtype} {list(labels.shape)} for {len(images)} images"
+                f"what a model is evaluated on is (images, labels), or a data.Split; got {type(data).__name__}"
             )
+        (images, labels), classes = (data[0], np.asarray(data[1])), len(self.classes)
+        if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or not 0 <= labels.min() <= labels.max() < classes:
+            raise errors.UserError(
+                f"labels are numbers of classes from 0 to {classes - 1}, one an image; got {labels.dtype} {list(labels.shape)} "
+                f"for {len(images)} images"
+            )
+        checks.check(keras_model, self.image_shape, classes)
         predicted = keras_model.predict(self.normalize(images), verbose=0).argmax(-1)
         return float((predicted == labels).mean())
 

@@ -19,7 +19,7 @@ from tf_gtn.core import functional
 from tf_gtn.data import reader
 from tf_gtn.teaching import curricula
 
-REGISTRY = registries.Registry("treatment")
+REGISTRY = registries.Registry("treatment", reserved=("gtn",))
 """`{name: function (dataset, inner_steps, batch_size, seed) -> Treatment}`, with two integers for a seed."""
 
 

@@ -51,7 +51,8 @@ def test_in_so_many_seeds():
     made = compare([*specs, ("none", "at_most_in_seeds", (2, 0))], quantities)
     assert [claim["measured"] for claim in made] == [3, 1, None]
     assert [claim["holds"] for claim in made] == [True, False, False]
-    assert made[0]["statement"] == "k0: modes is at most 2, seeds of 4" and made[0]["id"] == "k0_modes_at_most_in_seeds_2"
+    assert made[0]["statement"] == "k0: modes is at most 2 in at least 3 seeds; 4 have a value"
+    assert made[0]["id"] == "k0_modes_at_most_in_seeds"
 
 
 def test_a_number_of_a_study_has_its_own_interval():
@@ -66,10 +67,13 @@ def test_a_number_of_a_study_has_its_own_interval():
         ("learner/ratio", "at_least", 8),
         ("learner/ratio", "times_above", ("bayes/ratio", 2)),
         ("lost/ratio", "at_most", 1.4),
+        ("learner/ratio", "above", 5.5),
+        ("learner/ratio", "above", "bayes/ratio"),
         ("learner/ratio", "times_above", ("lost/ratio", 2)),
     ]
     made = claims.compare(specs, quantities)
-    assert [claim["holds"] for claim in made] == [True, False, True, True, False, False]
+    assert [claim["holds"] for claim in made] == [True, False, True, True, False, True, False, False]
+    assert made[5]["rule"] == "ci95[0] > bound" and made[6]["numbers"] == {"other": 0.94, "other_ci95": None}
     assert made[0]["ci95"] == [5.7, 9.5] and made[1]["ci95"] is None and made[0]["seed_value"] == "9 (section 3.2.4)"
     assert [claim["rule"] for claim in made[:3]] == ["low <= measured <= high", "measured <= bound", "measured >= bound"]
     assert made[1]["id"] == "bayes_ratio_at_most" and made[3]["id"] == "learner_ratio_times_above_bayes_ratio"
@@ -86,6 +90,10 @@ def test_most_pairs_are_below():
     assert not same["holds"] and same["measured"] == 0.5
     (lost,) = compare([("a", "below", "b")], {"a": [[0.0]], "b": [None]})
     assert not lost["holds"] and lost["measured"] is None
+    (few,) = compare([("a", "below", "b")], {"a": [0.1, 0.2], "b": [0.3, 0.4]})
+    assert few["measured"] == 1 and not few["holds"]  # two seeds that agree show nothing: p = 1 / 6
+    with pytest.raises(errors.UserError, match="like with like"):
+        compare([("a", "below", "b")], {"a": [0.1, 0.2], "b": [0.3, 0.4, 0.5]})
 
 
 def test_most_pairs_are_below_over_searches():
@@ -103,7 +111,7 @@ def test_a_claim_of_what_is_missing_does_not_hold():
     specs = [("a", "above", "b", "paper"), ("b", "at_least", "a"), ("c", "at_least", 0.1), ("b", "at_least", 0.1)]
     made = compare([*specs, ("a", "between", (0, 1)), ("b", "times_above", ("a", 2))], quantities)
     missing = [(claim["measured"] is None, claim["holds"]) for claim in made]
-    assert missing == [(True, False)] * 3 + [(False, True), (True, False), (False, False)]
+    assert missing == [(True, False)] * 3 + [(False, True), (True, False), (True, False)]
     assert made[0]["seed_value"] == "paper" and made[0]["id"] == "a_above_b"
     assert made[0]["statement"] == "a is above b (no value in some runs: a)"
 
@@ -133,7 +141,10 @@ def test_a_rehearsal_refuses_what_the_claims_would():
         claims.rehearse([("mine/x", "above", "gtn")], {"gtn": claims.Quantity([0.0])})
     claims.rehearse([("mine/x", "above", "gtn")], one, unsaid=["mine"])
     with pytest.raises(errors.UserError, match="two claims would both be called 'gtn_between'"):
-        claims.rehearse([("gtn", "between", (0, 1)), ("gtn", "between", (0, 2))], one)
+        claims.check("x.claims", [("gtn", "between", (0, 1)), ("gtn", "between", (0, 2))])
+    study = {"gtn": claims.Quantity([0.0], once=True, interval=(0.0, 0.0))}
+    with pytest.raises(errors.UserError, match="two claims would both be called 'gtn_at_most'"):
+        claims.rehearse([("gtn", "at_most", 1), ("gtn", "at_most", 2)], study)
     with pytest.raises(errors.UserError, match="unknown quantity of a claim 'real2'; did you mean 'real'"):
         claims.rehearse([("gtn", "times_above", ("real2", 2))], one)
 
@@ -149,6 +160,10 @@ def test_a_rehearsal_refuses_what_the_claims_would():
         (("a", "times_above", (2, "b")), "takes a quantity and a number"),
         (("a", "below", 3), "takes a quantity; got 3"),
         (("a", "at_least", None), "takes a quantity or a number"),
+        (("a", "above", ("b",)), "takes a quantity or a number"),
+        (("a", "at_least", [0.9]), "takes a quantity or a number"),
+        (("a", "below", ("b",)), "takes a quantity; got"),
+        (("a", ["above"], "b"), "unknown relation"),
     ],
 )
 def test_a_claim_of_another_form_is_refused(spec, words):
@@ -170,10 +185,11 @@ def test_a_relation_of_a_user_s_own(forgotten):
     @claims.relation("near", claims.QUANTITY, claims.NUMBER)
     def near(claimed):
         other, distance = claimed.argument
-        values = [statistics.units(claimed.quantities[name].values)[0].mean() for name in (claimed.name, other)]
-        gap = abs(values[0] - values[1])
-        return claimed.result(f"{claimed.name} is near {other}", gap, None, "measured <= distance", other, distance=distance)
+        gap = abs(claimed.mean(claimed.name) - claimed.mean(other))
+        return claimed.result(claimed.statement, gap, None, "measured <= distance", distance=distance)
 
-    quantities = {"a": [0.5, 0.7], "b": [0.4, 0.6]}
+    quantities = {"a": [0.5, 0.7], "b": [0.4, 0.6], "c": [0.4, None]}
     made, far = (compare([("a", "near", ("b", distance))], quantities)[0] for distance in (0.2, 0.05))
-    assert made["holds"] and not far["holds"] and made["id"] == "a_near_b"
+    assert made["holds"] and not far["holds"] and made["id"] == "a_near_b" and made["statement"] == "a is near b and 0.2"
+    (lost,) = compare([("a", "near", ("c", 1))], quantities)
+    assert lost["measured"] is None and not lost["holds"]

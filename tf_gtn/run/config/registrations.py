@@ -1,5 +1,6 @@
 """What gin can configure whatever the system: data, models, inner optimisers, the schedule of a run."""
 
+import contextlib
 import dataclasses
 
 import gin
@@ -16,7 +17,19 @@ Population = gin.external_configurable(population.Population, module="models")
 Given = gin.external_configurable(population.Given, module="models")
 for _configurable in (cells.Cells, plain.Plain, cell_population.Population):  # spaces, also as learners of a GTN
     gin.external_configurable(_configurable, module="nas")
-generators.REGISTRY.listen(lambda name, make: gin.external_configurable(make, name, module="generators"))
+
+
+def _known_to_gin(name, make):
+    """A generator as `@generators.<name>`; gin takes one again only where it is told to."""
+    again = gin.config.interactive_mode() if name in generators.REGISTRY else contextlib.nullcontext()
+    try:
+        with again:
+            gin.external_configurable(make, name, module="generators")
+    except ValueError:
+        raise errors.UserError(f"gin knows a generators.{name} already: take another name") from None
+
+
+generators.REGISTRY.listen(_known_to_gin)
 conditional = gin.get_configurable("generators.conditional")
 gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
 for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimators.PES, estimators.ESBackprop):

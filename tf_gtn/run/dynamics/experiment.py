@@ -48,7 +48,7 @@ class Experiment:
         names = {name for spec in self.claims for name in claims.named(spec)}
         for name in names:
             self._check_number(name)
-        claims.rehearse(self.claims, {name: claims.Quantity([0.0], once=True) for name in names})
+        claims.rehearse(self.claims, {name: claims.Quantity([0.0], once=True, interval=(0.0, 0.0)) for name in names})
 
     def _check_number(self, name):
         """Whether a part gives it; of one that does not say what it gives, whatever is asked for."""

@@ -45,14 +45,24 @@ class Relation:
     Attributes:
       takes: the kinds of what its argument consists of: one, or several for a tuple.
       make: `(claimed) -> claim`, a `results.claim` of a `Claimed`.
+      words: what is said of the quantity, with a `{}` for each part of the argument.
+      rule: of a claim whose quantity has no value: it never holds.
+      some_seeds: whether `make` can do with a quantity that has no value in some of the seeds.
     """
 
     takes: tuple[str, ...]
     make: Callable
+    words: str
+    rule: str
+    some_seeds: bool
+
+    def parts(self, argument) -> tuple:
+        """What an argument consists of."""
+        return tuple(argument) if len(self.takes) > 1 and isinstance(argument, list | tuple) else (argument,)
 
     def quantities(self, argument) -> list[str]:
         """The quantities that an argument names."""
-        return [each for each, kind in zip(_parts(argument), self.takes) if kind != NUMBER and isinstance(each, str)]
+        return [part for part in self.parts(argument) if isinstance(part, str)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,17 +81,38 @@ class Claimed:
     def quantity(self) -> Quantity:
         return self.quantities[self.name]
 
-    def result(self, statement, measured, interval, rule, *more, **numbers) -> dict:
-        """The claim; `more`: what its id has after the relation."""
-        identity = "_".join(map(str, (self.name, self.relation, *more))).replace("/", "_").replace(".", "_")
+    @property
+    def statement(self) -> str:
+        """What is claimed, in words."""
+        relation = RELATIONS[self.relation]
+        parts = (_label(part) if isinstance(part, str) else part for part in relation.parts(self.argument))
+        return f"{_label(self.name)} {relation.words.format(*parts)}"
+
+    def mean(self, name: str) -> float:
+        """The mean of a quantity over its seeds."""
+        quantity = self.quantities[name]
+        return quantity.values[0] if quantity.once else float(np.mean(statistics.units(quantity.values)[0]))
+
+    def result(self, statement, measured, interval, rule, **numbers) -> dict:
+        """The claim; see `results.claim`."""
+        identity = _identity((self.name, self.relation, self.argument), self.quantity.once)
         return results.claim(identity, statement, self.said, measured, interval, rule, **numbers)
 
 
-def relation(name: str, *takes: str) -> Callable:
-    """Registers a function `(claimed) -> claim` as the relation of that name, with the kinds of its argument."""
+def relation(
+    name: str, *takes: str, words: str | None = None, rule: str = "measured >= 0", some_seeds: bool = False
+) -> Callable:
+    """Registers a function `(claimed) -> claim` as the relation of that name.
+
+    Args:
+      name: as claims have it.
+      takes: the kinds of its argument, `QUANTITY`, `NUMBER` or `EITHER`; several: it is a tuple.
+      words, rule, some_seeds: see `Relation`; without words the name and the argument are said.
+    """
+    words = words or f"is {name.replace('_', ' ')} {' and '.join('{}' for _ in takes)}"
 
     def register(make):
-        RELATIONS.register(name, make)(Relation(takes, make))
+        RELATIONS.register(name, make)(Relation(takes, make, words, rule, some_seeds))
         return make
 
     return register
@@ -93,10 +124,12 @@ def check(where: str, specs: Sequence) -> None:
         if not isinstance(spec, list | tuple) or len(spec) not in (3, 4) or not isinstance(spec[0], str):
             raise errors.UserError(f"a claim is (quantity, relation, argument, the paper's value); got {spec!r}")
         RELATIONS.check(spec[1])
-        takes, parts = RELATIONS[spec[1]].takes, _parts(spec[2])
-        if len(parts) != len(takes) or not all(isinstance(each, _TAKEN[kind]) for each, kind in zip(parts, takes)):
-            raise errors.UserError(f"a claim of {spec[1]!r} takes {' and '.join(takes)}; got {spec[2]!r}")
+        relation = RELATIONS[spec[1]]
+        parts = relation.parts(spec[2])
+        if len(parts) != len(relation.takes) or not all(isinstance(p, _TAKEN[kind]) for p, kind in zip(parts, relation.takes)):
+            raise errors.UserError(f"a claim of {spec[1]!r} takes {' and '.join(relation.takes)}; got {spec[2]!r}")
     registrations.check_different(where, [tuple(spec[:3]) for spec in specs])
+    _check_identities(specs, [_identity(spec) for spec in specs])
 
 
 def rehearse(specs: Sequence, quantities: Mapping, unsaid: Sequence[str] = ()) -> None:
@@ -132,22 +165,8 @@ def compare(specs: Sequence, quantities: Mapping, units: str = "fresh learners o
       UserError: an unknown quantity, two that can't be compared, or two claims that would have one id.
     """
     made = [_claim(spec, quantities, units) for spec in specs]
-    for spec, claim in zip(specs, made):
-        if [other["id"] for other in made].count(claim["id"]) > 1:
-            raise errors.UserError(f"two claims would both be called {claim['id']!r}; one is {spec!r}")
+    _check_identities(specs, [claim["id"] for claim in made])
     return made
-
-
-def _claim(spec, quantities, units):
-    name, relation, argument, said = (*spec, None)[:4]
-    for wanted in named(spec):
-        if wanted not in quantities:
-            raise errors.unknown("quantity of a claim", wanted, quantities)
-    return RELATIONS[relation].make(Claimed(name, relation, argument, said, quantities, units))
-
-
-def _parts(argument):
-    return tuple(argument) if isinstance(argument, list | tuple) else (argument,)
 
 
 def named(spec: Sequence) -> list[str]:
@@ -155,54 +174,78 @@ def named(spec: Sequence) -> list[str]:
     return [spec[0], *RELATIONS[spec[1]].quantities(spec[2])]
 
 
-@relation("above", EITHER)
+def _claim(spec, quantities, units):
+    name, relation, argument, said = (*spec, None)[:4]
+    for wanted in named(spec):
+        if wanted not in quantities:
+            raise errors.unknown("quantity of a claim", wanted, quantities)
+    claimed = Claimed(name, relation, argument, said, quantities, units)
+    missing = [_label(each) for each in named(spec) if any(value is None for value in quantities[each].values)]
+    if missing and not RELATIONS[relation].some_seeds:
+        statement = f"{claimed.statement} (no value in some runs: {', '.join(missing)})"
+        return claimed.result(statement, None, None, RELATIONS[relation].rule)
+    return RELATIONS[relation].make(claimed)
+
+
+def _identity(spec, once=False):
+    """A claim's id: its quantities and its relation, and the number that a quantity with seeds is compared with."""
+    name, relation, argument = spec[:3]
+    takes, parts = RELATIONS[relation].takes, RELATIONS[relation].parts(argument)
+    kept = [part for part, kind in zip(parts, takes) if isinstance(part, str) or (kind == EITHER and not once)]
+    identity = "_".join(map(str, (name, relation, *kept))).replace("/", "_")
+    return identity if once else identity.replace(".", "_")
+
+
+def _check_identities(specs, identities):
+    for spec, identity in zip(specs, identities):
+        if identities.count(identity) > 1:
+            raise errors.UserError(f"two claims would both be called {identity!r}; one is {spec!r}")
+
+
+@relation("above", EITHER, rule="ci95[0] > 0")
 def _above(claimed):
     """With several seeds, the 95% interval of the mean difference, seed by seed, lies above 0 (Student's t); with one, the two
     intervals over learners lie apart (bootstrapped)."""
-    return _compared(claimed, "is above", "ci95[0] > 0", "ci95[0] > other_ci95[1]")
+    return _compared(claimed, "ci95[0] > 0", "ci95[0] > other_ci95[1]")
 
 
 @relation("at_least", EITHER)
 def _at_least(claimed):
     """The mean is at least the other's, or the number."""
-    return _compared(claimed, "is at least", "measured >= 0", "measured >= other")
+    return _compared(claimed, "measured >= 0", "measured >= other")
 
 
 @relation("at_most", EITHER)
 def _at_most(claimed):
     """The mean is at most the other's, or the number."""
-    return _compared(claimed, "is at most", "measured <= 0", "measured <= other")
+    return _compared(claimed, "measured <= 0", "measured <= other")
 
 
 @relation("between", NUMBER, NUMBER)
 def _between(claimed):
     """The mean lies between two numbers."""
     low, high = claimed.argument
-    measured, interval = _one(claimed)
-    statement = f"{_label(claimed.name)} is between {low} and {high}"
-    return claimed.result(statement, measured, interval, "low <= measured <= high", low=low, high=high)
+    return claimed.result(claimed.statement, *_one(claimed), "low <= measured <= high", low=low, high=high)
 
 
-@relation("times_above", QUANTITY, NUMBER)
+@relation("times_above", QUANTITY, NUMBER, words="is above {} by a factor of {}")
 def _times_above(claimed):
     """The mean is at least so many times the other's."""
     other, times = claimed.argument
-    measured, interval = _one(claimed)
-    numbers = {"other": _mean(claimed.quantities[other]), "times": times}
-    statement = f"{_label(claimed.name)} is above {_label(other)} by a factor of {times}"
-    return claimed.result(statement, measured, interval, "measured >= times * other", other, **numbers)
+    numbers = {"other": claimed.mean(other), "times": times}
+    return claimed.result(claimed.statement, *_one(claimed), "measured >= times * other", **numbers)
 
 
-@relation("at_most_in_seeds", NUMBER, NUMBER)
+@relation("at_most_in_seeds", NUMBER, NUMBER, words="is at most {} in at least {} seeds", some_seeds=True)
 def _at_most_in_seeds(claimed):
     """It is at most a number in at least so many of the seeds in which it has a value."""
-    return _in_seeds(claimed, "at most", np.less_equal)
+    return _in_seeds(claimed, np.less_equal)
 
 
-@relation("at_least_in_seeds", NUMBER, NUMBER)
+@relation("at_least_in_seeds", NUMBER, NUMBER, words="is at least {} in at least {} seeds", some_seeds=True)
 def _at_least_in_seeds(claimed):
     """It is at least a number in at least so many of the seeds in which it has a value."""
-    return _in_seeds(claimed, "at least", np.greater_equal)
+    return _in_seeds(claimed, np.greater_equal)
 
 
 @relation("below", QUANTITY)
@@ -212,22 +255,25 @@ def _below(claimed):
     Measured by the share of pairs in which it is (ties, such as two that diverged, count half), which is U / (n m) of the test
     by Mann and Whitney (1947). Unlike a difference of medians it needs no finite values. The trials of a search depend on one
     another. So with several searches the interval is of the share's mean over them, and with one the test only describes that.
+    Quantities of one number a seed are taken as one search.
     """
 
     def share(a, b):
         return float(np.mean((a[:, None] < b) + 0.5 * (a[:, None] == b)))
 
-    both = [claimed.quantities[name].values for name in (claimed.name, claimed.argument)]
-    statement = f"{_label(claimed.name)} ends with a lower loss than {_label(claimed.argument)}: share of pairs of trials "
-    if any(search is None for searches in both for search in searches):
-        return claimed.result(f"{statement}(some have no value)", None, None, "ci95[0] > 0.5", claimed.argument)
-    pairs = [[np.atleast_1d(np.asarray(search, np.float64)) for search in each] for each in zip(*both)]
+    first, second = (
+        [np.asarray(v, np.float64) for v in claimed.quantities[n].values] for n in (claimed.name, claimed.argument)
+    )
+    if len(first) != len(second) or first[0].ndim != second[0].ndim:
+        raise _unlike(claimed)
+    pairs = list(zip(first, second)) if first[0].ndim else [(np.stack(first), np.stack(second))]
     a, b = (np.concatenate(each) for each in zip(*pairs))
     medians = {"median": statistics.quartiles(a)[1], "other_median": statistics.quartiles(b)[1]}
+    statement = f"{claimed.statement}: share of pairs of {claimed.units} "
     if len(pairs) > 1:
         mean, interval = statistics.mean_and_interval([share(*pair) for pair in pairs], statistics.SHARE)
         statement += f"(mean over {len(pairs)} searches of {len(pairs[0][0])} and {len(pairs[0][1])})"
-        return claimed.result(statement, mean, interval, "ci95[0] > 0.5", claimed.argument, **medians)
+        return claimed.result(statement, mean, interval, "ci95[0] > 0.5", **medians)
     rng = np.random.default_rng(3)
     resampled = [share(rng.choice(a, len(a)), rng.choice(b, len(b))) for _ in range(1000)]
     return claimed.result(
@@ -235,49 +281,54 @@ def _below(claimed):
         share(a, b),
         [float(end) for end in np.quantile(resampled, (0.025, 0.975))],
         "p_value < 0.05 and measured > 0.5",
-        claimed.argument,
         p_value=float(scipy.stats.mannwhitneyu(a, b, alternative="less").pvalue),
         **medians,
     )
 
 
-def _compared(claimed, words, over_seeds, over_learners):
+def _compared(claimed, over_seeds, over_learners):
     """The claim that a quantity's mean stands so to another's or to a number, by one of two rules."""
-    name, other, quantity = claimed.name, claimed.argument, claimed.quantity
+    other, quantity, statement = claimed.argument, claimed.quantity, claimed.statement
     another = claimed.quantities[other] if isinstance(other, str) else None
+    if another is not None and another.once != quantity.once:
+        raise _unlike(claimed)
     if quantity.once and another is None:
-        rule = over_learners.replace("other", "bound")
-        return claimed.result(f"{_label(name)} {words} {other}", *_one(claimed), rule, bound=other)
-    statement = f"{_label(name)} {words} {other if another is None else _label(other)}"
-    named = [name] if another is None else [name, other]
-    missing = [_label(each) for each in named if any(value is None for value in claimed.quantities[each].values)]
-    if missing:
-        statement += f" (no value in some runs: {', '.join(missing)})"
-        return claimed.result(statement, None, None, over_seeds, other)
+        rule = over_learners.replace("other_ci95[1]", "other").replace("other", "bound")
+        return claimed.result(statement, *_one(claimed), rule, bound=other)
+    if quantity.once:
+        return claimed.result(statement, *_one(claimed), over_learners, other=another.values[0], other_ci95=another.interval)
     values, over = statistics.units(quantity.values)
     if another is not None:
         others, other_over = statistics.units(another.values)
         if (other_over, len(others)) != (over, len(values)):
-            raise errors.UserError(
-                f"a claim compares like with like: {name} has {len(values)} {over}, {other} has {len(others)} {other_over}"
-            )
+            raise _unlike(claimed)
     if over == "seeds":
         difference = values - (float(other) if another is None else others)
         bounds = statistics.difference(quantity.bounds, float(other) if another is None else another.bounds)
         statement += f" (mean difference over {len(difference)} seeds)"
-        return claimed.result(statement, *_mean_and_interval(difference, bounds), over_seeds, other)
+        return claimed.result(statement, *_mean_and_interval(difference, bounds), over_seeds)
     statement += f" ({len(values)} {claimed.units}{'' if another is None else ' each'})"
     second = (float(other), [float(other)] * 2) if another is None else _mean_and_interval(others, another.bounds)
     found = _mean_and_interval(values, quantity.bounds)
-    return claimed.result(statement, *found, over_learners, other, other=second[0], other_ci95=second[1])
+    return claimed.result(statement, *found, over_learners, other=second[0], other_ci95=second[1])
 
 
-def _in_seeds(claimed, words, holds):
+def _unlike(claimed):
+    """The error of two quantities that can't be compared."""
+    sizes = []
+    for name in (claimed.name, claimed.argument):
+        quantity = claimed.quantities[name]
+        values, over = statistics.units(quantity.values)
+        sizes.append(f"{name} has {'one number' if quantity.once else f'{len(values)} {over}'}")
+    return errors.UserError(f"a claim compares like with like: {', '.join(sizes)}")
+
+
+def _in_seeds(claimed, holds):
     bound, least = claimed.argument
     values = [np.mean(value) for value in claimed.quantity.values if value is not None]
     count = int(np.sum(holds(values, bound))) if values else None
-    statement = f"{_label(claimed.name)} is {words} {bound}, seeds of {len(values)}"
-    return claimed.result(statement, count, None, "measured >= least", bound, least=least)
+    statement = f"{claimed.statement}; {len(values)} have a value"
+    return claimed.result(statement, count, None, "measured >= least", least=least)
 
 
 def _one(claimed):
@@ -285,16 +336,7 @@ def _one(claimed):
     quantity = claimed.quantity
     if quantity.once:
         return quantity.values[0], quantity.interval
-    if any(value is None for value in quantity.values):
-        return None, None
     return _mean_and_interval(statistics.units(quantity.values)[0], quantity.bounds)
-
-
-def _mean(quantity):
-    """The mean of a quantity; None if it is missing for a seed."""
-    if any(value is None for value in quantity.values):
-        return None
-    return quantity.values[0] if quantity.once else float(np.mean(statistics.units(quantity.values)[0]))
 
 
 def _mean_and_interval(values, bounds):

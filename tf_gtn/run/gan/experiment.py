@@ -204,7 +204,7 @@ def _conclude(run, program, experiment, learned, judge, outcomes, first):
         quantities |= {f"{name}/{key}": values for key, values in numbers.items()}
         metrics[name] = {key: statistics.summary(values, analyses.bounds(name, key)) for key, values in numbers.items()}
         analyses.REGISTRY[name].draw(run.base_dir, findings_figures.whole(table))
-    for name in {name for spec in experiment.claims for name in (spec[0], spec[2]) if isinstance(name, str)}:
+    for name in {name for spec in experiment.claims for name in claims.named(spec)}:
         if name not in quantities and any(value is None for values in quantities.values() for value in values):
             quantities[name] = [None] * len(outcomes)  # an analysis' of an arm that diverged
 

@@ -299,7 +299,7 @@ def _conclude(run, tuning, searches):
     metrics = {arm: summary([trial for trials in by_search for trial in trials[arm]]) for arm in tuning.arms}
     values = {arm: found["values"] for arm, found in metrics.items()}
     losses = {arm: claims.Quantity([[t.value for t in trials[arm]] for trials in by_search]) for arm in tuning.arms}
-    made = claims.compare(tuning.claims, losses, "trials of one search")
+    made = claims.compare(tuning.claims, losses, "final losses of trials")
     figures.boxes(
         figures.path(run.base_dir, "final_loss"),
         values,

@@ -11,8 +11,6 @@ from tf_gtn.run.teaching import build
 from tf_gtn.run.teaching.analyses import registry
 from tf_gtn.teaching import curricula, presentations
 
-FIXED = tuple(order for order in curricula.ORDERS if order != "none")
-
 
 @gin.configurable("presentations", module="analyses")
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +29,8 @@ class Settings:
 
     def __post_init__(self):
         for order in self.orders:
-            if order not in FIXED:
-                raise errors.unknown("order of analyses.presentations.orders", order, FIXED)
+            if order not in (fixed := [name for name in curricula.ORDERS if name != "none"]):
+                raise errors.unknown("order of analyses.presentations.orders", order, fixed)
         if "full" not in self.orders or len(set(self.orders)) < max(2, len(self.orders)):
             raise errors.UserError(f"analyses.presentations.orders takes 'full' and others, each once; got {self.orders!r}")
         if self.learners < 0:
