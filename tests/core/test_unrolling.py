@@ -126,10 +126,15 @@ def rich_gradient(length, checkpoint_every, dynamic=False):
     return tf.function(run, autograph=False)(xs)
 
 
+@pytest.fixture(scope="module")
+def stored():
+    return rich_gradient(T, 0)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("checkpoint_every", [1, 2, 3, 7, 20])
-def test_memory_modes_and_unknown_lengths_agree_with_integers_in_every_place(checkpoint_every, dynamic):
-    expected, _, ys = rich_gradient(T, 0)
+def test_memory_modes_and_unknown_lengths_agree_with_integers_in_every_place(checkpoint_every, dynamic, stored):
+    expected, _, ys = stored
     got, got_final, got_ys = rich_gradient(T, checkpoint_every, dynamic)
     for e, g in zip(expected, got):
         np.testing.assert_allclose(g, e, rtol=1e-10)

@@ -168,7 +168,17 @@ def test_a_run_file_takes_two_steps(name, mock_data, tmp_path):
     assert glob.glob(f"{tmp_path}/checkpoints/ckpt-2.index") and glob.glob(f"{tmp_path}/export/2/saved_model.pb")
 
 
-@pytest.mark.parametrize("gin_file", [f for f in EXPERIMENTS if f in programs.undocumented("teaching")])
+LARGEST = ("gin/teaching/ablations_paper.gin", "gin/teaching/estimators_paper.gin")  # pages run the same parts, small
+
+
+@pytest.mark.parametrize(
+    "gin_file",
+    [
+        pytest.param(f, marks=pytest.mark.slow) if f in LARGEST else f
+        for f in EXPERIMENTS
+        if f in programs.undocumented("teaching")
+    ],
+)
 def test_an_experiment_is_complete(gin_file, mock_data):
     """All arms can be built as configured, and their analyses and claims fit."""
     done = run("compare_treatments", "--dry_run", f"--gin_file={gin_file}", f"--tfds_data_dir={mock_data}")

@@ -224,9 +224,7 @@ class LoadedGTN:
             raise errors.UserError(f"{self!r} teaches policies, which are tested by playing, not by labelled images")
         data = (data.images, data.labels) if isinstance(data, dataset.Split) else data
         if not isinstance(data, tuple | list) or len(data) != 2 or not len(data[0]):
-            raise errors.UserError(
-                f"what a model is evaluated on is (images, labels), or a data.Split; got {type(data).__name__}"
-            )
+            raise errors.UserError(f"a model is evaluated on (images, labels), or on a data.Split; got {type(data).__name__}")
         (images, labels), classes = (data[0], np.asarray(data[1])), len(self.classes)
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or not 0 <= labels.min() <= labels.max() < classes:
             raise errors.UserError(
