@@ -159,7 +159,8 @@ SHORT = (
 )
 
 
-@pytest.mark.parametrize("name", [n if n == "cifar10" else pytest.param(n, marks=pytest.mark.slow) for n in RUN_FILES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUN_FILES)
 def test_a_run_file_takes_two_steps(name, mock_data, tmp_path):
     """A run file is complete; the macros that it honours make it short."""
     files = f"--base_dir={tmp_path}", f"--gin_file=gin/teaching/{name}.gin", f"--tfds_data_dir={mock_data}"
@@ -192,7 +193,7 @@ def test_the_tuning_is_complete(mock_data):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["mnist", "mnist_published"])
+@pytest.mark.parametrize("name", ["mnist", "mnist_published", "cifar10"])
 def test_a_run_file_is_complete(name, mock_data):
     done = run("train_gtn", "--dry_run", f"--gin_file=gin/teaching/{name}.gin", f"--tfds_data_dir={mock_data}")
     assert done.returncode == 0, done.stderr

@@ -163,6 +163,5 @@ def test_at_28x28(recompute_every, optimized_graphs):
     from benchmarks import _problems
 
     trained = _problems.gtn(28, 8, recompute_every)
-    for index in range(2):
-        assert np.isfinite(trained.step(index)["loss"])
+    assert np.isfinite(trained.step(0)["loss"])
     assert int(trained.skipped.numpy()) == 0
