@@ -43,7 +43,6 @@ class Registry(dict):
         """
         if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
             raise errors.UserError(f"the name of a {self.kind} is made of letters, digits and underscores; got {name!r}")
-
         if name in self._reserved:
             raise errors.UserError(f"the {self.kind} {name!r} is the package's own: take another name")
 

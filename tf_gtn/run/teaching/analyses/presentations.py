@@ -28,8 +28,9 @@ class Settings:
     learners: int = 0
 
     def __post_init__(self):
+        fixed = [name for name in curricula.ORDERS if name != "none"]
         for order in self.orders:
-            if order not in (fixed := [name for name in curricula.ORDERS if name != "none"]):
+            if order not in fixed:
                 raise errors.unknown("order of analyses.presentations.orders", order, fixed)
         if "full" not in self.orders or len(set(self.orders)) < max(2, len(self.orders)):
             raise errors.UserError(f"analyses.presentations.orders takes 'full' and others, each once; got {self.orders!r}")
