@@ -21,7 +21,7 @@ ENVIRONMENTS, LENGTH, UPDATES = 16, 5, 150
 
 def steps_per_second():
     """In this process."""
-    from tf_gtn.run import quiet
+    from tf_gtn.runtime import quiet
 
     quiet.import_tensorflow()
     import functools

@@ -58,7 +58,7 @@ def _short(n):
 
 
 def draw(path, found):
-    from tf_gtn.run.findings import drawing
+    from tf_gtn.reporting import drawing
 
     caption = "Seconds (left) and peak resident GB (right) of one meta-gradient, recomputed, as it grows."
     with drawing.to_png(path, caption, (7, 2.6 * len(found))) as figure:

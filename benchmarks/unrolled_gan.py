@@ -115,7 +115,7 @@ def pytorch(steps):
 
 
 def draw(path, points, slope, constant):
-    from tf_gtn.run.findings import drawing
+    from tf_gtn.reporting import drawing
 
     caption = f"Seconds of one iteration by K, and the line {constant:.2g} + {slope:.2g} K (ring, batch 512, one network)."
     with drawing.to_png(path, caption) as figure:

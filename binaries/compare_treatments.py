@@ -6,9 +6,9 @@ Tests each arm with fresh learners, does the configured analyses, exports the fi
 report.html. The same command again resumes.
 """
 
-from tf_gtn.run import app
-from tf_gtn.run.findings import report, results
-from tf_gtn.run.teaching import comparison
+from tf_gtn.experiment import program as app
+from tf_gtn.reporting import report, results
+from tf_gtn.teaching import experiment as comparison
 
 
 def main(run):

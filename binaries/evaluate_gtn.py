@@ -7,11 +7,12 @@ Each learner that was tested stays so (finished.jsonl): the same command again r
 
 from absl import flags
 
-from tf_gtn.run import app, memory
-from tf_gtn.run.findings import report, results, statistics
-from tf_gtn.run.teaching import analyses, build, figures
-from tf_gtn.run.teaching import comparison as _  # noqa: F401 - the gin names of a run file
-from tf_gtn.teaching import loading
+from tf_gtn.experiment import program as app
+from tf_gtn.reporting import report, results, statistics
+from tf_gtn.runtime import memory
+from tf_gtn.teaching import analyses, figures, loading
+from tf_gtn.teaching import experiment as _  # noqa: F401 - the gin names of a run file
+from tf_gtn.teaching import gin_names as build
 
 
 def add_flags():

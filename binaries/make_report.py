@@ -6,8 +6,8 @@ python -m binaries.make_report --base_dir=runs --run=runs/digits --run=runs/eval
 from absl import flags
 
 from tf_gtn import errors
-from tf_gtn.run import app
-from tf_gtn.run.findings import report
+from tf_gtn.experiment import program as app
+from tf_gtn.reporting import report
 
 
 def add_flags():

@@ -5,8 +5,8 @@
 Parts that are done stay done; the same command goes on.
 """
 
-from tf_gtn.run import app
-from tf_gtn.run.dynamics import experiment, figures
+from tf_gtn.dynamics import experiment, figures
+from tf_gtn.experiment import program as app
 
 
 def main(run):

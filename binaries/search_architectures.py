@@ -8,7 +8,7 @@ Ranks evaluations against one another, tries the best again, saves the networks 
 
 from absl import flags
 
-from tf_gtn.run import app
+from tf_gtn.experiment import program as app
 
 
 def add_flags():
@@ -17,7 +17,7 @@ def add_flags():
 
 
 def main(run):
-    from tf_gtn.run.nas import experiment  # after gin knows of it
+    from tf_gtn.nas import experiment  # after gin knows of it
 
     metrics = experiment.run(run, run.flags.ray_address, run.flags.workers)
     if metrics is None:
@@ -29,7 +29,7 @@ def main(run):
 
 
 def run():
-    app.run(main, add_flags, system="tf_gtn.run.nas.experiment", where=("ray_address", "workers"))
+    app.run(main, add_flags, system="tf_gtn.nas.experiment", where=("ray_address", "workers"))
 
 
 if __name__ == "__main__":

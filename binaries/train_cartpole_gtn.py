@@ -5,17 +5,17 @@
 Tests fresh policies after their lesson, exports the GTN, draws score by environment steps. The same command again resumes.
 """
 
-from tf_gtn.run import app
+from tf_gtn.experiment import program as app
 
 
 def main(run):
-    from tf_gtn.run.rl import experiment  # needs tf-agents
+    from tf_gtn.rl import experiment  # needs tf-agents
 
     experiment.main(run, "train_cartpole_gtn")
 
 
 def run():
-    app.run(main, system="tf_gtn.run.rl.experiment")
+    app.run(main, system="tf_gtn.rl.experiment")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@
 The same command again resumes.
 """
 
-from tf_gtn.run import app
-from tf_gtn.run.config import gin_config
-from tf_gtn.run.teaching import comparison
+from tf_gtn.config import gin_config
+from tf_gtn.experiment import program as app
+from tf_gtn.teaching import experiment as comparison
 
 
 def main(run):

@@ -6,8 +6,9 @@
 Draws errors by number of pretraining tasks and training curves, or scores. The same command again resumes.
 """
 
-from tf_gtn.run import app
-from tf_gtn.run.transfer import build, experiment
+from tf_gtn.experiment import program as app
+from tf_gtn.transfer import experiment
+from tf_gtn.transfer import gin_names as build
 
 
 def main(run):

@@ -11,9 +11,10 @@
 from absl import flags
 
 from tf_gtn import data
-from tf_gtn.run import app, files
-from tf_gtn.run.findings import results
-from tf_gtn.run.teaching import build
+from tf_gtn.experiment import program as app
+from tf_gtn.reporting import results
+from tf_gtn.runtime import files
+from tf_gtn.teaching import gin_names as build
 from tf_gtn.teaching import loading
 
 

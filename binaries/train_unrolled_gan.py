@@ -5,8 +5,8 @@
 Exports the generators, draws heat maps and captured modes. The same command again resumes.
 """
 
-from tf_gtn.run import app
-from tf_gtn.run.gan import experiment
+from tf_gtn.experiment import program as app
+from tf_gtn.gan import experiment
 
 
 def main(run):

@@ -7,9 +7,9 @@ The same command again resumes: finished trials stay. With --join further proces
 without it began. It ends with results.json, a box plot of all trials and report.html. Needs the extra `tune`.
 """
 
-from tf_gtn.run import app
-from tf_gtn.run.findings import report, results
-from tf_gtn.run.teaching import tuning
+from tf_gtn.experiment import program as app
+from tf_gtn.reporting import report, results
+from tf_gtn.teaching import tuning
 
 
 def main(run):

@@ -3,7 +3,7 @@
 import fcntl
 import os
 
-from tf_gtn.run import quiet
+from tf_gtn.runtime import quiet
 
 # A guard against hanging, not a measure: whatever a test waits for, its own seconds are the limit. pytest-timeout reads it.
 os.environ.setdefault("PYTEST_TIMEOUT", str(2400 * float(os.environ.get("TEST_TIME_SCALE", 1))))
@@ -53,7 +53,7 @@ def tiny_dataset():
 @pytest.fixture(scope="session")
 def mock_data(tmp_path_factory):
     """A folder of prepared data sets, for `--tfds_data_dir`; made once for all of xdist's workers."""
-    from tests.run import mock_tfds  # imports TFDS, which most tests don't need
+    from tests import mock_tfds  # imports TFDS, which most tests don't need
 
     session = tmp_path_factory.getbasetemp()
     session = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session

@@ -12,7 +12,7 @@ import unittest.mock
 
 import pytest
 
-from tests.run import programs
+from tests import programs
 from tf_gtn.models import convolutional
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -128,8 +128,8 @@ LISTS = {
 def test_lists_of_names_are_whole():
     """Each list of a page against what is registered."""
     from tf_gtn.models import learners
-    from tf_gtn.run.findings import claims
-    from tf_gtn.run.teaching import analyses
+    from tf_gtn.reporting import claims
+    from tf_gtn.teaching import analyses
     from tf_gtn.transfer import continual, methods
 
     kinds = [*vars(methods).values(), *vars(continual).values()]
@@ -158,7 +158,7 @@ def test_labels_of_growth_lie_beside_one_another(monkeypatch):
     from matplotlib.figure import Figure
 
     from benchmarks import growth
-    from tf_gtn.run.findings import drawing
+    from tf_gtn.reporting import drawing
 
     figure = Figure(figsize=(7, 7.8), layout="constrained")
     backend_agg.FigureCanvasAgg(figure)
@@ -186,11 +186,11 @@ def test_the_settings_table_is_true():
     """Every name in docs/teaching.md exists, and the defaults are those of the code."""
     import inspect
 
+    from tf_gtn.config import registrations
     from tf_gtn.core import optimizers
     from tf_gtn.models import generators, population
-    from tf_gtn.run.config import registrations
-    from tf_gtn.run.teaching import build as rim
-    from tf_gtn.run.teaching import comparison
+    from tf_gtn.teaching import experiment as comparison
+    from tf_gtn.teaching import gin_names as rim
     from tf_gtn.teaching import training
 
     owners = {

@@ -1,4 +1,4 @@
-"""Imports point one way: binaries -> run -> systems -> models, data -> core; and some modules belong to one room alone."""
+"""Imports point one way (docs/architecture.md); and some modules belong to one room alone."""
 
 import ast
 import pathlib
@@ -10,11 +10,13 @@ FOLDERS = ("tf_gtn", "binaries", "benchmarks")
 SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 BOTTOM = {"errors", "keras_settings", "registries", "version", "watching"}
-SHARED = BOTTOM | {"core", "models", "data"}
+LEARNING = BOTTOM | {"core", "models", "data"}
+RUNNING = LEARNING | {"runtime", "reporting"}
 SYSTEMS = {"teaching", "gan", "nas", "rl", "dynamics", "transfer"}
-EVERYTHING = SHARED | SYSTEMS | {"run", "tf_gtn", "legacy_keras"}
+EVERYTHING = RUNNING | SYSTEMS | {"config", "experiment", "gin_names", "tf_gtn", "legacy_keras"}
 
-# What each room may import besides itself; "tf_gtn" is the package's own __init__.py.
+# What each room may import besides itself; "tf_gtn" is the package's own __init__.py, "gin_names" the modules of that name in
+# the rooms of systems, where gin meets them.
 MAY_IMPORT = {
     "errors": set(),
     "registries": {"errors"},
@@ -26,22 +28,26 @@ MAY_IMPORT = {
     "core": BOTTOM,
     "models": BOTTOM | {"core"},
     "data": BOTTOM | {"core"},
-    "teaching": SHARED,
-    "gan": SHARED | {"teaching", "legacy_keras"},
-    "nas": SHARED | {"teaching"},
-    "transfer": SHARED | {"teaching"},
-    "rl": SHARED | {"teaching", "transfer", "legacy_keras"},
-    "dynamics": SHARED | {"legacy_keras"},
-    "tf_gtn": SHARED | {"teaching"},
-    "run": SHARED | SYSTEMS,
+    "runtime": BOTTOM | {"core"},
+    "reporting": BOTTOM | {"runtime"},
+    "config": LEARNING | {"runtime"},
+    "experiment": RUNNING | {"config"},
+    "teaching": RUNNING | {"experiment"},
+    "gan": RUNNING | {"experiment", "teaching", "legacy_keras"},
+    "nas": RUNNING | {"experiment", "teaching"},
+    "transfer": RUNNING | {"experiment", "teaching"},
+    "rl": RUNNING | {"experiment", "teaching", "transfer", "legacy_keras"},
+    "dynamics": RUNNING | {"experiment", "legacy_keras"},
+    "gin_names": RUNNING | SYSTEMS | {"config", "experiment"},
+    "tf_gtn": LEARNING | {"teaching"},
     "binaries": EVERYTHING,
     "benchmarks": EVERYTHING,
 }
 
 # Modules that only these rooms may import.
 RESERVED = {
-    "gin": {"run", "binaries", "benchmarks"},
-    "absl": {"run", "binaries", "benchmarks"},
+    "gin": {"config", "experiment", "gin_names", "binaries", "benchmarks"},
+    "absl": {"experiment", "binaries", "benchmarks"},
     "tf_agents": {"rl"},
     "tf_keras": {"rl"},
     "tensorflow_probability": {"rl", "gan", "dynamics"},
@@ -56,6 +62,8 @@ RESERVED = {
 def room(path):
     """`tf_gtn/core/unrolling.py` -> core, `tf_gtn/errors.py` -> errors, `binaries/x.py` -> binaries."""
     parts = path.with_suffix("").parts
+    if parts[-1] == "gin_names":
+        return "gin_names"
     return parts[0] if parts[0] != "tf_gtn" or parts[1] == "__init__" else parts[1]
 
 
@@ -107,16 +115,16 @@ def test_the_rules_themselves_have_no_cycle():
     "source, path, mistake",
     [
         ("from tf_gtn import errors, teaching", "tf_gtn/core/a.py", "core may not import teaching"),
-        ("import tf_gtn.run.app", "tf_gtn/teaching/a.py", "teaching may not import run"),
+        ("import tf_gtn.config.gin_table", "tf_gtn/teaching/a.py", "teaching may not import config"),
         ("from tf_gtn.rl import a2c", "tf_gtn/transfer/a.py", "transfer may not import rl"),
         ("from ..teaching import curricula", "tf_gtn/models/a.py", "models may not import teaching"),
-        ("from .. import run", "tf_gtn/models/a.py", "models may not import run"),
-        ("from tf_gtn import load", "tf_gtn/run/a.py", "run may not import tf_gtn"),
-        ("from binaries import train_gtn", "tf_gtn/run/a.py", "run may not import binaries"),
+        ("from .. import runtime", "tf_gtn/models/a.py", "models may not import runtime"),
+        ("from tf_gtn import load", "tf_gtn/runtime/a.py", "runtime may not import tf_gtn"),
+        ("from binaries import train_gtn", "tf_gtn/runtime/a.py", "runtime may not import binaries"),
         ("def f():\n  import gin", "tf_gtn/models/a.py", "models may not use gin"),
         ("from absl import flags", "tf_gtn/core/a.py", "core may not use absl"),
         ("tf.keras.Model", "tf_gtn/core/a.py", "core may not use tensorflow.keras"),
-        ("from tensorflow import keras", "tf_gtn/run/a.py", "run may not use tensorflow.keras"),
+        ("from tensorflow import keras", "tf_gtn/runtime/a.py", "runtime may not use tensorflow.keras"),
         ("import pickle", "tf_gtn/rl/a.py", "rl may not use pickle"),
         ("np.load(path, allow_pickle=True)", "tf_gtn/data/a.py", "allow_pickle is on"),
     ],
@@ -131,7 +139,7 @@ def test_a_wrong_import_is_found(source, path, mistake):
         ("import keras\nimport tensorflow as tf\nkeras.Model", "tf_gtn/core/a.py"),
         ("import ginger", "tf_gtn/core/a.py"),
         ("tf.keras.Model", "tf_gtn/rl/a.py"),
-        ("import gin\nfrom absl import app\nfrom tf_gtn.nas import ranking", "tf_gtn/run/a.py"),
+        ("import gin\nfrom absl import app\nfrom tf_gtn.nas import ranking", "tf_gtn/nas/gin_names.py"),
         ("from . import unrolling\nfrom tf_gtn import errors", "tf_gtn/core/a.py"),
         ("np.load(path, allow_pickle=False)", "tf_gtn/data/a.py"),
     ],

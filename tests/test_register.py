@@ -6,9 +6,9 @@ import re
 import pytest
 
 import tf_gtn
-from tests.run import programs
-from tests.run.programs import run
-from tf_gtn.run.findings import results
+from tests import programs
+from tests.programs import run
+from tf_gtn.reporting import results
 
 PAGE = (programs.ROOT / "docs" / "extending.md").read_text()
 

@@ -7,7 +7,7 @@ import runpy
 
 import pytest
 
-from tests.run import programs
+from tests import programs
 
 TESTS = pathlib.Path(__file__).parent
 

@@ -52,12 +52,12 @@ def curriculum(name: str) -> Callable:
 
 def analysis(name: str) -> Callable:
     """A subclass of `run.teaching.analyses.Analysis`: what is done with the trained arms of an experiment."""
-    return importlib.import_module("tf_gtn.run.teaching.analyses.registry").register(name)
+    return importlib.import_module("tf_gtn.experiment.analyses").register(name)
 
 
 def claim_relation(name: str, *takes: str, **options) -> Callable:
     """A function `(claimed) -> claim`: how two quantities can stand to one another, see `run.findings.claims.relation`."""
-    return importlib.import_module("tf_gtn.run.findings.claims").relation(name, *takes, **options)
+    return importlib.import_module("tf_gtn.reporting.claims").relation(name, *takes, **options)
 
 
 def _registry(module, name="REGISTRY"):

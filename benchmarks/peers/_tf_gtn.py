@@ -6,7 +6,7 @@ python -m benchmarks.peers._tf_gtn PROBLEM.npz CONFIG THREADS, of one operation
 import json
 import sys
 
-from tf_gtn.run import quiet
+from tf_gtn.runtime import quiet
 
 quiet.import_tensorflow()
 

@@ -111,7 +111,7 @@ def test_a_cell_as_a_graph():
 
 
 def test_a_cell_by_hand_where_there_is_no_graphviz(monkeypatch, tmp_path):
-    from tf_gtn.run.nas import figures
+    from tf_gtn.nas import figures
 
     monkeypatch.setattr(drawing.shutil, "which", lambda name: None)
     figures.best(str(tmp_path), SMALL, {"random": str(samples(SMALL, 1)[0]), "gtn": str(samples(SMALL, 2)[1])})

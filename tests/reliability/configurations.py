@@ -6,8 +6,8 @@ import pathlib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 _DIGITS = """
-import tf_gtn.run.teaching.comparison
-import tf_gtn.run.teaching.tuning
+import tf_gtn.teaching.experiment
+import tf_gtn.teaching.tuning
 include 'gin/teaching/parts/small.gin'
 OUTER_STEPS = 3
 INNER_STEPS = 2
@@ -106,7 +106,7 @@ rl.Experiment.arms = ('a2c',)
 rl.Experiment.claims = (('a2c', 'at_least', 195),)
 """,
     "run_dynamics": """
-import tf_gtn.run.dynamics.experiment
+import tf_gtn.dynamics.experiment
 dynamics.Experiment.parts = {
     'learner': @dynamics.Learner(),
     'meta_learner': @dynamics.MetaLearner(),

@@ -160,7 +160,7 @@ def test_mistakes():
 
 PEAK = """
 import resource, sys
-from tf_gtn.run import quiet
+from tf_gtn.runtime import quiet
 quiet.import_tensorflow()
 import keras, tensorflow as tf
 from tf_gtn.core import SGD, Functional

@@ -1,0 +1,70 @@
+"""Signals: said at once, waited for where a step has to end first, and a second Ctrl-C stops now."""
+
+import signal
+import subprocess
+import sys
+import time
+
+from tests import programs
+
+# Each is in a long call where no handler of Python's runs, as in a step of TensorFlow's.
+PROGRAM = """
+import hashlib, sys
+from tf_gtn.runtime import stopping
+stopping.watch()
+long = lambda iterations: hashlib.pbkdf2_hmac("sha256", b"", b"", iterations)
+try:
+    with stopping.signals() as received:
+        print("ready", flush=True)
+        long(int(sys.argv[1]))
+        print(received, flush=True)
+    print("ready", flush=True)
+    long(int(sys.argv[1]))
+except KeyboardInterrupt as error:
+    print(repr(error.signal), flush=True)
+"""
+
+
+class Process:
+    def __init__(self, iterations, *before):
+        command = [*before, sys.executable, "-c", PROGRAM, str(iterations)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup themselves
+        self.process = subprocess.Popen(command, cwd=programs.ROOT, **pipes)
+        signal.signal(signal.SIGHUP, before)
+        self.until("ready")
+
+    def until(self, line):
+        assert self.process.stdout.readline().strip() == line
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+
+def test_the_first_signal_waits_and_says_so_at_once_and_a_second_ctrl_c_stops_now():
+    running = Process(10**9)  # many minutes
+    running.send(signal.SIGTERM)
+    assert running.process.stderr.readline() == "stopping after the present step; a second Ctrl-C stops now\n"
+    running.send(signal.SIGTERM)  # as `timeout` sends it: to the process and to its group
+    time.sleep(1)
+    assert running.process.poll() is None
+    running.send(signal.SIGINT)
+    assert running.process.wait() == 128 + signal.SIGINT
+    assert running.process.stderr.read() == "stopped now; the same command goes on from what was saved last\n"
+
+
+def test_a_signal_is_collected_where_a_step_has_to_end_first_and_ends_the_program_elsewhere():
+    running = Process(3_000_000)
+    running.send(signal.SIGHUP)
+    running.until("[1]")
+    running.until("ready")
+    running.send(signal.SIGTERM)
+    running.until(repr(signal.SIGTERM))
+    assert running.process.wait() == 0
+
+
+def test_nohup_keeps_its_promise():
+    running = Process(3_000_000, "nohup")
+    running.send(signal.SIGHUP)
+    running.until("[]")
+    running.process.kill()

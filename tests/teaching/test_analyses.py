@@ -1,0 +1,186 @@
+"""Analyses as an experiment does them: quantities, claims, figures and one-line errors."""
+
+import json
+
+import gin
+import numpy as np
+import pytest
+
+from tests.teaching import arms
+from tf_gtn import errors
+from tf_gtn.config import gin_config
+from tf_gtn.reporting import drawing, figures, pictures
+from tf_gtn.runtime import json_values
+from tf_gtn.teaching import analyses, evaluation
+from tf_gtn.teaching import gin_names as build
+
+SMALL = (
+    "analyses.ensembles.learners = 3",
+    "analyses.endless.factors = (1, 2)",
+    "analyses.realism.steps = 15",
+    "analyses.realism.networks = 2",
+    "analyses.realism.judges = 2",
+    "analyses.realism.learning_rates = (0.05,)",
+    "analyses.architectures.arms = ('full', 'real')",
+    "analyses.architectures.learners = 2",
+    "analyses.architectures.selection_learners = 1",
+    "analyses.architectures.limits = (1.0, 0.1)",
+    "analyses.architectures.columns = {'narrow': {'mlp': {'units': ((3, 3),)}}, 'deep': {'mlp': {'units': ((4, 4), (4, 4))}}}",
+    "analyses.architectures.optimizers = {'adam': (0.01, 0.03)}",
+    "analyses.architectures.optimizer_families = {'mlp': {'units': ((4, 4),)}}",
+)
+
+
+@pytest.fixture(autouse=True)
+def settings():
+    gin_config.parse(bindings=SMALL)
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture(scope="module")
+def trainings(tiny_dataset):
+    return {kind: arms.make(tiny_dataset, kind) for kind in ("full", "none", "real")}
+
+
+def context(tiny_dataset, trainings, folder, seed=0):
+    evaluators = {arm: evaluation.Evaluator.of(training) for arm, training in trainings.items()}
+    return analyses.Context(tiny_dataset, trainings, evaluators, {}, build.Evaluation(2, 4), seed, str(folder))
+
+
+def tables(found):
+    """As `comparison` makes them from the outcomes of several seeds."""
+    found = [json.loads(json.dumps(json_values.plain(one, "outcome"))) for one in found]
+    return {key: [one[key] for one in found] for key in found[0]}
+
+
+EXPECTED = {
+    "presentations": ({f"full/{order}" for order in ("full", "reversed", "shuffled_batch", "all_shuffled")}, 3),
+    "endless": ({f"{a}/{q}" for a in ("none", "real") for q in ("batch_6", "batch_12", "steps_3", "steps_6")}, 6),
+    "ensembles": ({f"{a}/{q}" for a in ("full", "none") for q in ("ensemble", "individual", "disagreement", "by_size")}, 2),
+    "realism": (
+        {"full/recognised_first_quarter", "full/recognised_last_quarter", "full/flips_recognised", "full/flips_others"}
+        | {"full/recognised", "full/confidence", "full/learning_rate", "full/recognised_by_step", "full/confidence_by_step"},
+        2,
+    ),
+    "architectures": (
+        {f"{arm}/{column}" for arm in ("full", "real") for column in ("narrow", "deep", "constant_adam")}
+        | {f"{arm}/{column}/limit" for arm in ("full", "real") for column in ("narrow", "deep")}
+        | {f"{arm}/constant_adam/learning_rate" for arm in ("full", "real")},
+        0,
+    ),
+}
+DRAWN = {
+    "presentations": {"presentations"},
+    "endless": {"endless", "endless_samples_none"},
+    "ensembles": {"ensembles"},
+    "realism": {"realism_by_step", *(f"realism_{name}_full" for name in ("means", "images", "ranked", "flips"))},
+    "architectures": {"architectures"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_quantities_claims_and_figures(tiny_dataset, trainings, tmp_path, name):
+    analysis, (quantities, claims) = analyses.REGISTRY[name], EXPECTED[name]
+    analyses.check([name], trainings)
+    found = [analysis.measure(context(tiny_dataset, trainings, tmp_path, seed)) for seed in (0, 1)]
+    assert set(found[0]) == quantities
+    said, unsaid = analyses.sizes([name], trainings, build.Evaluation(2, 4))
+    assert not unsaid and said == {f"{name}/{k}": np.size(v) * np.ndim(v) for k, v in found[0].items() if np.ndim(v) < 2}
+    for table in (tables(found[:1]), tables(found)):
+        made = analysis.claims(table)
+        assert len({claim["id"] for claim in made}) == len(made) == claims
+        assert all(claim["id"].startswith(name) for claim in made)
+        analysis.draw(str(tmp_path), table)
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == DRAWN[name]
+    assert all(drawing.caption(str(path)).endswith(".") for path in (tmp_path / "figures").iterdir())
+
+
+def test_numbers_are_the_evaluators_own(tiny_dataset, trainings, tmp_path):
+    given = context(tiny_dataset, trainings, tmp_path, seed=3)
+    own = {a: e.accuracies(tiny_dataset.test, 4, build.TEST_SEED + 3) for a, e in given.evaluators.items()}
+    endless = analyses.REGISTRY["endless"].measure(given)
+    np.testing.assert_array_equal(analyses.REGISTRY["presentations"].measure(given)["full/full"], own["full"])
+    for arm in ("none", "real"):
+        np.testing.assert_array_equal(endless[f"{arm}/batch_6"], own[arm])
+        np.testing.assert_array_equal(endless[f"{arm}/steps_3"], own[arm])
+
+
+def test_columns_differ_in_architecture(trainings):
+    gin.clear_config()
+    analysis = analyses.REGISTRY["architectures"]
+    analysis.check(trainings)
+    populations = analysis._populations
+    shapes = {
+        name: tuple(
+            (type(layer).__name__, *map(tuple, (v.shape for v in layer.weights))) for layer in template.functional.model.layers
+        )
+        for name, (template,) in ((name, members.templates) for name, members in populations.items())
+    }
+    started = {"conv2", "glorot", "orthogonal", "constant_sgd", "constant_rmsprop", "constant_adam"}  # differ otherwise
+    others = [shape for name, shape in shapes.items() if name not in started]
+    assert len(set(others)) == len(others) and len({shapes[name] for name in started}) == 1
+    initial = {
+        name: members.templates[0].functional.model.layers[0].kernel_initializer.__class__.__name__
+        for name, members in populations.items()
+        if name in ("conv2", "glorot", "orthogonal")
+    }
+    assert len(set(initial.values())) == 3
+
+
+def test_a_seed_without_a_recognised_image(tiny_dataset, trainings, tmp_path):
+    analysis = analyses.REGISTRY["realism"]
+    found = analysis.measure(context(tiny_dataset, trainings, tmp_path)) | {"full/flips_recognised": np.full(2, np.nan)}
+    for table in (tables([found]), tables([found, found])):
+        claim = next(c for c in analysis.claims(table) if "flips" in c["id"])
+        assert not claim["holds"]
+
+
+def test_traces_are_kept_from_seed_to_seed(tiny_dataset, trainings):
+    analysis, training = analyses.REGISTRY["presentations"], trainings["full"]
+    first = analysis.kept(training, "x", object)
+    assert analysis.kept(training, "x", object) is first and analysis.kept(trainings["none"], "x", object) is not first
+
+
+@pytest.mark.parametrize(
+    "name, binding, message",
+    [
+        ("endless", "arms = ('full', 'real')", "not fixed codes; the arm 'full' has none"),
+        ("endless", "arms = ('real',)", "no generator is trained without curriculum"),
+        ("endless", "factors = (2, 4)", "takes 1 and larger ones"),
+        ("endless", "arms = ('gnt',)", "unknown arm of analyses.endless.arms 'gnt'"),
+        ("presentations", "arms = ('real',)", "takes arms with a full curriculum; the arm 'real' has none"),
+        ("presentations", "orders = ('full', 'revers')", "did you mean 'reversed'"),
+        ("presentations", "orders = ('reversed', 'all_shuffled')", "takes 'full' and others"),
+        ("ensembles", "learners = 0", "analyses.ensembles.learners must be above 0; got 0"),
+        ("realism", "learning_rates = ()", "analyses.realism.learning_rates must be above 0"),
+        ("realism", "arms = ('none',)", "the same for every learner"),
+        ("architectures", "optimizers = {'adm': (0.1,)}", "unknown optimizer .* did you mean 'adam'"),
+        (
+            "architectures",
+            "columns = {'a': {'conv2': {'filter': 3}}}",
+            "unknown option of conv2 'filter'; did you mean 'filters'",
+        ),
+        ("architectures", "columns = {'a/b': {'conv2': {}}}", "got 'a/b'"),
+    ],
+)
+def test_errors_are_one_line(trainings, name, binding, message):
+    gin_config.parse(bindings=[f"analyses.{name}.{binding}"])
+    with pytest.raises(errors.UserError, match=message) as error:
+        analyses.check([name], trainings)
+    assert (
+        message.split(".*")[-1].strip() in str(error.value).splitlines()[0]
+    )  # gin adds lines of its own, which programs leave out
+
+
+def test_an_experiment_without_fitting_arms(trainings):
+    for name in ("presentations", "ensembles", "realism", "endless"):
+        with pytest.raises(errors.UserError, match=f"analyses.{name} takes .*real"):
+            analyses.check([name], {"real": trainings["real"]})
+
+
+def test_sheet_and_matrix_refuse_other_shapes(tmp_path):
+    with pytest.raises(ValueError, match=r"\[n, H, W, 1 or 3\]; got \[2, 3\]"):
+        pictures.sheet(str(tmp_path / "x.png"), np.zeros((2, 3)))
+    path = figures.matrix(str(tmp_path / "y.png"), [[0.5, np.nan]], ["a"], ["b", "c"])
+    assert drawing.caption(path).endswith(".")

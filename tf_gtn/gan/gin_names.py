@@ -1,0 +1,77 @@
+"""The GAN system's gin names, and how the program puts its parts together."""
+
+from collections.abc import Callable
+
+import gin
+
+from tf_gtn import errors
+from tf_gtn.data import mixtures
+from tf_gtn.gan import gtn_gan, objectives, sources, training
+from tf_gtn.models import gans
+from tf_gtn.teaching import gin_names as teaching
+from tf_gtn.teaching import treatments
+
+UnrolledGAN = gin.external_configurable(training.UnrolledGAN, module="gan")
+gin.external_configurable(objectives.Unrolled, module="gan")
+ring = gin.external_configurable(mixtures.ring, module="data")
+gin.external_configurable(mixtures.grid, module="data")
+SHAPE = ["sample_shape", "image_shape"]  # the source's
+ring_generator = gin.external_configurable(gans.ring_generator, module="gans", denylist=SHAPE[:1])
+ring_discriminator = gin.external_configurable(gans.ring_discriminator, module="gans", denylist=SHAPE[:1])
+gin.external_configurable(gans.rnn_generator, module="gans", denylist=SHAPE[1:])
+gin.external_configurable(gans.conv_generator, module="gans", denylist=SHAPE[1:])
+conv_discriminator = gin.external_configurable(gans.conv_discriminator, module="gans", denylist=SHAPE[1:])
+
+
+@gin.configurable(module="gan", denylist=["load"])
+def source(load, mixture: Callable | None = ring, stacked=1):
+    """What is to be learned: `@data.ring`, `@data.grid`, or None for the images of `data.load`, several of them `stacked`."""
+    if mixture is None:
+        return sources.Images(load(), stacked)
+    if stacked != 1:
+        raise errors.UserError(f"gan.source.stacked is of images, and has no effect on a mixture; got {stacked}")
+    return mixture()
+
+
+@gin.configurable(module="gan", denylist=["shape"])
+def networks(shape, generator: Callable = ring_generator, discriminator: Callable = ring_discriminator):
+    """Both players, for samples of that shape."""
+    return generator(shape), discriminator(shape)
+
+
+def _unrolled(seed, learned):
+    return UnrolledGAN(*networks(learned.sample_shape), learned, seed)
+
+
+@gin.configurable(module="gan", denylist=["seed", "learned"])
+def gtn(
+    seed,
+    learned,
+    discriminator: Callable = conv_discriminator,
+    optimizer=None,
+    weight=1.0,
+    batch_size=64,
+    loss="non_saturating",
+):
+    """A GTN whose images a discriminator judges, too: see `gtn_gan.Adversary`; the rest is `teaching`'s."""
+    if not isinstance(learned, sources.Images) or learned.stacked > 1:
+        raise errors.UserError("a GTN-GAN learns the images of a data set: gan.source.mixture is None, and stacked is 1 then")
+    if not weight > 0 or batch_size < 1:
+        raise errors.UserError(f"gan.gtn.weight must be above 0, batch_size at least 1; got {weight}, {batch_size}")
+    own, optimizer = discriminator(learned.sample_shape), optimizer or training.ADAM
+    adversary = gtn_gan.Adversary(learned.dataset, own, optimizer, seed, weight, batch_size, loss)
+    taught = teaching.make(learned.dataset, seed, auxiliary=adversary)
+    if type(taught.treatment) is not treatments.GTN or "label" not in taught.treatment.generator.model.input:
+        raise errors.UserError("a GTN-GAN takes a generator that is conditional on labels (teaching.gtn.generator), open loop")
+    return gtn_gan.GTNGAN(taught, adversary)
+
+
+KINDS = {"unrolled": _unrolled, "gtn": gtn}
+
+
+@gin.configurable(module="gan", denylist=["seed", "learned"])
+def arm(seed, learned, kind="unrolled"):
+    """A fresh training of a kind: unrolled (plain with 0 steps) or gtn, a GTN-GAN (plain with teaching.Training.weight 0)."""
+    if kind not in KINDS:
+        raise errors.unknown("kind of arm", kind, KINDS)
+    return KINDS[kind](seed, learned)

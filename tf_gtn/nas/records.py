@@ -1,0 +1,59 @@
+"""Finished evaluations of a run: `<base_dir>/evaluations.jsonl`, a row a line with a checksum, appended as they end."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from tf_gtn.nas import farm
+from tf_gtn.runtime import files, json_values
+
+_KEYS = ("architecture", "seed", "budget")
+
+
+class Records:
+    """Rows by (architecture, seed, budget); what a kill left of the last line is dropped, of others it is said."""
+
+    def __init__(self, base_dir):
+        """Reads what is there. Raises `files.Damaged` if the file can't be read at all."""
+        self._path = os.path.join(base_dir, "evaluations.jsonl")
+        self.rows = []
+        content = files.read(self._path) if tf.io.gfile.exists(self._path) else b""
+        *lines, torn = content.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                self.rows.append(files.unsealed(line, _KEYS))
+            except ValueError as error:
+                files.again(files.Damaged(self._path, f"{error} in line {number}"))
+        if torn or len(self.rows) < len(lines):
+            files.write(self._path, "".join(map(_line, self.rows)))
+        self.rows = [row for row in self.rows if farm.blames_network(row)]
+        self._known = {_key(row): row for row in self.rows}
+
+    def find(self, architecture, seed, budget):
+        """The row of an evaluation; None if it is not finished."""
+        return self._known.get((architecture, seed, budget))
+
+    def finished(self, job):
+        """Whether all rows of a job `(architecture, seed, evaluation)` are there."""
+        architecture, seed, budget = job
+        return all(self.find(architecture, seed, name) for name in budget.names)
+
+    def add(self, rows):
+        """Appends rows."""
+        new = {_key(row): row for row in rows if _key(row) not in self._known}
+        files.append(self._path, [_line(json_values.plain(row, "an evaluation")) for row in new.values()])
+        self._known |= new
+        self.rows += new.values()
+
+    def of(self, budget, seed):
+        """The rows of one budget and seed, in the order in which they ended."""
+        return [row for row in self.rows if row["budget"] == budget and row["seed"] == seed]
+
+
+def _line(row):
+    return json.dumps(files.sealed(row)) + "\n"
+
+
+def _key(row):
+    return tuple(row[name] for name in _KEYS)

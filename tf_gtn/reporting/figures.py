@@ -1,0 +1,326 @@
+"""Figures of a run, drawn from arrays: curves, bars, boxes, matrices. `pictures` has those made of images.
+
+    <base_dir>/figures/<name>.png   its caption is inside, as the PNG's Description (`drawing.caption`)
+
+A treatment has the same colour, line and marker in every figure. Equal arrays give equal bytes.
+"""
+
+import os
+
+import numpy as np
+
+from tf_gtn.reporting import drawing, statistics
+
+
+def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
+    """Mean test accuracy after each inner step, and its 95% interval (GTN paper, figure 2b).
+
+    Args:
+      path: of the PNG.
+      curves: `{treatment: [learners, T + 1]}`, accuracies from before the first step on.
+      batch_size: examples in an inner step, for the axis label.
+      caption: text instead of the default.
+
+    Returns:
+      `path`; so do all functions here.
+    """
+    caption = caption or (
+        f"Test accuracy of fresh learners after each inner step: mean and 95% interval{_learners(curves.values())}."
+    )
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        for name, curve in curves.items():
+            curve = np.asarray(curve, np.float64)
+            drawing.line(
+                axes, name, curves, np.arange(curve.shape[1]), curve.mean(0), statistics.interval(curve, statistics.SHARE)
+            )
+        axes.set_xlabel("inner SGD step" + (f" (batches of {batch_size})" if batch_size else ""))
+        axes.set_ylabel("test accuracy")
+        drawing.finish(figure, axes)
+    return path
+
+
+def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=None, xlabel="outer step"):
+    """Few-step accuracy as the outer loop goes on (GTN paper, figures 1c and 2a).
+
+    Args:
+      path: of the PNG.
+      curves: `{treatment: (steps [k], accuracies)}` with accuracies [k, learners] or their means [k]; or
+        `{treatment: (steps, means, (low [k], high [k]))}`.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+      xlabel: label of the other axis, where `steps` are something else.
+    """
+    caption = caption or f"The {ylabel} of learners after the whole inner loop, by {xlabel}: mean and 95% interval."
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        for name, (steps, values, *interval) in curves.items():
+            values = np.asarray(values, np.float64)
+            if values.ndim == 2:
+                interval, values = [statistics.interval(values.T, statistics.SHARE)], values.mean(1)
+            drawing.line(axes, name, curves, np.asarray(steps), values, interval[0] if interval else None)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        drawing.finish(figure, axes, integer=xlabel == "outer step")
+    return path
+
+
+def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
+    """Losses by outer step: raw values faint, their moving mean strong; logarithmic if they span more than a factor of 100.
+
+    Args:
+      path: of the PNG.
+      curves: `{name: (steps [k], values [k])}`; NaN leaves a gap.
+      smoothing: points in the moving mean; 1 for none, by default a 40th of the points.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+    """
+    widths = {name: smoothing or max(1, len(values) // 40) for name, (_, values) in curves.items()}
+    smooth = any(width > 1 for width in widths.values())
+    caption = caption or f"The {ylabel} by outer step{'; faint: single values, strong: their moving mean' if smooth else ''}."
+    with drawing.to_png(path, caption) as figure:
+        axes = figure.subplots()
+        drawn = []
+        for name, (steps, values) in curves.items():
+            steps, values = np.asarray(steps), np.asarray(values, np.float64)
+            color, dashes, marker = drawing.style(name, curves)
+            if widths[name] > 1:
+                axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+            axes.plot(
+                steps,
+                _moving_mean(values, widths[name]),
+                dashes,
+                color=color,
+                label=drawing.label(name),
+                marker=marker if len(values) == 1 else None,
+            )
+            drawn.append(values[np.isfinite(values)])
+        drawn = np.concatenate(drawn) if drawn else np.zeros(0)
+        if drawn.size and drawn.min() > 0 and drawn.max() > 100 * drawn.min():
+            axes.set_yscale("log")
+        axes.set_xlabel("outer step")
+        axes.set_ylabel(ylabel)
+        drawing.finish(figure, axes)
+    return path
+
+
+def schedule(path, learning_rate, momentum=None, caption=None):
+    """Learned learning rate and momentum of each inner step, a panel each.
+
+    Args:
+      path: of the PNG.
+      learning_rate: [T]; or `{treatment: (learning_rate [T], momentum [T])}` and no further argument.
+      momentum: [T].
+      caption: text instead of the default.
+    """
+    curves = learning_rate if isinstance(learning_rate, dict) else {"gtn": (learning_rate, momentum)}
+    with drawing.to_png(path, caption or "Learned learning rate and momentum of each inner step.", (9, 3.8)) as figure:
+        panels = figure.subplots(1, 2)
+        for part, (axes, title) in enumerate(zip(panels, ("learning rate", "momentum"))):
+            for name, both in curves.items():
+                values = np.asarray(both[part], np.float64)
+                drawing.line(axes, name, curves, np.arange(1, len(values) + 1), values)
+            axes.set_xlabel("inner SGD step")
+            axes.set_ylabel(title)
+            axes.set_ylim(bottom=0)
+        drawing.finish(figure, *panels)
+    return path
+
+
+def bars(path, groups, ylabel="test accuracy", caption=None, bounds=statistics.SHARE):
+    """Bars with 95% intervals, such as GTN against real data on architectures that the GTN never saw.
+
+    Args:
+      path: of the PNG.
+      groups: `{group: {series: (mean, (low, high))}}`, or with single values [n] instead, whose mean and interval are
+        drawn.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+      bounds: of the quantity, see `statistics`.
+    """
+    series = dict.fromkeys(name for group in groups.values() for name in group)
+    width = 0.8 / max(len(series), 1)
+    caption = caption or f"{ylabel.capitalize()}: mean and 95% interval."
+    with drawing.to_png(path, caption, (max(7, 1.3 * len(groups)), 4.2)) as figure:
+        axes = figure.subplots()
+        for i, name in enumerate(series):
+            there = [(x, *_mean_and_interval(group[name], bounds)) for x, group in enumerate(groups.values()) if name in group]
+            x, mean, low, high = (np.array(column, np.float64) for column in zip(*there))
+            x = x + (i - (len(series) - 1) / 2) * width
+            axes.bar(
+                x,
+                mean,
+                0.92 * width,
+                color=drawing.style(name, series)[0],
+                label=drawing.label(name),
+                edgecolor="white",
+                hatch=("", "//", "..", "xx")[i % 4],
+            )
+            axes.errorbar(
+                x, mean, np.maximum([mean - low, high - mean], 0), fmt="none", ecolor="#222222", elinewidth=1.2, capsize=4
+            )
+            for at, value, top in zip(x, mean, np.fmax(mean, high)):
+                axes.annotate(f"{value:.3g}", (at, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+        slant = {"rotation": 30, "ha": "right"} if len(groups) > 6 else {}
+        axes.set_xticks(range(len(groups)), [drawing.label(group) for group in groups], **slant)
+        axes.grid(False, axis="x")
+        axes.set_ylabel(ylabel)
+        drawing.finish(figure, axes, integer=False)
+    return path
+
+
+def boxes(path, groups, ylabel="final loss", caption=None):
+    """A box a group and its single values as points; logarithmic if they span more than a factor of 100 (GTN paper, figure 1b).
+
+    A box is from the lower to the upper quartile with the median in it, whiskers reach to the furthest value within 1.5 of its
+    heights. What is not finite diverged: it counts as the largest value, lies at the upper edge, and is counted under the box.
+
+    Args:
+      path: of the PNG.
+      groups: `{group: values [n]}`.
+      ylabel: label of the axis.
+      caption: text instead of the default.
+    """
+    groups = {name: np.where(np.isfinite(v), v, np.inf) for name, v in ((n, np.asarray(v, float)) for n, v in groups.items())}
+    finite = np.concatenate([v[np.isfinite(v)] for v in groups.values()] or [np.zeros(0)])
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    logarithmic = low > 0 and high > 100 * low
+    edge = high * (high / low) ** 0.1 if logarithmic else high + 0.1 * max(high - low, 0.1 * abs(high), 1e-6)
+    any_diverged = any(np.isinf(v).any() for v in groups.values())
+    caption = caption or (
+        f"The {ylabel} of single runs (points), their quartiles and median (boxes)"
+        + ("; crosses at the upper edge: diverged." if any_diverged else ".")
+    )
+    with drawing.to_png(path, caption, (max(5, 1.8 * len(groups)), 4.2)) as figure:
+        axes = figure.subplots()
+        if logarithmic:
+            axes.set_yscale("log")
+        labels = []
+        for x, (name, values) in enumerate(groups.items()):
+            color, _, marker = drawing.style(name, groups)
+            diverged = np.isinf(values)
+            axes.bxp(
+                [{key: np.minimum(value, edge) for key, value in box(values).items()} | {"fliers": []}],
+                positions=[x],
+                widths=0.5,
+                patch_artist=True,
+                boxprops={"facecolor": color, "alpha": 0.25, "edgecolor": color},
+                medianprops={"color": color, "linewidth": 2},
+                showfliers=False,
+            )
+            spread = x + np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.array([x])
+            axes.plot(spread[~diverged], values[~diverged], marker, color=color, alpha=0.8, markersize=4)
+            axes.plot(spread[diverged], np.full(diverged.sum(), edge), "x", color="#222222", markersize=6)
+            count = f"\ndiverged {diverged.sum()} of {len(values)}" if any_diverged else ""
+            labels.append(drawing.label(name) + count)
+        axes.set_xticks(range(len(groups)), labels)
+        axes.grid(False, axis="x")
+        axes.set_ylabel(ylabel)
+    return path
+
+
+def box(values):
+    """What `boxes` draws of `values` [n]: the quartiles `q1`, `med`, `q3` and the whiskers' ends `whislo`, `whishi`."""
+    values = np.asarray(values, np.float64)
+    q1, median, q3 = statistics.quartiles(values)
+    low, high = (q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)) if np.isfinite(q3) else (-np.inf, np.inf)
+    inside = values[(values >= low) & (values <= high)]
+    return {"q1": q1, "med": median, "q3": q3, "whislo": inside.min(), "whishi": inside.max()}
+
+
+def matrix(path, values, rows, columns, label="test accuracy", caption=None):
+    """A heat map with its numbers, such as trained teachers against the networks that they are tested on.
+
+    Args:
+      path: of the PNG.
+      values: [rows, columns]; NaN where there is none.
+      rows: names.
+      columns: names.
+      label: of the colours.
+      caption: text instead of the default.
+    """
+    values = np.asarray(values, np.float64)
+    size = (2.6 + 0.72 * len(columns), 1.9 + 0.45 * len(rows))
+    with drawing.to_png(
+        path, caption or f"{label.capitalize()} of each row's teacher on each column's network.", size
+    ) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(values, cmap="viridis", aspect="auto")
+        axes.set_xticks(
+            range(len(columns)), [drawing.label(name) for name in columns], rotation=40, ha="right", rotation_mode="anchor"
+        )
+        axes.set_yticks(range(len(rows)), [drawing.label(name) for name in rows])
+        axes.tick_params(length=0)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        middle = np.mean(image.get_clim())
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                color = "black" if value > middle else "white"
+                axes.text(column, row, f"{value:.3g}", ha="center", va="center", color=color, fontsize=8)
+        figure.colorbar(image, ax=axes, label=label, shrink=0.9)
+    return path
+
+
+def lines(path, panels, ylabel, integer=True, caption=None, bounds=statistics.SHARE):
+    """Lines with 95% intervals in panels side by side.
+
+    Args:
+      path: of the PNG.
+      panels: `{label of the x axis: {name: (x [k], values [n, k])}}`; drawn are the mean and the interval over n, if n > 1.
+      ylabel: label of the y axis of all panels.
+      integer: whole numbers on the x axes; otherwise they are logarithmic with base 2, a tick a value.
+      caption: text instead of the default.
+      bounds: of the quantity, see `statistics`.
+    """
+    with drawing.to_png(
+        path, caption or f"{ylabel.capitalize()}: mean and 95% interval.", (max(7, 4.6 * len(panels)), 4)
+    ) as figure:
+        all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (xlabel, curves) in zip(all_axes, panels.items()):
+            for name, (x, values) in curves.items():
+                values = np.asarray(values, np.float64)
+                interval = statistics.interval(values, bounds) if len(values) > 1 else None
+                drawing.line(axes, name, curves, np.asarray(x), values.mean(0), interval)
+            axes.set_xlabel(xlabel)
+            if not integer:
+                axes.set_xscale("log", base=2)
+                ticks = sorted({value for x, _ in curves.values() for value in x})
+                axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+                axes.minorticks_off()
+        all_axes[0].set_ylabel(ylabel)
+        drawing.finish(figure, *all_axes, integer=integer)
+    return path
+
+
+def whole(table):
+    """Of `{name: for each seed its values, or None}` what can be drawn: that which no seed lacks."""
+    return {name: values for name, values in table.items() if not any(each is None for each in values)}
+
+
+def path(base_dir, name):
+    """Where the figure of that name lies."""
+    return os.path.join(base_dir, "figures", f"{name}.png")
+
+
+def _learners(curves):
+    """` of 20 learners`, if it is the same number in all curves."""
+    counts = {len(curve) for curve in curves}
+    return f" over {counts.pop()} learners" if len(counts) == 1 else ""
+
+
+def _mean_and_interval(value, bounds):
+    if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
+        return value[0], *((None, None) if value[1] is None else value[1])
+    return np.mean(value), *statistics.interval(value, bounds)
+
+
+def _moving_mean(values, width):
+    """Centred mean over `width` points, fewer at the ends; NaN where there is a NaN, which no other point counts."""
+    if not values.size:
+        return values
+    there = np.isfinite(values)
+    window = np.ones(min(width, len(values)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.convolve(np.where(there, values, 0), window, "same") / np.convolve(there, window, "same")
+    return np.where(there, mean, np.nan)

@@ -1,0 +1,165 @@
+"""Reinforcement learning's gin names, and how the programs put its parts together."""
+
+import dataclasses
+from collections.abc import Callable
+
+import gin
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.config import registrations
+from tf_gtn.models import generators, perceptrons
+from tf_gtn.rl import a2c, agents, atari, environments, networks, policy_gtn, synthetic, training
+from tf_gtn.teaching import curricula, treatments
+
+# Seeds of what a run draws, told apart by their second number.
+_GENERATOR, _CURRICULUM, _NETWORKS = range(101, 104)
+
+GIVEN = ["count", "seed", "draw"]  # by whoever makes an environment
+environment = gin.external_configurable(environments.make, "environment", module="rl", denylist=GIVEN)
+gin.external_configurable(atari.make, "atari", module="rl", denylist=GIVEN)
+PolicyGTN = gin.external_configurable(policy_gtn.PolicyGTN, module="rl")
+SyntheticEnvironment = gin.external_configurable(synthetic.SyntheticEnvironment, module="rl")
+optimizer = gin.external_configurable(agents.optimizer, "optimizer", module="rl")
+fully_connected = gin.external_configurable(networks.fully_connected, module="networks")
+gin.external_configurable(networks.convolutional, module="networks")
+perceptron = gin.external_configurable(perceptrons.perceptron, module="models")
+pairs = gin.external_configurable(generators.pairs, module="generators")
+
+
+@gin.configurable(module="rl")
+def task(make: Callable = environment):
+    """What is to be learned: `@rl.environment` or `@rl.atari`, a function of `count, seed`."""
+    return make
+
+
+def score_bounds(arms):
+    """`(low, high)` beyond which no score of these arms' tasks can lie."""
+    found = []
+    for name in arms:
+        with gin.config_scope(name):
+            probe = task()(1, 0)
+        probe.close()
+        found.append(probe.score_bounds)
+    lows, highs = zip(*found)
+    return min(lows), max(highs)
+
+
+@gin.configurable(module="rl", denylist=["seed", "make_environment", "agent"])
+def make_a2c(
+    seed,
+    updates: int,
+    encoder: Callable = fully_connected,
+    shared=True,
+    orthogonal=False,
+    environments=16,
+    unroll_length=5,
+    restart_every=1000,
+    discount=0.99,
+    entropy_cost=0.01,
+    value_cost=0.5,
+    gradient_clipping=None,
+    make_environment=None,
+    agent=a2c.A2CAgent,
+):
+    """A2C in so many environments at once: see `training.A2C`, `networks.actor_and_value` and `a2c.A2CAgent`.
+
+    `make_environment`, `agent`: where it is not an `A2CAgent` in `task()`.
+    """
+    numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
+    errors.at_least_one("rl.make_a2c", **numbers)
+    make_environment = make_environment or task()
+    agent = agents.make_a2c(
+        make_environment,
+        [seed, _NETWORKS],
+        encoder,
+        optimizer(),
+        shared,
+        orthogonal,
+        agent,
+        unroll_length=unroll_length,
+        discount=discount,
+        entropy_cost=entropy_cost,
+        value_cost=value_cost,
+        gradient_clipping=gradient_clipping,
+    )
+    return training.A2C(agent, make_environment, seed, updates, environments, unroll_length, restart_every)
+
+
+@gin.configurable(module="rl")
+def make_reinforce(
+    seed,
+    updates: int,
+    encoder: Callable = fully_connected,
+    environments=4,
+    discount=0.99,
+    entropy_cost=0.0,
+    value_cost=0.2,
+    gradient_clipping=None,
+):
+    """tf-agents' REINFORCE with a value network of its own, one episode of each environment an update."""
+    errors.at_least_one("rl.make_reinforce", updates=updates, environments=environments)
+    own = optimizer()
+    settings = discount, entropy_cost, value_cost, gradient_clipping
+    agent = agents.make_reinforce(task(), [seed, _NETWORKS], encoder, own, *settings)
+    return training.Reinforce(agent, task(), seed, updates, environments, own)
+
+
+@gin.configurable(module="rl")
+def make_gtn(seed, outer_steps: int, generator: Callable = pairs, latent=64, batch_size=512, inner_steps=1, weight_norm=False):
+    """A GTN for policies; defaults: GTN paper, appendix H, which gives neither the generator's inputs nor its layers."""
+    numbers = {"outer_steps": outer_steps, "latent": latent, "batch_size": batch_size, "inner_steps": inner_steps}
+    errors.at_least_one("rl.make_gtn", **numbers)
+    probe = task()(1, 0)
+    shape, actions = probe.observation_spec().shape, probe.actions
+    probe.close()
+    if len(shape) != 1:
+        raise errors.UserError(f"a GTN for policies makes vectors; the observations of {probe.name} are {list(shape)}")
+    (length,) = shape
+    curriculum = curricula.Curriculum(inner_steps, batch_size, latent, actions, tf.constant([seed, _CURRICULUM]))
+    model = generator((length,), actions, latent)
+    treatment = treatments.GTN(model, curriculum, tf.constant([seed, _GENERATOR]), weight_norm)
+    policy = perceptron(length, actions)
+    return PolicyGTN(treatment, policy, task(), seed, outer_steps)
+
+
+@gin.configurable(module="rl")
+def make_synthetic(seed, outer_steps: int):
+    """A learned environment: see `synthetic.SyntheticEnvironment`."""
+    return SyntheticEnvironment(task(), seed, outer_steps)
+
+
+KINDS = {"gtn": make_gtn, "a2c": make_a2c, "reinforce": make_reinforce, "synthetic": make_synthetic}
+
+
+@gin.configurable(module="rl")
+def arm(seed, kind="gtn"):
+    """A fresh training of a kind: gtn, a2c, reinforce or synthetic."""
+    if kind not in KINDS:
+        raise errors.unknown("kind of arm", kind, KINDS)
+    return KINDS[kind](seed)
+
+
+@gin.configurable(module="rl")
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How many greedy policies or episodes judge.
+
+    Attributes:
+      validation: fresh policies of a GTN, or episodes of an agent, at every validation.
+      test: the same at the end.
+      solved: the return that counts as solved, for `steps_to_solve`; None: there is no such quantity.
+      greedy: whether agents take the likeliest action, else sampled ones. GTNs' policies are greedy.
+      architectures: `{name: settings of models.perceptron}`, policies that the GTN was not trained with.
+      steps: numbers of inner steps to try.
+    """
+
+    validation: int = 20
+    test: int = 100
+    solved: float | None = None
+    greedy: bool = True
+    architectures: dict = dataclasses.field(default_factory=dict)
+    steps: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        registrations.at_least(1, "rl.Evaluation", self)

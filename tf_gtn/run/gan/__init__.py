@@ -1,1 +1,0 @@
-"""The rim's side of GANs: building by gin, the experiment of several unrolled ones, its figures."""

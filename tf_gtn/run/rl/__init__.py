@@ -1,1 +1,0 @@
-"""The rim's side of reinforcement learning: building by gin, the experiment of several agents and seeds, its figures."""

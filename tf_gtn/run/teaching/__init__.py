@@ -1,1 +1,0 @@
-"""The rim's side of the teaching system."""

@@ -1,1 +1,0 @@
-"""The rim of transfer: parts by gin, the experiment, its figures."""

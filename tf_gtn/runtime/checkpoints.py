@@ -1,0 +1,131 @@
+"""Checkpoints of a run: `<base_dir>/checkpoints/ckpt-<step>.{index,data-*}`, the newest three, and the file `checkpoint`.
+
+A checkpoint also holds a checksum of the lines of metrics.jsonl up to its step: where they are others, or gone, it is passed
+over, and the steps since an earlier one are taken again.
+"""
+
+import os
+import re
+import sys
+
+import keras
+import tensorflow as tf
+
+from tf_gtn import errors
+from tf_gtn.runtime import files, holding
+from tf_gtn.runtime import metrics as metrics_lib
+
+_LOGGED = "metrics-jsonl"  # no arm has such a name
+_STATE = "checkpoint"  # TensorFlow's file that names the newest
+
+
+class Checkpoints:
+    """Saves and restores named lists of variables together with the number of finished steps."""
+
+    def __init__(self, base_dir, variables, keep=3):
+        """Writes nothing yet.
+
+        Args:
+          base_dir: the run's folder.
+          variables: `{name: [variables]}`, Keras' or TensorFlow's.
+          keep: how many to keep.
+        """
+        self._base_dir, self._folder, self._keep = base_dir, os.path.join(base_dir, "checkpoints"), keep
+        self._step, self._logged = tf.Variable(0, dtype=tf.int64), tf.Variable(0, dtype=tf.int64)
+        values = {name: [v.value if isinstance(v, keras.Variable) else v for v in group] for name, group in variables.items()}
+        self._checkpoint = tf.train.Checkpoint(step=self._step, **values, **{_LOGGED: self._logged})
+        self._earlier = tf.train.Checkpoint(step=self._step, **values)  # of versions without the checksum
+        self._bytes = sum(v.dtype.size * v.shape.num_elements() for group in values.values() for v in group)
+        self._manager = None
+
+    def save(self, step):
+        """Saves under `step`, the number of finished steps."""
+        holding.check()
+        self._step.assign(step)
+        self._logged.assign(metrics_lib.digest(self._base_dir, step))
+        if self._manager is None:
+            self._manager = tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=self._keep)
+        with files.writing(self._path(step), self._bytes):
+            self._manager.save(checkpoint_number=step)
+
+    def restore(self, checkpoint_every=1):
+        """Restores the newest checkpoint that can be read and fits metrics.jsonl; returns its step, 0 if there is none.
+
+        One that is passed over is named on stderr.
+
+        Raises:
+          UserError: there are checkpoints and none of them will do; or there is none, although metrics.jsonl goes beyond
+            `checkpoint_every`, after which there was one.
+        """
+        steps = self._steps()
+        if not steps:
+            self._none_lost(checkpoint_every)
+            return 0
+        readable = False
+        for place, step in enumerate(steps):
+            path = self._path(step)
+            try:
+                logged = tf.train.load_checkpoint(path).has_tensor(f"{_LOGGED}/.ATTRIBUTES/VARIABLE_VALUE")
+                (self._checkpoint if logged else self._earlier).restore(path).assert_consumed()
+            except Exception as error:  # a broken file can raise anything
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
+                print(f"the checkpoint {path} can't be read and is passed over ({reason})", file=sys.stderr)
+                continue
+            readable = True
+            if logged and int(self._logged) != metrics_lib.digest(self._base_dir, step):
+                print(f"{self._metrics} is not as it was at step {step}: {path} is passed over", file=sys.stderr)
+                continue
+            self._name_newest(steps[place:])
+            return step
+        if readable:
+            raise errors.UserError(
+                f"{self._metrics} is not as it was at step {steps[-1]}, the earliest checkpoint's: put it back, or remove it "
+                f"with the folder {self._folder} to start again from the first step"
+            )
+        raise errors.UserError(
+            f"none of the checkpoints in {self._folder} can be read: remove the folder and {self._metrics} to start again "
+            "from the first step"
+        )
+
+    @property
+    def _metrics(self):
+        return os.path.join(self._base_dir, "metrics.jsonl")
+
+    def _path(self, step):
+        return os.path.join(self._folder, f"ckpt-{step}")
+
+    def _steps(self):
+        """Of the checkpoints that lie there, whatever TensorFlow's file says; the newest first."""
+        if not tf.io.gfile.exists(self._folder):
+            return []
+        if not tf.io.gfile.isdir(self._folder):
+            raise errors.UserError(f"{self._folder} is a file, and the folder of the checkpoints belongs there: move it away")
+        found = [re.fullmatch(r"ckpt-(\d+)\.index/?", name) for name in tf.io.gfile.listdir(self._folder)]
+        return sorted((int(match[1]) for match in found if match), reverse=True)
+
+    def _name_newest(self, steps):
+        """Has TensorFlow's file name these, the newest first: it may lack the last one, or be gone."""
+        path = os.path.join(self._folder, _STATE)
+        if tf.io.gfile.isdir(path):
+            raise errors.UserError(f"{path} is a folder, and a file that names the newest checkpoint belongs there: remove it")
+        try:
+            damaged = "" if f'"ckpt-{steps[0]}"' in files.read_text(path) else None
+        except files.Damaged as error:
+            damaged = error.wrong
+        if damaged:
+            print(f"{damaged}: goes on from {self._path(steps[0])}, which lies there", file=sys.stderr)
+        paths = [self._path(step) for step in reversed(steps)]
+        times = [1.0] * len(paths)  # with none the manager takes them for preserved
+        files.write(path, str(tf.compat.v1.train.generate_checkpoint_state_proto(self._folder, paths[-1], paths, times)))
+
+    def _none_lost(self, checkpoint_every):
+        last = metrics_lib.last_step(self._base_dir)
+        if last > checkpoint_every:
+            raise errors.UserError(
+                f"{self._metrics} goes to step {last}, but there is no checkpoint in {self._folder}: put the checkpoints back, "
+                f"or remove metrics.jsonl to start again from the first step"
+            )
+        if last:
+            print(f"no checkpoint was saved before step {last}: starts again from the first step", flush=True)
+        if tf.io.gfile.exists(path := os.path.join(self._folder, _STATE)) and not tf.io.gfile.isdir(path):
+            tf.io.gfile.remove(path)

@@ -1,0 +1,164 @@
+"""The outer loop as a run: steps, progress, metrics, validation, checkpoints, signals, resume."""
+
+import contextlib
+import math
+import statistics
+import time
+
+from tf_gtn import errors
+from tf_gtn.core import outer_update
+from tf_gtn.runtime import checkpoints as ckpt
+from tf_gtn.runtime import metrics as metrics_lib
+from tf_gtn.runtime import progress as progress_lib
+from tf_gtn.runtime import replicas
+from tf_gtn.runtime.stopping import Stopped, signals
+
+MAX_SKIPPED = outer_update.MAX_SKIPPED
+
+
+class Diverged(errors.UserError):
+    """No training went to its end."""
+
+
+def train(
+    trainings,
+    base_dir,
+    validate=None,
+    log_every=10,
+    checkpoint_every=100,
+    validate_every=100,
+    among=replicas.ALONE,
+    only=True,
+):
+    """Trains to the end, from wherever an earlier run in `base_dir` got to.
+
+    Several trainings run in lockstep: at every outer step each takes one until it has taken its own `outer_steps`, so that one
+    checkpoint and one line of metrics hold them all. A killed and resumed run gives the same numbers as an uninterrupted one.
+    One that is `stuck` ends there, with its last good parameters, and the others go on.
+
+    Args:
+      trainings: `{name: training}`; a training has `variables`, `outer_steps`, `step(index) -> {name: scalar}`, `skipped` and
+        `consecutively_skipped`.
+      base_dir: the run's folder.
+      validate: optional `(name, training) -> {name: number}`, called every `validate_every` steps and at a training's end.
+      log_every: outer steps between lines of metrics.jsonl; a line has `<training>/<quantity>` of that very step.
+      checkpoint_every: outer steps between checkpoints; there is one at the end and at a signal, too.
+      validate_every: outer steps between validations.
+      among: the processes that take part. The chief alone reads and writes the folder, and validates; the others begin from its
+        state, and all stop after the same step.
+      only: whether these trainings are all that there is; with False other seeds may have results where these have none.
+
+    Returns:
+      `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
+
+    Raises:
+      Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings, and these are the `only` ones.
+      Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
+    """
+    outer_steps = max(t.outer_steps for t in trainings.values())
+    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
+    start = int(among.share(saver.restore(checkpoint_every)))
+    for training in trainings.values():
+        among.share_variables(training.variables)
+    if start and among.chief:
+        print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
+    durations = {name: [] for name in trainings}
+    going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
+    noted = {name for name, t in trainings.items() if int(t.skipped.numpy())}
+    writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
+    shown = (
+        progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
+        if among.chief
+        else contextlib.nullcontext(_Absent())
+    )
+    with contextlib.closing(writer), signals() as received, shown as bar:
+        for index in range(start, outer_steps):
+            if not going:
+                break
+            step, results = index + 1, {}
+            unfinished = {name: t for name, t in trainings.items() if index < t.outer_steps}
+            for name, t in going.items():
+                started = time.perf_counter()
+                results |= {f"{name}/{k}": v for k, v in t.step(index).items()}
+                results[f"{name}/loss"].numpy()  # computed, also on a device that works on its own
+                durations[name].append(time.perf_counter() - started)
+            healthy = {name: t for name, t in going.items() if not stuck(t)}
+            diverged = going.keys() - healthy.keys()
+            going = {name: t for name, t in healthy.items() if step < t.outer_steps}
+            validated = {name: t for name, t in healthy.items() if step % validate_every == 0 or step == t.outer_steps}
+            left = _steps_left(durations, trainings, step)
+            if step % log_every == 0 or validated:
+                results = {k: float(v) for k, v in results.items()}
+                skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
+                for name in [name for name, count in skipped.items() if count and name not in noted]:
+                    print(
+                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
+                        flush=True,
+                    )
+                    noted.add(name)
+                results |= {f"{name}/skipped": count for name, count in skipped.items()}
+                if validate is not None and among.chief:
+                    for name, t in validated.items():
+                        results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
+                writer.write(step, **results)
+                bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
+            else:
+                bar.update(step, left)
+            stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
+            if step % checkpoint_every == 0 or not going or stop:
+                saver.save(step)
+            if stop:
+                raise Stopped(stop, step)
+            if diverged and going:
+                print(f"{_gave_up(diverged)}; the others go on", flush=True)
+    _report(trainings, only)
+    return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
+
+
+class _Absent:
+    """What writes for the chief, elsewhere."""
+
+    def restore(self, checkpoint_every):
+        return 0
+
+    def save(self, step):
+        pass
+
+    def write(self, *step, **values):
+        pass
+
+    update = write
+
+    def close(self):
+        pass
+
+
+def _steps_left(durations, trainings, step):
+    """How many steps like this one the rest is worth: arms end at different steps, and cost differently."""
+    cost = {name: statistics.median(taken[-10:]) for name, taken in durations.items() if taken and not stuck(trainings[name])}
+    left = {name: max(0, trainings[name].outer_steps - step) for name in cost}
+    now = sum(cost[name] for name in cost if trainings[name].outer_steps >= step)
+    return sum(cost[name] * left[name] for name in cost) / now if now else 0
+
+
+def stuck(training):
+    """Whether it gave up: its loss or gradient was not finite for 20 steps in a row."""
+    return int(training.consecutively_skipped.numpy()) >= MAX_SKIPPED
+
+
+def _gave_up(names):
+    return (
+        f"{', '.join(sorted(names))}: the outer loss or its gradient was not finite for the last {MAX_SKIPPED} steps; the "
+        "parameters are those before them. A lower learning rate, or weight normalisation, may help"
+    )
+
+
+def _report(trainings, only):
+    """Says in the end what was not finite; `Diverged` if nothing went to its end and there is `only` this."""
+    diverged = [name for name, t in trainings.items() if stuck(t)]
+    if only and len(diverged) == len(trainings):
+        raise Diverged(_gave_up(diverged))
+    for name, t in trainings.items():
+        if count := int(t.skipped.numpy()):
+            what = "diverged and ended early" if name in diverged else "went on to the end"
+            print(f"{name} {what}: {count} of its outer steps were not finite and changed nothing", flush=True)

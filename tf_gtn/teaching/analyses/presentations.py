@@ -1,0 +1,76 @@
+"""A learned order, and what is left of it when the codes come in another one."""
+
+import dataclasses
+import functools
+
+import gin
+
+from tf_gtn import errors
+from tf_gtn.experiment import analyses as registry
+from tf_gtn.reporting import figures, statistics
+from tf_gtn.teaching import curricula, presentations
+from tf_gtn.teaching import gin_names as build
+
+
+@gin.configurable("presentations", module="analyses")
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Which orders are tried.
+
+    Attributes:
+      arms: with a full curriculum; none for all that have one.
+      orders: of the same codes at evaluation, "full" among them.
+      learners: fresh learners of each; 0 for `teaching.Evaluation.test_learners`.
+    """
+
+    arms: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ("full", "reversed", "shuffled_batch", "all_shuffled")
+    learners: int = 0
+
+    def __post_init__(self):
+        fixed = [name for name in curricula.ORDERS if name != "none"]
+        for order in self.orders:
+            if order not in fixed:
+                raise errors.unknown("order of analyses.presentations.orders", order, fixed)
+        if "full" not in self.orders or len(set(self.orders)) < max(2, len(self.orders)):
+            raise errors.UserError(f"analyses.presentations.orders takes 'full' and others, each once; got {self.orders!r}")
+        if self.learners < 0:
+            raise errors.UserError(f"analyses.presentations.learners must be at least 0; got {self.learners}")
+
+
+@registry.register("presentations")
+class Presentations(registry.OfShares):
+    """Quantities `<arm>/<order>`: test accuracies of fresh learners, the same ones in each order."""
+
+    def check(self, trainings):
+        self.arms(Settings().arms, trainings, presentations.has_order, "arms with a full curriculum")
+
+    def sizes(self, trainings, settings):
+        own = Settings()
+        arms = self.arms(own.arms, trainings, presentations.has_order, "arms with a full curriculum")
+        return {f"{arm}/{order}": own.learners or settings.test_learners for arm in arms for order in own.orders}
+
+    def measure(self, context):
+        settings, found = Settings(), {}
+        for arm in self.arms(settings.arms, context.trainings, presentations.has_order, "arms with a full curriculum"):
+            training = context.trainings[arm]
+            for order in settings.orders:
+                evaluator = self.kept(training, order, functools.partial(presentations.reordered, training, order))
+                count = settings.learners or context.settings.test_learners
+                found[f"{arm}/{order}"] = evaluator.accuracies(context.dataset.test, count, build.TEST_SEED + context.seed)
+        return found
+
+    def claims(self, table):
+        """The learned order above each other one; the paper has no such number."""
+        return self.compare(
+            [(f"{key.split('/')[0]}/full", "above", key) for key in table if not key.endswith("/full")],
+            table,
+        )
+
+    def draw(self, base_dir, table):
+        groups = {}
+        for key, values in table.items():
+            arm, order = key.split("/")
+            groups.setdefault(arm, {})[order] = statistics.units(values)[0]
+        caption = "Test accuracy when the trained codes come in another order than the learned one; mean and 95% interval."
+        figures.bars(figures.path(base_dir, "presentations"), groups, "test accuracy", caption)

@@ -1,0 +1,76 @@
+"""The figures of the teaching programs, from a run's numbers to `<base_dir>/figures/*.png`."""
+
+import numpy as np
+
+from tf_gtn.reporting import figures, pictures, statistics
+from tf_gtn.runtime import base_dir as base_dirs
+from tf_gtn.runtime import metrics as metrics_lib
+from tf_gtn.teaching import export, realism
+
+GRID_ROWS = 16
+
+
+def draw_arms(folder, trainings):
+    """What one outer run of each arm shows: losses, learned schedules, the batches of the first arm that makes any."""
+    rows = metrics_lib.read(folder)
+    figures.loss_curve(figures.path(folder, "outer_loss"), {name: _column(rows, f"{name}/loss") for name in trainings})
+    schedules = {name: t.hyperparameters.values() for name, t in trainings.items()}
+    rates = {
+        name: tuple(np.asarray(values[key]) for key in ("learning_rate", "momentum"))
+        for name, values in schedules.items()
+        if sorted(values) == ["learning_rate", "momentum"]
+    }
+    if rates:
+        figures.schedule(figures.path(folder, "schedule"), rates)
+    shown = next((t for t in trainings.values() if export.exportable(t)), next(iter(trainings.values())))
+    _grid(folder, shown)
+
+
+def draw_comparison(base_dir, arms, outcomes, seconds):
+    """Test accuracy by inner step, validation accuracy by outer step and by time, and final test accuracy of each arm.
+
+    `seconds` are those of an outer step, `{arm: number or None}`.
+    """
+    curves = {name: [np.asarray(o["curve"][name]) for o in outcomes] for name in arms}
+    draw_inner_steps(base_dir, curves)
+    validation = {}
+    runs = [metrics_lib.read(base_dirs.repeat(base_dir, k)) for k in range(len(outcomes))]
+    for name in arms:
+        steps, mean = _column(runs[0], f"{name}/validation_accuracy")
+        if len(runs) == 1:
+            low, high = _column(runs[0], f"{name}/validation_low")[1], _column(runs[0], f"{name}/validation_high")[1]
+            validation[name] = (steps, mean, (low, high))
+        else:
+            validation[name] = (steps, np.stack([_column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1))
+    figures.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
+    by_seconds = {name: (steps * seconds[name], *rest) for name, (steps, *rest) in validation.items() if seconds[name]}
+    if len(by_seconds) > 1:
+        path = figures.path(base_dir, "accuracy_by_seconds")
+        figures.accuracy_by_outer_step(path, by_seconds, xlabel="seconds of outer steps")
+    if len(arms) > 1:
+        final = {name: {"test accuracy": statistics.units([o["accuracy"][name] for o in outcomes])[0]} for name in arms}
+        figures.bars(figures.path(base_dir, "test_accuracy"), final, "test accuracy")
+
+
+def draw_inner_steps(base_dir, curves):
+    """`{arm: for each seed [learners, T + 1]}`: over learners if there is one seed, else over the seeds' means."""
+    drawn = {name: runs[0] if len(runs) == 1 else np.stack([run.mean(0) for run in runs]) for name, runs in curves.items()}
+    figures.accuracy_by_inner_step(figures.path(base_dir, "accuracy_by_inner_step"), drawn)
+
+
+def _grid(folder, training):
+    """A column a class, a row an inner step (GTN paper, figure 2c)."""
+    steps = np.unique(np.linspace(0, training.inner_steps - 1, min(GRID_ROWS, training.inner_steps)).round().astype(int))
+    images, labels = realism.images(training.treatment)
+    classes = training.dataset.num_classes
+    grid = np.full((len(steps), classes, *training.dataset.image_shape), np.nan, np.float32)
+    for row, t in enumerate(steps):
+        for c in np.unique(labels[t]):
+            grid[row, c] = images[t][np.argmax(labels[t] == c)]
+    pictures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
+
+
+def _column(rows, key):
+    """The steps and values of one key of metrics.jsonl."""
+    found = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+    return np.array([s for s, _ in found]), np.array([v for _, v in found])

@@ -1,0 +1,87 @@
+"""The transfer system's gin names, and how the program puts its parts together."""
+
+from collections.abc import Callable
+
+import gin
+
+from tf_gtn import errors
+from tf_gtn.config import registrations
+from tf_gtn.core import Functional
+from tf_gtn.data import alphabets as sources
+from tf_gtn.data import dataset
+from tf_gtn.models import convolutional
+from tf_gtn.transfer import continual, leap, methods, tasks
+
+Inner = gin.external_configurable(methods.Inner, module="transfer")
+Manifold = gin.external_configurable(leap.Manifold, module="transfer")
+for _method in (
+    methods.Leap,
+    methods.Reptile,
+    methods.MAML,
+    methods.FirstOrderMAML,
+    methods.Finetuning,
+    methods.NoPretraining,
+    continual.HAT,
+    continual.ProgressiveNets,
+):
+    gin.external_configurable(_method, module="transfer")
+four_modules = gin.external_configurable(
+    convolutional.four_modules, module="convolutional", denylist=["image_shape", "classes"]
+)
+
+
+@gin.configurable(module="transfer", denylist=["run", "seed"])
+def alphabets(run, seed, name="glyphs", classes=20, held_out=5, rotated=False, image_size=None):
+    """An alphabet a task: see `tasks.of_alphabets`; `name`: glyphs, or omniglot for those who have it."""
+    found = sources.load(name, tfds_data_dir=run.tfds_data_dir, image_size=image_size)
+    run.uses(name, dataset.fingerprint(found, *found.values()))
+    return tasks.of_alphabets(found, classes, held_out, seed, rotated)
+
+
+@gin.configurable(module="transfer", denylist=["run", "seed"])
+def data_sets(run, seed, sources: dict, image_size=(28, 28), samples=100, held_out=20, color=False):
+    """A data set a task: see `tasks.of_data_sets`; `sources`: `{task: (data set, variant)}`, variants of `tasks.VARIANTS`.
+
+    `color`: grey images are given three equal channels, so that they go with others.
+    """
+    found = {}
+    for task, (name, variant) in sources.items():
+        if variant not in tasks.VARIANTS:
+            raise errors.unknown("variant of a data set", variant, tasks.VARIANTS)
+        loaded = registrations.load_data(run, name, image_size=image_size)
+        found[task] = tasks.VARIANTS[variant](tasks.in_color(loaded) if color else loaded)
+    return tasks.of_data_sets(found, samples, held_out, seed)
+
+
+@gin.configurable(module="transfer", denylist=["run", "seed"])
+def protocol(run, seed, tasks: Callable = alphabets):
+    """The tasks: `@transfer.alphabets` or `@transfer.data_sets`."""
+    return tasks(run, seed)
+
+
+@gin.configurable(module="transfer", denylist=["from_tasks"])
+def network(from_tasks, make: Callable = four_modules):
+    """The network for tasks, as a pure function."""
+    return Functional(make(from_tasks.image_shape, from_tasks.classes))
+
+
+@gin.configurable(module="transfer", denylist=["given", "count", "seed"])
+def arm(
+    given, count, seed, outer_steps: int, method: Callable, inner: Callable = Inner, batch=20, encoder_only=False, patience=0
+):
+    """A fresh method on the first `count` of the tasks.
+
+    Args:
+      given: `tasks.Tasks`.
+      count, seed: see `methods.Method`.
+      outer_steps, batch, encoder_only, patience: see `methods.Method`.
+      method: `@transfer.Leap` or another of those above, whose own settings are its parameters.
+      inner: `@transfer.Inner`.
+    """
+    return method(network(given), given, count, inner(), seed, outer_steps, batch, encoder_only, patience)
+
+
+@gin.configurable(module="transfer", denylist=["default"])
+def program(default, experiment: Callable | None = None):
+    """What train_leap does: `default`, or such as `@rl.leap_games` of a run file that imports `tf_gtn.rl.leap_experiment`."""
+    return experiment or default
