@@ -6,20 +6,20 @@ Tests each arm with fresh learners, does the configured analyses, exports the fi
 report.html. The same command again resumes.
 """
 
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import experiment, program
 from tf_gtn.reporting import report, results
-from tf_gtn.teaching import experiment as comparison
+from tf_gtn.teaching import gin_names
 
 
 def main(run):
-    if comparison.run(run, "compare_treatments", comparison.Comparison()) is None:
+    if experiment.run(run, "compare_treatments", gin_names.comparison(run)) is None:
         return
     print(report.summary(results.read(run.base_dir)))
     print(f"report: {run.base_dir}/report.html")
 
 
 def run():
-    app.run(main, distributed=True)
+    program.run(main, distributed=True, experiments=("teaching.Comparison",))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,10 @@ Each learner that was tested stays so (finished.jsonl): the same command again r
 
 from absl import flags
 
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import command_line, program
 from tf_gtn.reporting import report, results, statistics
 from tf_gtn.runtime import memory
-from tf_gtn.teaching import analyses, figures, loading
-from tf_gtn.teaching import experiment as _  # noqa: F401 - the gin names of a run file
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.teaching import analyses, evaluation, experiment, figures, gin_names, loading
 
 
 def add_flags():
@@ -20,18 +18,18 @@ def add_flags():
 
 
 def main(run):
-    gtn = loading.load(app.required(run.flags, "export_dir"))
-    dataset = build.dataset(run)
-    settings = build.Evaluation()
-    evaluator = build.export_evaluator(gtn, dataset, settings.held_out)
+    gtn = loading.load(command_line.required(run.flags, "export_dir"))
+    dataset, settings = gin_names.dataset(run), gin_names.Evaluation()
+    evaluator = gin_names.export_evaluator(gtn, dataset, settings.held_out)
     if not run.ready():
         return
     recall = memory.Memory(run.base_dir, of=memory.digest(gtn.path))
     print(f"testing {settings.test_learners} fresh learners", flush=True)
-    curve = evaluator.accuracies(dataset.test, settings.test_learners, build.TEST_SEED, curve=True, recall=recall)
+    curve = evaluator.accuracies(dataset.test, settings.test_learners, evaluation.TEST_SEED, curve=True, recall=recall)
     print(f"testing architectures that it never saw: {', '.join(settings.held_out)}", flush=True)
-    unseen = analyses.REGISTRY["held_out"]
-    context = analyses.Context(dataset, {}, {}, {"gtn": gtn.path}, settings, run.seed, run.base_dir, recall)
+    unseen, tested = analyses.REGISTRY["held_out"], {"dataset": dataset, "settings": settings, "recall": recall}
+    where = {"seed": run.seed, "folder": run.base_dir}
+    context = experiment.Context(trainings={}, evaluators={}, exports={"gtn": gtn.path}, **tested, **where)
     table = {quantity: [values] for quantity, values in unseen.measure(context).items()}
     figures.draw_inner_steps(run.base_dir, {"gtn": [curve]})
     unseen.draw(run.base_dir, table)
@@ -46,7 +44,7 @@ def main(run):
 
 
 def run():
-    app.run(main, add_flags)
+    program.run(main, add_flags)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ python -m binaries.make_report --base_dir=runs --run=runs/digits --run=runs/eval
 from absl import flags
 
 from tf_gtn import errors
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import program
 from tf_gtn.reporting import report
 
 
@@ -27,7 +27,7 @@ def main(run):
 
 
 def run():
-    app.run(main, add_flags, needs_gin=False)
+    program.run(main, add_flags, needs_gin=False)
 
 
 if __name__ == "__main__":

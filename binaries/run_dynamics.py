@@ -5,12 +5,12 @@
 Parts that are done stay done; the same command goes on.
 """
 
-from tf_gtn.dynamics import experiment, figures
-from tf_gtn.experiment import program as app
+from tf_gtn.dynamics import figures, gin_names
+from tf_gtn.experiment import experiment, program
 
 
 def main(run):
-    metrics = experiment.run(run, "run_dynamics")
+    metrics = experiment.run(run, "run_dynamics", gin_names.Experiment())
     if metrics is None:
         return
     for name, found in metrics.items():
@@ -25,7 +25,7 @@ def main(run):
 
 
 def run():
-    app.run(main)
+    program.run(main, experiments=("dynamics.Experiment",))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ Ranks evaluations against one another, tries the best again, saves the networks 
 
 from absl import flags
 
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import experiment, program
+from tf_gtn.nas import gin_names
 
 
 def add_flags():
@@ -17,9 +18,7 @@ def add_flags():
 
 
 def main(run):
-    from tf_gtn.nas import experiment  # after gin knows of it
-
-    metrics = experiment.run(run, run.flags.ray_address, run.flags.workers)
+    metrics = experiment.run(run, "search_architectures", gin_names.search_of(run))
     if metrics is None:
         return
     print(f"{metrics['evaluated']} of {metrics['architectures']} architectures were evaluated to the end")
@@ -29,7 +28,7 @@ def main(run):
 
 
 def run():
-    app.run(main, add_flags, system="tf_gtn.nas.experiment", where=("ray_address", "workers"))
+    program.run(main, add_flags, where=("ray_address", "workers"), experiments=("nas.Search",))
 
 
 if __name__ == "__main__":

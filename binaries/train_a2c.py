@@ -6,17 +6,22 @@
 Tests the greedy policy, saves it for tf-agents, draws score by environment steps. The same command again resumes.
 """
 
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import experiment, program
 
 
 def main(run):
-    from tf_gtn.rl import experiment  # needs tf-agents
+    from tf_gtn.rl import gin_names  # needs tf-agents
 
-    experiment.main(run, "train_a2c")
+    agents = gin_names.agents_experiment()
+    metrics = experiment.run(run, "train_a2c", agents)
+    if metrics is not None:
+        for line in agents.in_words(metrics):
+            print(line)
+        print(f"report: {run.base_dir}/report.html")
 
 
 def run():
-    app.run(main, system="tf_gtn.rl.experiment")
+    program.run(main, system="tf_gtn.rl.gin_names", experiments=("rl.Experiment",))
 
 
 if __name__ == "__main__":

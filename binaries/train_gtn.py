@@ -7,17 +7,16 @@ The same command again resumes.
 """
 
 from tf_gtn.config import gin_config
-from tf_gtn.experiment import program as app
-from tf_gtn.teaching import experiment as comparison
+from tf_gtn.experiment import experiment, program
+from tf_gtn.teaching import gin_names
 
 
 def main(run):
-    for other, program in (("teaching.Comparison", "compare_treatments"), ("teaching.Tuning", "tune_gtn")):
+    for other, its_program in (("teaching.Comparison", "compare_treatments"), ("teaching.Tuning", "tune_gtn")):
         if left_out := gin_config.parameters_set(other):
-            print(f"train_gtn trains one GTN, without the file's {', '.join(left_out)}: those are for {program}")
-    metrics = comparison.run(
-        run, "train_gtn", comparison.Comparison(arms=("gtn",), seeds=1, analyses=(), claims=()), scoped=False
-    )
+            print(f"train_gtn trains one GTN, without the file's {', '.join(left_out)}: those are for {its_program}")
+    one = gin_names.comparison(run, arms=("gtn",), seeds=1, analyses=(), claims=())
+    metrics = experiment.run(run, "train_gtn", one, scoped=False)
     if metrics is not None:
         found = metrics["gtn"]
         print(f"few-step test accuracy of {len(found['values'])} fresh learners: {found['test_accuracy']:.4f}")
@@ -25,7 +24,7 @@ def main(run):
 
 
 def run():
-    app.run(main, distributed=True)
+    program.run(main, distributed=True, experiments=("teaching.Comparison", "teaching.Tuning"))
 
 
 if __name__ == "__main__":

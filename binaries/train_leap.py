@@ -6,13 +6,19 @@
 Draws errors by number of pretraining tasks and training curves, or scores. The same command again resumes.
 """
 
-from tf_gtn.experiment import program as app
-from tf_gtn.transfer import experiment
-from tf_gtn.transfer import gin_names as build
+from tf_gtn.config import gin_config
+from tf_gtn.experiment import experiment, program
+from tf_gtn.transfer import gin_names
 
 
 def main(run):
-    metrics = build.program(experiment.run)(run, "train_leap")
+    if gin_config.parameters_set("rl.Leap"):
+        from tf_gtn.rl import gin_names as games  # needs tf-agents
+
+        chosen = games.leap_games()
+    else:
+        chosen = gin_names.transfer(run)
+    metrics = experiment.run(run, "train_leap", chosen)
     if metrics is None:
         return
     for name, found in metrics.items():
@@ -22,7 +28,7 @@ def main(run):
 
 
 def run():
-    app.run(main)
+    program.run(main, rooms={"rl": "tf_gtn.rl.gin_names"}, experiments=("transfer.Experiment", "rl.Leap"))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@
 from absl import flags
 
 from tf_gtn import data
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import command_line, program
 from tf_gtn.reporting import results
 from tf_gtn.runtime import files
-from tf_gtn.teaching import gin_names as build
-from tf_gtn.teaching import loading
+from tf_gtn.teaching import compatibility, loading
 
 
 def add_flags():
@@ -28,14 +27,14 @@ def add_flags():
 
 
 def main(run):
-    gtn = loading.load(app.required(run.flags, "export_dir"))
-    model = build.load_model(run.flags.model, gtn, run.flags.custom_objects)
+    gtn = loading.load(command_line.required(run.flags, "export_dir"))
+    model = compatibility.load_model(run.flags.model, gtn, run.flags.custom_objects)
     dataset = None
     if run.flags.test:
         size = tuple(gtn.metadata["image_shape"][:2])
         dataset = data.load(gtn.metadata["dataset"], tfds_data_dir=run.tfds_data_dir, image_size=size)
         run.uses(dataset.name, dataset.fingerprint)
-        build.check_fits(gtn, dataset)
+        compatibility.check_fits(gtn, dataset)
     if not run.ready():
         return
     print(f"teaching {run.flags.model}", flush=True)
@@ -56,7 +55,7 @@ def main(run):
 
 
 def run():
-    app.run(main, add_flags, needs_gin=False)
+    program.run(main, add_flags, needs_gin=False)
 
 
 if __name__ == "__main__":

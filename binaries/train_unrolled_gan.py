@@ -5,22 +5,23 @@
 Exports the generators, draws heat maps and captured modes. The same command again resumes.
 """
 
-from tf_gtn.experiment import program as app
-from tf_gtn.gan import experiment
+from tf_gtn.experiment import experiment, program
+from tf_gtn.gan import gin_names
 
 
 def main(run):
-    metrics = experiment.run(run, "train_unrolled_gan")
+    gans = gin_names.gans(run)
+    metrics = experiment.run(run, "train_unrolled_gan", gans)
     if metrics is None:
         return
-    for name, found in metrics.items():
-        measured = (f"{key} {value['mean']:.3g}" for key, value in found.items() if isinstance(value, dict))
+    for name in gans.arms:
+        measured = (f"{key} {value['mean']:.3g}" for key, value in metrics[name].items() if isinstance(value, dict))
         print(f"{name}: {', '.join(measured)}")
     print(f"report: {run.base_dir}/report.html")
 
 
 def run():
-    app.run(main)
+    program.run(main, experiments=("gan.Experiment",))
 
 
 if __name__ == "__main__":

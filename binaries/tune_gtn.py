@@ -7,13 +7,13 @@ The same command again resumes: finished trials stay. With --join further proces
 without it began. It ends with results.json, a box plot of all trials and report.html. Needs the extra `tune`.
 """
 
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import program
 from tf_gtn.reporting import report, results
-from tf_gtn.teaching import tuning
+from tf_gtn.teaching import gin_names, tuning
 
 
 def main(run):
-    metrics = tuning.run(run, tuning.Tuning())
+    metrics = tuning.run(run, "tune_gtn", gin_names.tuned(run))
     if metrics is None:
         return
     for arm, found in metrics.items():
@@ -24,7 +24,7 @@ def main(run):
 
 
 def run():
-    app.run(main, joinable=True)
+    program.run(main, joinable=True, experiments=("teaching.Comparison", "teaching.Tuning"))
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def test_a_wrong_import_is_found(source, path, mistake):
         ("import keras\nimport tensorflow as tf\nkeras.Model", "tf_gtn/core/a.py"),
         ("import ginger", "tf_gtn/core/a.py"),
         ("tf.keras.Model", "tf_gtn/rl/a.py"),
-        ("import gin\nfrom absl import app\nfrom tf_gtn.nas import ranking", "tf_gtn/nas/gin_names.py"),
+        ("import gin\nfrom tf_gtn.config import registrations\nfrom tf_gtn.nas import ranking", "tf_gtn/nas/gin_names.py"),
         ("from . import unrolling\nfrom tf_gtn import errors", "tf_gtn/core/a.py"),
         ("np.load(path, allow_pickle=False)", "tf_gtn/data/a.py"),
     ],

@@ -1,5 +1,6 @@
 """Mistakes of the user's, and the nearest right name for a wrong one."""
 
+import dataclasses
 import difflib
 import sys
 import warnings
@@ -34,3 +35,25 @@ def at_least_one(where, **numbers):
     for name, value in numbers.items():
         if any(each < 1 for each in (value if isinstance(value, list | tuple) else [value])):
             raise UserError(f"{where}.{name} must be at least 1; got {value}")
+
+
+def above_zero(where, **numbers):
+    """Raises `UserError` for a number that is not above 0, or a list that is empty or holds such a one."""
+    for name, value in numbers.items():
+        many = value if isinstance(value, list | tuple) else [value]
+        if not many or not all(isinstance(each, int | float) and each > 0 for each in many):
+            raise UserError(f"{where}.{name} must be above 0; got {value!r}")
+
+
+def check_effect(where, values, names, why):
+    """Raises `UserError` for a field of a dataclass that has another value than its default, and no effect."""
+    for field in dataclasses.fields(values):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if field.name in names and getattr(values, field.name) != default:
+            raise UserError(f"{where}.{field.name} has no effect {why}; got {getattr(values, field.name)!r}")
+
+
+def all_at_least_one(where, values):
+    """Raises `UserError` for an integer field of a dataclass below 1."""
+    numbers = {name: v for name, v in vars(values).items() if isinstance(v, int) and not isinstance(v, bool)}
+    at_least_one(where, **numbers)

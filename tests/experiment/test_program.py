@@ -11,7 +11,7 @@ from tests import programs
 from tf_gtn import errors
 from tf_gtn.config import gin_table
 from tf_gtn.core import optimizers
-from tf_gtn.experiment import program as app
+from tf_gtn.experiment import command_line, program
 
 BINARIES = sorted(path.stem for path in (programs.ROOT / "binaries").glob("*.py") if path.stem != "__init__")
 USERS = """
@@ -45,25 +45,25 @@ def building(built=False):
 def test_an_error_of_the_package_while_it_builds_is_a_mistake_in_a_setting():
     main = optimizers.SGD().init  # of what is no structure of tensors
     with pytest.raises(errors.UserError, match="; --debug shows where it comes from"):
-        app._build_and_go(main, building())
+        program._build_and_go(main, building())
     with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
-        app._build_and_go(main, building(built=True))
+        program._build_and_go(main, building(built=True))
     assert not isinstance(caught.value, errors.UserError)
 
 
 def test_an_error_in_the_users_own_code_keeps_its_traceback(users, monkeypatch):
     with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'steps'"):
-        app._build_and_go(users.broken, building())
+        program._build_and_go(users.broken, building())
     with pytest.raises(ValueError) as caught:
-        app._build_and_go(users.through_keras, building())
+        program._build_and_go(users.through_keras, building())
     assert not isinstance(caught.value, errors.UserError)
     with pytest.raises(errors.UserError, match="known"):
-        app._build_and_go(users.mistaken, building())
+        program._build_and_go(users.mistaken, building())
     # Also if it is installed like a library, and a gin file imports it.
-    monkeypatch.setattr(app, "_PACKAGE", type(app._PACKAGE)(users.__file__).parent)
+    monkeypatch.setattr(program, "_PACKAGE", type(program._PACKAGE)(users.__file__).parent)
     monkeypatch.setattr(gin_table, "imported", lambda: {"users_learner"})
     with pytest.raises(AttributeError):
-        app._build_and_go(users.broken, building())
+        program._build_and_go(users.broken, building())
 
 
 def test_debug_shows_the_traceback_too():
@@ -87,12 +87,12 @@ def test_help_says_what_a_program_does_and_takes(name):
 
 
 def test_the_largest_seed_is_an_integer_with_whatever_is_added_to_it():
-    assert tf.constant([app.MAX_SEED + 100_000_000]).dtype == tf.int32
+    assert tf.constant([command_line.MAX_SEED + 100_000_000]).dtype == tf.int32
 
 
 @pytest.mark.parametrize("encoding, word", [("ascii", "ünï"), ("iso8859-1", "Ã¼"), ("utf-8", "\udcff")])
 def test_a_name_that_tensorflow_would_take_for_another_is_refused(encoding, word, monkeypatch):
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: encoding)
-    app._check_encoding(["--base_dir=runs"])
+    command_line._check_encoding(["--base_dir=runs"])
     with pytest.raises(errors.UserError, match="UTF-8"):
-        app._check_encoding([f"--base_dir={word}"])
+        command_line._check_encoding([f"--base_dir={word}"])

@@ -12,7 +12,8 @@ from tests import programs
 from tests.programs import run
 from tf_gtn import errors
 from tf_gtn.data import mixtures
-from tf_gtn.gan import analyses, experiment, figures
+from tf_gtn.experiment import analyses
+from tf_gtn.gan import experiment, figures
 from tf_gtn.reporting import drawing, results
 from tf_gtn.runtime import files, metrics
 
@@ -103,7 +104,9 @@ def test_images_are_reconstructed_and_their_distances_drawn(tmp_path):
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
     outcome = json.loads((tmp_path / "outcome.json").read_text())
     for name, own in outcome["analyses"].items():
-        assert set(analyses.REGISTRY[name].numbers(("k0", "k10"))) == {k for k, v in own.items() if np.ndim(v) == 0}
+        assert set(analyses.REGISTRY[name].sizes(dict.fromkeys(("k0", "k10")), None)) == {
+            k for k, v in own.items() if np.ndim(v) == 0
+        }
     table = found["metrics"]["reconstruction"]
     assert table["k0_best_rank"]["mean"] + table["k10_best_rank"]["mean"] == pytest.approx(1)
     assert len(table["k0_mse"]["values"]) == len(found["metrics"]["k10"]["modes"]["values"]) == 2

@@ -19,7 +19,7 @@ import pytest
 from tests import programs
 from tests.programs import Program, run
 from tf_gtn import data, errors
-from tf_gtn.nas import evaluation, experiment, farm, plain, records, search
+from tf_gtn.nas import driver, evaluation, farm, plain, records, search
 from tf_gtn.reporting import drawing, results
 
 # Plain networks: cells take seconds to trace.
@@ -98,6 +98,7 @@ def test_again_makes_no_evaluation_again(folder):
     assert found() == before
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on(folder, tmp_path):
     """Killed after its first row, then interrupted: what was finished is kept, and all ends as in an undisturbed run."""
     for number in (signal.SIGKILL, signal.SIGINT):
@@ -149,9 +150,9 @@ def searched(folder, proposer, rng, workers, lives=math.inf):
         evaluations=(budget,), proposer=proposer, space=plain.Plain(), architectures=14, limits=limits
     )
     while True:
-        found, here = records.Records(str(folder)), types.SimpleNamespace(seed=3)
+        found = records.Records(str(folder))
         pool = Pool(rng, int(rng.integers(1, 6)) if workers is None else workers, lives)
-        everything = experiment._Everything(here, settings, data.load("digits"), found, pool, [])
+        everything = driver.Driver(3, settings, data.load("digits"), found, pool, [])
         with contextlib.suppress(KeyboardInterrupt):
             everything.first()
             return {row["slot"]: row["architecture"] for row in found.rows}
@@ -178,7 +179,7 @@ def test_rows_of_earlier_versions(tmp_path):
     }
     (tmp_path / "evaluations.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     found = records.Records(str(tmp_path))
-    assert experiment._slots(found.of("gtn", 0), 4) == {0: "c", 1: "b"} and not found.finished(("a", 0, evaluation.GTN()))
+    assert driver.slots_of(found.of("gtn", 0), 4) == {0: "c", 1: "b"} and not found.finished(("a", 0, evaluation.GTN()))
     found.add([{"architecture": "a", "seed": 0, "budget": "gtn", "accuracy": 0.7}])
     assert records.Records(str(tmp_path)).find("a", 0, "gtn")["accuracy"] == 0.7
 
@@ -283,7 +284,7 @@ def test_no_cluster_at_an_address(tmp_path):
 def test_without_ray(monkeypatch):
     monkeypatch.setattr(farm.importlib.util, "find_spec", lambda *_: None)
     with pytest.raises(errors.UserError, match=r"Ray, which is not installed: pip install 'tf_gtn\[nas\]'"):
-        experiment.run(None)
+        farm.check(None)
 
 
 def test_run_files_are_complete(mock_data):

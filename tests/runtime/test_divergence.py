@@ -1,5 +1,6 @@
 """After an arm diverged: what each system concludes from outcomes that have nothing of it."""
 
+import contextlib
 import json
 import pathlib
 import types
@@ -11,6 +12,7 @@ from tf_gtn import data, errors
 from tf_gtn.data import mixtures
 from tf_gtn.dynamics import experiment as dynamics
 from tf_gtn.dynamics import parts
+from tf_gtn.experiment import analyses, experiment
 from tf_gtn.gan import experiment as gan
 from tf_gtn.gan import judges
 from tf_gtn.nas import evaluation, plain, records, search
@@ -18,14 +20,26 @@ from tf_gtn.nas import experiment as nas
 from tf_gtn.reporting import results
 from tf_gtn.rl import experiment as rl
 from tf_gtn.rl import leap_experiment as leap
-from tf_gtn.runtime import loop
-from tf_gtn.teaching import experiment as comparison
+from tf_gtn.rl import training
+from tf_gtn.runtime import loop, replicas
+from tf_gtn.teaching import analyses as _analyses  # noqa: F401 - registers them
+from tf_gtn.teaching import experiment as teaching
 from tf_gtn.transfer import experiment as transfer
 
 
 @pytest.fixture
 def run(tmp_path):
-    return types.SimpleNamespace(base_dir=str(tmp_path), seed=0, seconds=lambda: 1.0, ready=lambda allowed: True)
+    return types.SimpleNamespace(
+        base_dir=str(tmp_path),
+        seed=0,
+        among=replicas.ALONE,
+        seconds=lambda: 1.0,
+        ready=lambda allowed: True,
+        scope=lambda name: contextlib.nullcontext(),
+        check_arms_differ=lambda arms: None,
+        configuration=str,
+        schedule=loop.Schedule,
+    )
 
 
 def write_rows(run, rows, folder="."):
@@ -78,17 +92,17 @@ def test_teaching(run, seeds):
             },
         }
 
-    made = comparison.Comparison(
-        ("gtn", "xy"),
-        seeds,
-        ("ensembles", "crossed", "held_out"),
-        (("gtn", "above", "xy"), ("gtn", "at_least", 0.5), ("crossed/xy/gtn", "above", "crossed/gtn/gtn")),
+    made = teaching.Comparison(
+        arms=("gtn", "xy"),
+        seeds=seeds,
+        analyses=("ensembles", "crossed", "held_out"),
+        claims=(("gtn", "above", "xy"), ("gtn", "at_least", 0.5), ("crossed/xy/gtn", "above", "crossed/gtn/gtn")),
     )
-    comparison._conclude(run, "compare_treatments", made, [outcome(["xy"]), outcome([])][:seeds])
+    experiment.conclude(run, "compare_treatments", made, [outcome(["xy"]), outcome([])][:seeds])
     found = check(run, ["gtn"], ["xy"], ("xy", "held_out"))
     assert found["metrics"]["diverged"] == {"gtn": 0, "xy": 1}
     if seeds == 2:  # in one of them everything
-        comparison._conclude(run, "compare_treatments", made, [outcome(["gtn", "xy"]), outcome([])])
+        experiment.conclude(run, "compare_treatments", made, [outcome(["gtn", "xy"]), outcome([])])
         check(run, [], ["gtn", "xy"], ("gtn", "xy", "held_out"))
         return
     assert (
@@ -113,8 +127,8 @@ def test_gan(run):
         "analyses": {"distances": {"data_median": 1.0, "edges": [0, 1, 2], "data": [0.5, 0.5]}},
     }
     outcome["analyses"]["distances"] |= {"k10_median": 1.0, "k10": [0.5, 0.5], "k10_off_median": 0.0}
-    made = gan.Experiment(
-        ("k0", "k10"),
+    made = gan.GANs(
+        arms=("k0", "k10"),
         analyses=("distances",),
         claims=(
             ("k0/modes", "above", "k10/modes"),
@@ -125,7 +139,10 @@ def test_gan(run):
         at_most={"k0": 2, "k10": 2},
         all_modes=("k10",),
     )
-    gan._conclude(run, "train_unrolled_gan", made, learned, judge, [outcome], None)
+    made.given(learned, None, None).begin()
+    arms = dict.fromkeys(made.arms, types.SimpleNamespace(count=2))
+    expected = dict.fromkeys(f"distances/{name}" for name in analyses.REGISTRY["distances"].sizes(arms, None))
+    experiment.conclude(run, "train_unrolled_gan", made, [outcome], expected)
     found = results.read(run.base_dir)
     assert found["metrics"]["k0"]["modes"]["values"] == [None, None] and found["metrics"]["k10"]["modes"]["values"] == [
         1.0,
@@ -144,7 +161,7 @@ def test_gan(run):
     nothing = {name: {key: [None] for key in judge.keys} for name in ("k0", "k10")}
     seeds = [{**outcome, "measures": nothing, "analyses": {"distances": {}}}, {**outcome, "measures": nothing}]
     seeds[1]["measures"] = {**nothing, "k10": {key: [1.0] for key in judge.keys}}
-    gan._conclude(run, "train_unrolled_gan", made, learned, judge, seeds, None)
+    experiment.conclude(run, "train_unrolled_gan", made, seeds, expected)
     found = results.read(run.base_dir)
     assert found["metrics"]["k10"]["modes"]["values"] == [None, 1.0]
     assert found["metrics"]["distances"]["k10_median"]["values"] == [None, 1.0]
@@ -165,20 +182,25 @@ def test_rl(run):
         "steps_to_solve": {"gtn": None, "a2c": None},
     }
     specs = (("gtn", "at_least", 190), ("a2c", "at_least", 5), ("steps_to_solve/a2c", "at_least", "steps_to_solve/gtn"))
-    rl._conclude(run, "train_cartpole_gtn", rl.Experiment(("gtn", "a2c"), claims=specs), [outcome])
+
+    def agents(seeds):
+        made = rl.Agents(arms=("gtn", "a2c"), seeds=seeds, claims=specs)
+        made.given(rl.Evaluation(solved=9), None, lambda arms: (0.0, 200.0)).check({"a2c": object.__new__(training.Agent)})
+        return made
+
+    experiment.conclude(run, "train_cartpole_gtn", agents(1), [outcome])
     lacking = ["gtn", "architectures/small", "steps/1", "steps_to_solve/gtn"]
     check(run, ["a2c"], lacking, ("gtn",))
     write_rows(run, [{"a2c/validation_return": 9.0, "a2c/environment_steps": 80}], "repeats/1")
-    rl._conclude(run, "train_cartpole_gtn", rl.Experiment(("gtn", "a2c"), 2, claims=specs), [emptied(outcome), outcome])
+    experiment.conclude(run, "train_cartpole_gtn", agents(2), [emptied(outcome), outcome])
     check(run, [], ["a2c", *lacking], ("gtn", "a2c"))
 
 
-def test_what_diverged_is_no_mean_return(run, monkeypatch, capsys):
+def test_what_diverged_is_no_mean_return():
     means = {"gtn": [9.0, float("nan")], "a2c": [9.0, 10.0]}
     summaries = {name: {"mean": np.mean(values), "values": values, "over": "seeds"} for name, values in means.items()}
-    monkeypatch.setattr(rl, "run", lambda *_: summaries)
-    rl.main(run, "train_cartpole_gtn")
-    assert capsys.readouterr().out.splitlines()[:2] == ["gtn: diverged in 1 of 2 seeds", "a2c: mean return 9.5 over 2 seeds"]
+    said = rl.Agents(arms=("gtn", "a2c")).in_words(summaries)
+    assert said == ["gtn: diverged in 1 of 2 seeds", "a2c: mean return 9.5 over 2 seeds"]
 
 
 def test_games(run):
@@ -194,7 +216,8 @@ def test_games(run):
         "outer_steps": 2,
         "environment_steps": 20,
     }
-    leap._conclude(run, "train_leap", types.SimpleNamespace(claims=specs, held_out=("pong",)), [outcome])
+    made = leap.Leap(outer_steps=1, updates=1, learning=1, held_out=("pong",), claims=specs)
+    experiment.conclude(run, "train_leap", made, [outcome])
     check(run, ["return/pong_no_pretraining"], ["return/pong_leap", "learning/pong_leap"], ("pong_leap",))
 
 
@@ -203,10 +226,10 @@ def test_nas(run, evaluated):
     """No network, or too few to rank, was evaluated to the end by all budgets."""
     budgets = evaluation.GTN(), evaluation.Real(epochs=(1,)), evaluation.Real("final", 2)
     settings = nas.Search(
-        plain.Plain(),
-        search.Random(),
-        budgets[:2],
-        4,
+        space=plain.Plain(),
+        proposer=search.Random(),
+        evaluations=budgets[:2],
+        architectures=4,
         reference="real_1",
         compared=("gtn", "real_1"),
         final=budgets[2],
@@ -224,7 +247,8 @@ def test_nas(run, evaluated):
                 end = {"accuracy": 0.5 + 0.1 * k, **costs} if well else {"failed": "the loss is not finite"}
                 found.add([{"architecture": architecture, "seed": seed, "budget": name, **end}])
     picked = nas._picked(settings, found, proposed, 0)
-    nas._conclude(run, settings, data.load("digits"), found, proposed, picked)
+    outcome = settings.given(data.load("digits")).outcome(run.base_dir, 0, found, proposed, picked)
+    experiment.conclude(run, "search_architectures", settings, [outcome])
     made = results.read(run.base_dir)
     assert made["metrics"]["gtn"]["accuracy"]["values"] == pytest.approx([0.5, 0.6, 0.7, 0.8])
     assert (made["metrics"]["real_1"]["accuracy"] is None) == (not evaluated)
@@ -246,16 +270,19 @@ def test_transfer(run):
         "rho": {},
     }
     specs = (("error/maml_2", "above", "error/leap_2"), ("error/leap_2", "at_least", 0.1))
-    transfer._conclude(run, "train_leap", transfer.Experiment(("leap", "maml"), (1, 2), claims=specs), [outcome])
+    made = transfer.Transfer(arms=("leap", "maml"), pretraining=(1, 2), claims=specs)
+    experiment.conclude(run, "train_leap", made, [outcome])
     check(run, ["error/leap_1", "error/leap_2", "error/maml_1"], ["error/maml_2", "area/maml_2"], ("maml",))
     write_rows(run, [{f"leap_{n}/loss": 1.0 for n in (1, 2)}], "repeats/1")
-    made = transfer.Experiment(("leap", "maml"), (1, 2), seeds=2, claims=specs)
-    transfer._conclude(run, "train_leap", made, [emptied(outcome), outcome])
+    made = transfer.Transfer(arms=("leap", "maml"), pretraining=(1, 2), seeds=2, claims=specs)
+    experiment.conclude(run, "train_leap", made, [emptied(outcome), outcome])
     check(run, [], [f"error/{name}" for name in names], ("maml", "leap"))
 
 
-def test_dynamics(run, monkeypatch):
-    class Part:
+def test_dynamics(run):
+    class Part(parts.NothingToCheck):
+        numbers = parts.NUMBERS
+
         def __init__(self, why=None):
             self.why = why
 
@@ -266,14 +293,11 @@ def test_dynamics(run, monkeypatch):
             return parts.summary(np.arange(5), q, ["fast", "slow"])
 
     specs = (("bad/ratio", "at_least", 2), ("good/ratio", "times_above", ("bad/ratio", 2)), ("good/ratio", "at_most", 2))
-    settings = dynamics.Experiment({"bad": Part("instance_1 diverged"), "good": Part()}, specs)
-    monkeypatch.setattr(dynamics, "Experiment", lambda: settings)
+    bad = {"bad": Part("instance_1 diverged")}
     for _ in range(2):  # the second time from the parts' files
-        metrics = dynamics.run(run, "run_dynamics")
+        metrics = experiment.run(run, "run_dynamics", dynamics.Study(parts=bad | {"good": Part()}, claims=specs))
         found = results.read(run.base_dir)
         assert metrics["bad"] is None and found["metrics"]["bad"] is None and found["metrics"]["good"]["ratio"] is not None
         assert [claim["holds"] for claim in found["claims"]] == [False, False, True]
-    monkeypatch.setattr(dynamics, "Experiment", lambda: dynamics_only_bad)
-    dynamics_only_bad = types.SimpleNamespace(parts={"bad": Part("instance_1 diverged")}, claims=(), paper={})
     with pytest.raises(errors.UserError, match="no part came to its end: instance_1 diverged"):
-        dynamics.run(run, "run_dynamics")
+        experiment.run(run, "run_dynamics", dynamics.Study(parts=bad))

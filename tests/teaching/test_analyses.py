@@ -11,8 +11,7 @@ from tf_gtn import errors
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import drawing, figures, pictures
 from tf_gtn.runtime import json_values
-from tf_gtn.teaching import analyses, evaluation
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.teaching import analyses, evaluation, experiment, gin_names
 
 SMALL = (
     "analyses.ensembles.learners = 3",
@@ -31,6 +30,9 @@ SMALL = (
 )
 
 
+SETTINGS = gin_names.Evaluation(2, 4)
+
+
 @pytest.fixture(autouse=True)
 def settings():
     gin_config.parse(bindings=SMALL)
@@ -45,7 +47,8 @@ def trainings(tiny_dataset):
 
 def context(tiny_dataset, trainings, folder, seed=0):
     evaluators = {arm: evaluation.Evaluator.of(training) for arm, training in trainings.items()}
-    return analyses.Context(tiny_dataset, trainings, evaluators, {}, build.Evaluation(2, 4), seed, str(folder))
+    own = {"dataset": tiny_dataset, "evaluators": evaluators, "exports": {}, "settings": SETTINGS}
+    return experiment.Context(trainings=trainings, seed=seed, folder=str(folder), **own)
 
 
 def tables(found):
@@ -82,10 +85,10 @@ DRAWN = {
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_quantities_claims_and_figures(tiny_dataset, trainings, tmp_path, name):
     analysis, (quantities, claims) = analyses.REGISTRY[name], EXPECTED[name]
-    analyses.check([name], trainings)
+    analyses.check([name], trainings, SETTINGS)
     found = [analysis.measure(context(tiny_dataset, trainings, tmp_path, seed)) for seed in (0, 1)]
     assert set(found[0]) == quantities
-    said, unsaid = analyses.sizes([name], trainings, build.Evaluation(2, 4))
+    said, unsaid = analyses.sizes([name], trainings, SETTINGS)
     assert not unsaid and said == {f"{name}/{k}": np.size(v) * np.ndim(v) for k, v in found[0].items() if np.ndim(v) < 2}
     for table in (tables(found[:1]), tables(found)):
         made = analysis.claims(table)
@@ -98,7 +101,7 @@ def test_quantities_claims_and_figures(tiny_dataset, trainings, tmp_path, name):
 
 def test_numbers_are_the_evaluators_own(tiny_dataset, trainings, tmp_path):
     given = context(tiny_dataset, trainings, tmp_path, seed=3)
-    own = {a: e.accuracies(tiny_dataset.test, 4, build.TEST_SEED + 3) for a, e in given.evaluators.items()}
+    own = {a: e.accuracies(tiny_dataset.test, 4, evaluation.TEST_SEED + 3) for a, e in given.evaluators.items()}
     endless = analyses.REGISTRY["endless"].measure(given)
     np.testing.assert_array_equal(analyses.REGISTRY["presentations"].measure(given)["full/full"], own["full"])
     for arm in ("none", "real"):
@@ -109,7 +112,7 @@ def test_numbers_are_the_evaluators_own(tiny_dataset, trainings, tmp_path):
 def test_columns_differ_in_architecture(trainings):
     gin.clear_config()
     analysis = analyses.REGISTRY["architectures"]
-    analysis.check(trainings)
+    analysis.check(trainings, SETTINGS)
     populations = analysis._populations
     shapes = {
         name: tuple(
@@ -167,7 +170,7 @@ def test_traces_are_kept_from_seed_to_seed(tiny_dataset, trainings):
 def test_errors_are_one_line(trainings, name, binding, message):
     gin_config.parse(bindings=[f"analyses.{name}.{binding}"])
     with pytest.raises(errors.UserError, match=message) as error:
-        analyses.check([name], trainings)
+        analyses.check([name], trainings, SETTINGS)
     assert (
         message.split(".*")[-1].strip() in str(error.value).splitlines()[0]
     )  # gin adds lines of its own, which programs leave out
@@ -176,7 +179,7 @@ def test_errors_are_one_line(trainings, name, binding, message):
 def test_an_experiment_without_fitting_arms(trainings):
     for name in ("presentations", "ensembles", "realism", "endless"):
         with pytest.raises(errors.UserError, match=f"analyses.{name} takes .*real"):
-            analyses.check([name], {"real": trainings["real"]})
+            analyses.check([name], {"real": trainings["real"]}, SETTINGS)
 
 
 def test_sheet_and_matrix_refuse_other_shapes(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 
 from tf_gtn import data, errors
 from tf_gtn.config import gin_config, registrations
-from tf_gtn.experiment import program as app
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.experiment import program
+from tf_gtn.teaching import compatibility, gin_names
 
 
 def _export(dataset, **changes):
@@ -16,29 +16,31 @@ def _export(dataset, **changes):
 
 
 def test_an_export_for_other_classes_is_refused(digits):
-    build.check_fits(_export(digits), digits)  # of an earlier version, without a fingerprint
+    compatibility.check_fits(_export(digits), digits)  # of an earlier version, without a fingerprint
     with pytest.raises(errors.UserError, match="in 9 classes"):
-        build.check_fits(_export(digits, classes=list("012345678")), digits)
+        compatibility.check_fits(_export(digits, classes=list("012345678")), digits)
     with pytest.raises(errors.UserError, match="the classes of digits, whose number 9 is 'nine'; that of digits is '9'"):
-        build.check_fits(_export(digits, classes=[*"012345678", "nine"]), digits)
+        compatibility.check_fits(_export(digits, classes=[*"012345678", "nine"]), digits)
 
 
 def test_an_export_that_was_trained_on_other_data_is_said(digits):
     own = _export(digits, dataset_fingerprint=digits.fingerprint)
-    build.check_fits(own, digits)
-    build.check_fits(own, data.load("digits", validation=50))  # the same test images
+    compatibility.check_fits(own, digits)
+    compatibility.check_fits(own, data.load("digits", validation=50))  # the same test images
     with pytest.warns(errors.Notice, match="other test images than the data that the export was trained on"):
-        build.check_fits(own, data.Dataset("digits", digits.train, digits.validation, digits.validation, digits.classes))
+        compatibility.check_fits(
+            own, data.Dataset("digits", digits.train, digits.validation, digits.validation, digits.classes)
+        )
 
 
 def test_a_lesson_that_cannot_show_every_class_is_said(digits):
     small = gin_config.bound("", {"teaching.inner_loop.steps": 2, "teaching.inner_loop.batch_size": 4})
     with small, pytest.warns(errors.Notice, match="a lesson of 8 images shows at most 8 of the 10 classes of digits"):
-        build.treatment(digits, 0, "distilled")
+        gin_names.treatment(digits, 0, "distilled")
 
 
 def test_a_run_notes_its_data(digits, tmp_path):
-    run = app.Run(str(tmp_path), 0, False, None, None, "# seed = 0\n", 0.0)
+    run = program.Run(str(tmp_path), 0, False, None, None, "# seed = 0\n", 0.0)
     assert registrations.load_data(run, "digits").fingerprint == digits.fingerprint
     assert run.ready()
     assert f"# data 'digits' = {digits.fingerprint}\n" in (tmp_path / "config.gin").read_text()

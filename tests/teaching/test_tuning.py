@@ -22,12 +22,10 @@ from tf_gtn import data, errors
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import figures, results, statistics
 from tf_gtn.runtime import studies
-from tf_gtn.teaching import tuning
+from tf_gtn.teaching import gin_names, trials, tuning
 
 # Two arms on problems as small as can be: distilled pixels teach little networks.
 RUN_FILE = """
-import tf_gtn.teaching.experiment
-import tf_gtn.teaching.tuning
 include 'gin/teaching/parts/small.gin'
 OUTER_STEPS = 3
 INNER_STEPS = 2
@@ -201,36 +199,46 @@ def test_what_is_not_installed(monkeypatch):
         studies.check_sampler("random")
 
 
-def configured():
+class Run:
+    """What arms are built by."""
+
+    scope = staticmethod(gin.config_scope)
+    bound = staticmethod(gin_config.bound)
+
+
+def configured(dataset=None):
     gin_config.parse([GIN_FILE])
-    return tuning.Tuning()
+    dataset = tuning.without_test(data.load("digits")) if dataset is None else dataset
+    return gin_names.Tuning().given(dataset, gin_names.Evaluation(), gin_names.make)
+
+
+def trial(settings, point, seed=3):
+    with gin_config.bound("plain", point):
+        return trials.trial(settings.made(Run, "plain", seed), 2, settings.diverged_above)
 
 
 def test_no_trial_sees_the_test_split():
     """It is taken out, and a poisoned one changes nothing."""
-    configured()
     digits = data.load("digits")
     poisoned = dataclasses.replace(digits, test=data.Split(16 - digits.test.images, (9 - digits.test.labels).astype(np.int32)))
     assert not len(tuning.without_test(digits).test)
     point = {"teaching.Training.learning_rate": 0.02, "optimizers.SGD.momentum": 0.5}
-    outcomes = [tuning.trial("plain", point, d, 3, 2, 100.0) for d in (tuning.without_test(digits), poisoned)]
+    outcomes = [trial(configured(d), point) for d in (tuning.without_test(digits), poisoned)]
     assert outcomes[0] == outcomes[1] and np.isfinite(outcomes[0].loss)
 
 
 def test_a_diverged_trial_is_infinite():
     """Not finite for long, or far above chance."""
     settings = configured()
-    digits = tuning.without_test(data.load("digits"))
     for rate, steps in ((1e30, 3), (1e38, 30)):
         point = {"teaching.Training.learning_rate": rate, "teaching.Training.outer_steps": steps}
-        outcome = tuning.trial("plain", point, digits, 3, 2, settings.diverged_above)
+        outcome = trial(settings, point)
         assert (outcome.loss, outcome.accuracy) == (np.inf, 0)
     assert outcome.skipped >= 20 and outcome.steps == 30
 
 
 def test_a_trial_leaves_no_graph_in_memory():
-    configured()
-    digits = tuning.without_test(data.load("digits"))
+    settings = configured()
 
     def graphs():
         gc.collect()
@@ -238,22 +246,22 @@ def test_a_trial_leaves_no_graph_in_memory():
 
     found = []
     for seed in range(2):
-        with tuning.traces_forgotten():
-            tuning.trial("plain", {"teaching.Training.learning_rate": 0.02}, digits, seed, 1, 100.0)
+        with trials.traces_forgotten():
+            trial(settings, {"teaching.Training.learning_rate": 0.02}, seed)
         found.append(graphs())
     assert found[0] == found[1]
 
 
 def test_bindings_of_a_trial_leave_no_trace():
-    configured()
+    settings = configured()
     before = gin_config.config_str()
     with gin_config.bound("plain", {"teaching.Training.beta_1": 0.25, "estimators.ESBackprop.pairs": 3}) as unused:
-        training = tuning._make("plain", data.load("digits"), 0)
+        training = settings.made(Run, "plain", 0)
         assert unused() == ["estimators.ESBackprop.pairs"]
         assert training._update._optimizer.beta_1 == 0.25
-        assert tuning._make("weight_norm", training.dataset, 0)._update._optimizer.beta_1 == 0.9
+        assert settings.made(Run, "weight_norm", 0)._update._optimizer.beta_1 == 0.9
     assert gin_config.config_str() == before
-    assert tuning._make("plain", training.dataset, 0)._update._optimizer.beta_1 == 0.9
+    assert settings.made(Run, "plain", 0)._update._optimizer.beta_1 == 0.9
     assert "beta_1 = 0.25" not in gin_config.operative_config_str()
 
 

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import tokenize
+from collections.abc import Mapping, Sequence
 
 import gin
 import tensorflow as tf
@@ -25,14 +26,16 @@ from tf_gtn.config.gin_table import MACRO
 _PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
-# The parameters whose values name scopes.
-ARMS = tuple(
-    (name, "arms")
-    for name in ("teaching.Comparison", "teaching.Tuning", "rl.Experiment", "gan.Experiment", "transfer.Experiment")
-)
-
 # Rooms whose gin names any program knows, imported where a configuration names them.
 ROOMS = {"nas": "tf_gtn.nas.gin_names"}
+
+# What earlier versions had in configurations, and has no effect any more: left-hand sides, and imports.
+OBSOLETE = (
+    "transfer.program.experiment",
+    "import tf_gtn.run.rl.leap",
+    "import tf_gtn.run.teaching.comparison",
+    "import tf_gtn.run.teaching.tuning",
+)
 
 # The programs that know a name, or all of a module, where the one that runs does not.
 PROGRAMS = {
@@ -50,9 +53,16 @@ _places = {}  # where each was bound last: "file:line", or the binding itself
 _command_line = set()  # those bound last on the command line
 _ever = {}  # every value that was bound, also those that a later binding replaced
 _left = set()  # scopes that files set something for, and that only replaced bindings refer to
+_rooms = {}  # see `parse`
 
 
-def parse(files=(), bindings=(), known_scopes=()):
+def parse(
+    files: Sequence[str] = (),
+    bindings: Sequence[str] = (),
+    known_scopes: Sequence[str] = (),
+    rooms: Mapping[str, str] | None = None,
+    experiments: Sequence[str] | None = None,
+) -> None:
     """Sets gin's config to the gin files, in order, then the bindings.
 
     Args:
@@ -60,6 +70,8 @@ def parse(files=(), bindings=(), known_scopes=()):
         any directory. `include` looks beside the including file first.
       bindings: texts such as `OUTER_STEPS = 10`.
       known_scopes: scopes that the program enters with `gin.config_scope`, beyond those of references `@scope/name`.
+      rooms: `{first part of gin names: module}` beside `ROOMS`: imported where a name begins so.
+      experiments: names of experiments' settings that the program knows, such as `teaching.Comparison`; None: all.
 
     Raises:
       UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro, but for a
@@ -71,10 +83,13 @@ def parse(files=(), bindings=(), known_scopes=()):
     _command_line.clear()
     _ever.clear()
     _left.clear()
+    _rooms.clear()
+    _rooms.update(ROOMS, **rooms or {})
     for name in files:
         _parse_file(name)
     for text in bindings:
         _parse_text(text)
+    _check_experiments(gin_table.bindings(), experiments)
     _check_scopes(gin_table.bindings(), known_scopes)
     _check_macros(gin_table.bindings())
     _check_values(gin_table.bindings())
@@ -195,13 +210,15 @@ def _find(name, folder):
 
 def _parse_text(text, file=None, including=()):
     """Binds the statements of a text: of `file`, or of the command line."""
-    for module, room in ROOMS.items():
+    for module, room in _rooms.items():
         if re.search(rf"\b{module}\.", text):
             importlib.import_module(room)
     for statement in _statements(text, file):
         place = _place(file, statement.location.line_num, statement.location.line_content)
         if isinstance(statement, config_parser.IncludeStatement):
             _parse_file(statement.filename, place, including)
+        elif _left_hand_side(statement) in OBSOLETE:
+            errors.warn(f"{place}: {_left_hand_side(statement)} has no effect any more: take it out")
         elif isinstance(statement, config_parser.ImportStatement):
             with _at(place):
                 _import(statement)
@@ -211,6 +228,13 @@ def _parse_text(text, file=None, including=()):
             _places[key] = place
             _ever.setdefault(key, []).append(statement.value)
             (_command_line.add if file is None else _command_line.discard)(key)
+
+
+def _left_hand_side(statement):
+    """Of a binding; of an import the whole of it."""
+    if isinstance(statement, config_parser.ImportStatement):
+        return statement.format()
+    return f"{statement.selector}.{statement.arg_name}" if isinstance(statement, config_parser.BindingStatement) else None
 
 
 def _statements(text, file):
@@ -325,6 +349,17 @@ def _check_macros(table):
         gin_table.unbind(macro)
 
 
+def _check_experiments(table, known):
+    """Nothing is set of an experiment that another program does."""
+    for key in table:
+        name = key[1]
+        if known is not None and name not in known and gin_table.experiment_scopes(name) is not None:
+            with _at(_places[key]):
+                raise errors.UserError(
+                    f"{name} belongs to another program: {PROGRAMS.get(name) or PROGRAMS[name.split('.')[0]]}"
+                )
+
+
 def _check_scopes(table, known_scopes):
     """The scope of a parameter is entered by some reference, by an experiment's arms, or by the program.
 
@@ -342,7 +377,13 @@ def _check_scopes(table, known_scopes):
 
 def _entered(entries):
     """The scopes that `{key: [value, ...]}` enters, and those around them."""
-    arms = [value for key, values in entries.items() if key[1:] in ARMS for value in values if isinstance(value, list | tuple)]
+    arms = [
+        value
+        for (_, selector, name), values in entries.items()
+        if name in (gin_table.experiment_scopes(selector) or ())
+        for value in values
+        if isinstance(value, list | tuple)
+    ]
     scopes = gin_table.entered_scopes(entries.values()) | {name for names in arms for name in names if isinstance(name, str)}
     return {outer for scope in scopes for outer in gin_table.outer_scopes(scope)}
 

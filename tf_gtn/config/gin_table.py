@@ -101,6 +101,12 @@ def parameters(selector):
     return signatures.parameters(config._REGISTRY[selector].wrapped)
 
 
+def experiment_scopes(selector):
+    """Names of the parameters of an experiment's settings whose values name scopes (`Experiment.SCOPES`); None of others."""
+    registered = config._REGISTRY[selector].wrapped if selector in config._REGISTRY else None
+    return getattr(registered, "SCOPES", None)
+
+
 def missing_parameter(text):
     """The first parameter that gin's error about a call without it names, such as `models.Given.network`; None in others."""
     found = re.search(

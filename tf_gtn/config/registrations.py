@@ -1,7 +1,7 @@
 """What gin can configure whatever the system: data, models, inner optimisers, the schedule of a run."""
 
 import contextlib
-import dataclasses
+from collections.abc import Callable
 
 import gin
 
@@ -9,23 +9,27 @@ from tf_gtn import data, errors
 from tf_gtn.core import estimators, optimizers
 from tf_gtn.data import augmentation
 from tf_gtn.models import generators, population
+from tf_gtn.runtime import loop
 
 _load_data = gin.external_configurable(data.load, "load", module="data")
 Population = gin.external_configurable(population.Population, module="models")
 Given = gin.external_configurable(population.Given, module="models")
 
 
-def _known_to_gin(name, make):
-    """A generator as `@generators.<name>`; gin takes one again only where it is told to."""
-    again = gin.config.interactive_mode() if name in generators.REGISTRY else contextlib.nullcontext()
+def known(made: Callable, name: str, module: str, again: bool = False) -> Callable:
+    """A function or class as gin knows it, `<module>.<name>`; `again`: whether it may take the place of another.
+
+    Raises:
+      UserError: gin knows another thing of that name.
+    """
     try:
-        with again:
-            gin.external_configurable(make, name, module="generators")
+        with gin.config.interactive_mode() if again else contextlib.nullcontext():
+            return gin.external_configurable(made, name, module=module)
     except ValueError:
-        raise errors.UserError(f"gin knows a generators.{name} already: take another name") from None
+        raise errors.UserError(f"gin knows a {module}.{name} already: take another name") from None
 
 
-generators.REGISTRY.listen(_known_to_gin)
+generators.REGISTRY.listen(lambda name, make: known(make, name, "generators", again=name in generators.REGISTRY))
 conditional = gin.get_configurable("generators.conditional")
 gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
 for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimators.PES, estimators.ESBackprop):
@@ -41,38 +45,4 @@ def load_data(run, *args, **options):
     return loaded
 
 
-@gin.configurable(module="run")
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """When a run logs, saves and validates, in outer steps."""
-
-    log_every: int = 10
-    checkpoint_every: int = 100
-    validate_every: int = 100
-
-    def __post_init__(self):
-        at_least(1, "run.Schedule", self)
-
-
-def at_least(lowest, where, values):
-    """Raises `UserError` for an integer field of a dataclass below `lowest`."""
-    for name, value in dataclasses.asdict(values).items():
-        if isinstance(value, int) and not isinstance(value, bool) and value < lowest:
-            raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
-
-
-def check_effect(where, values, names, why):
-    """Raises `UserError` for a field of a dataclass that has another value than its default, and no effect."""
-    for field in dataclasses.fields(values):
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        if field.name in names and getattr(values, field.name) != default:
-            raise errors.UserError(f"{where}.{field.name} has no effect {why}; got {getattr(values, field.name)!r}")
-
-
-def check_arms(where, arms, taken=()):
-    """Raises `UserError` unless an experiment's arms are different names that can be gin scopes, and not among `taken`."""
-    if not arms or len(set(arms)) < len(arms):
-        raise errors.UserError(f"{where}.arms are different names, at least one; got {arms!r}")
-    for name in arms:
-        if not name.isidentifier() or name in taken:
-            raise errors.UserError(f"an arm's name is a gin scope (letters, digits, _) that nothing else has; got {name!r}")
+Schedule = gin.external_configurable(loop.Schedule, module="run")

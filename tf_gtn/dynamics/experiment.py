@@ -7,107 +7,124 @@
 
 import dataclasses
 import os
-
-import gin
+from typing import Any, ClassVar
 
 from tf_gtn import errors
-from tf_gtn.config import registrations
 from tf_gtn.dynamics import figures
-from tf_gtn.dynamics import lstm_parts as _meta_learners  # noqa: F401 - registers gin names, those of parts as well
-from tf_gtn.reporting import claims, report
+from tf_gtn.dynamics.parts import Part
+from tf_gtn.experiment import experiment
+from tf_gtn.reporting import claims
 from tf_gtn.runtime import files, json_values, loop
 from tf_gtn.runtime import metrics as metrics_lib
 
 _LOGGED = "logged"  # in a part: the digest of its metrics.jsonl
 
 
-@gin.configurable(module="dynamics")
-@dataclasses.dataclass(frozen=True)
-class Experiment:
+@dataclasses.dataclass(kw_only=True)
+class Study(experiment.Experiment):
     """What is looked at and claimed.
 
     Attributes:
       parts: `{name: part}`, such as `{'learner': @learner/dynamics.Learner()}`.
-      claims: see `findings.claims.compare`; quantities are `<part>/<number>`.
+      claims: see `reporting.claims.compare`; quantities are `<part>/<number>`.
       paper: `{name: words}`, what the paper has of a part, for captions: "figure 1, 9 times".
     """
 
-    parts: dict
-    claims: tuple = ()
-    paper: dict = dataclasses.field(default_factory=dict)
+    parts: dict[str, Any]
+    paper: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
-        registrations.check_arms("dynamics.Experiment", tuple(self.parts))
-        for part in self.parts.values():
-            if not hasattr(part, "measure"):
-                raise errors.UserError(f"dynamics.Experiment.parts are made, such as @dynamics.Learner(); got {part!r}")
+    SYSTEM: ClassVar[str] = "dynamics"
+    NAME: ClassVar[str] = "dynamics.Experiment"
+    SCOPES: ClassVar[tuple[str, ...]] = ()
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "paper")
+
+    def __post_init__(self) -> None:
+        errors.check_effect(self.NAME, self, ("arms", "seeds", "analyses"), "on parts, which have runs of their own")
+        super().__post_init__()
         for name in self.paper:
             if name not in self.parts:
                 raise errors.unknown("part in dynamics.Experiment.paper", name, self.parts)
-        claims.check("dynamics.Experiment.claims", self.claims)
+
+    def check_arms(self):
+        if not self.parts:
+            raise errors.UserError("dynamics.Experiment.parts is empty: it names at least one part")
+        for name, part in self.parts.items():
+            if not str(name).isidentifier():
+                raise errors.UserError(f"a part's name has letters, digits and _; got {name!r}")
+            if not isinstance(part, Part):
+                raise errors.UserError(f"dynamics.Experiment.parts are made, such as @dynamics.Learner(); got {part!r}")
+
+    def trainings(self, arm, seed):
+        return self.parts
+
+    def check(self, trainings):
+        for part in trainings.values():
+            part.check()
+
+    def expected(self, trainings):
         names = {name for spec in self.claims for name in claims.named(spec)}
         for name in names:
-            self._check_number(name)
-        claims.rehearse(self.claims, {name: claims.Quantity([0.0], once=True, interval=(0.0, 0.0)) for name in names})
+            part, _, number = name.partition("/")
+            if part not in self.parts or number not in self.parts[part].numbers:
+                known = [f"{part}/{number}" for part, each in self.parts.items() for number in each.numbers]
+                raise errors.unknown("quantity of a claim", name, known)
+        return {name: claims.Quantity([0.0], once=True, interval=(0.0, 0.0)) for name in names}
 
-    def _check_number(self, name):
-        """Whether a part gives it; of one that does not say what it gives, whatever is asked for."""
-        known = {name: getattr(part, "numbers", None) for name, part in self.parts.items()}
-        part, _, number = str(name).partition("/")
-        if part not in known or not number or number not in (known[part] or [number]):
-            known = [f"{part}/{number}" for part, numbers in known.items() for number in numbers or ["ratio"]]
-            raise errors.unknown("quantity of a claim", name, known)
+    def outcomes(self, run, trainings, make, one):
+        found = {}
+        for k, (name, part) in enumerate(trainings.items()):
+            print_as = f"{name} ({k + 1} of {len(trainings)})"
+            found[name] = _made(os.path.join(run.base_dir, "parts"), name, part, run.seed, print_as)
+        if all("diverged" in each for each in found.values()):
+            reasons = "; ".join(each["diverged"] for each in found.values())
+            raise errors.UserError(f"no part came to its end: {reasons}")
+        return [found]
+
+    def quantities(self, outcomes):
+        """What the claims name, of the parts' numbers, with an interval where the part gives one."""
+        quantities, (found,) = {}, outcomes
+        for name in {name for spec in self.claims for name in claims.named(spec)}:
+            part, number = name.split("/", 1)
+            numbers = found[part]["numbers"]
+            if "diverged" not in found[part] and number not in numbers:
+                raise errors.unknown(f"number of {part}", number, numbers)
+            interval = [numbers.get(f"{number}_{end}") for end in ("low", "high")]
+            interval = None if None in interval else interval
+            quantities[name] = claims.Quantity([numbers.get(number)], once=True, interval=interval)
+        return quantities
+
+    def metrics(self, quantities, outcomes):
+        return {name: _metrics(each) for name, each in outcomes[0].items()}
+
+    def draw(self, base_dir, outcomes, metrics):
+        for name, each in outcomes[0].items():
+            if "diverged" not in each:
+                figures.part(base_dir, name, each, self.paper.get(name))
 
 
-def run(run, program):
-    """Everything from building to report.html; returns the metrics, or None in a dry run."""
-    experiment = Experiment()
-    if not run.ready(allowed=("dynamics.Experiment.claims", "dynamics.Experiment.paper")):
+def _made(folder, name, part, seed, words):
+    """What a part finds, from its file if it was done already."""
+    path, own = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
+
+    def make():
+        print(words, flush=True)
+        try:
+            measured = part.measure(seed, own)
+        except loop.Diverged as diverged:
+            print(f"{name}: {diverged}", flush=True)
+            measured = {"diverged": str(diverged), "numbers": {}, "to": {}, "labels": []}
+        return json_values.plain({**measured, _LOGGED: metrics_lib.digest(own)}, name)
+
+    def check(made):
+        if made.get(_LOGGED, digest := metrics_lib.digest(own)) != digest:
+            raise files.Damaged(path, f"was made with another {os.path.join(own, 'metrics.jsonl')}")
+
+    return files.made(path, make, ("numbers", "to", "labels"), check)
+
+
+def _metrics(found):
+    """Of a part for results.json; None if it diverged."""
+    if "diverged" in found:
         return None
-    folder = os.path.join(run.base_dir, "parts")
-    found = {}
-    for k, (name, part) in enumerate(experiment.parts.items()):
-        path, own = os.path.join(folder, f"{name}.json"), os.path.join(folder, name)
-
-        def make(name=name, part=part, k=k, own=own):
-            print(f"{name} ({k + 1} of {len(experiment.parts)})", flush=True)
-            try:
-                measured = part.measure(run.seed, own)
-            except loop.Diverged as diverged:
-                print(f"{name}: {diverged}", flush=True)
-                measured = {"diverged": str(diverged), "numbers": {}, "to": {}, "labels": []}
-            return json_values.plain({**measured, _LOGGED: metrics_lib.digest(own)}, name)
-
-        def check(made, path=path, own=own):
-            if made.get(_LOGGED, digest := metrics_lib.digest(own)) != digest:
-                raise files.Damaged(path, f"was made with another {os.path.join(own, 'metrics.jsonl')}")
-
-        found[name] = files.made(path, make, ("numbers", "to", "labels"), check)
-    return _conclude(run, program, experiment, found)
-
-
-def _conclude(run, program, experiment, found):
-    whole = {name: each for name, each in found.items() if "diverged" not in each}
-    if not whole:
-        raise errors.UserError(f"no part came to its end: {'; '.join(each['diverged'] for each in found.values())}")
-    metrics = dict.fromkeys(found)
-    metrics |= {name: {**each["numbers"], "to": each["to"], "labels": each["labels"]} for name, each in whole.items()}
-    for name, each in whole.items():
-        metrics[name] |= {"table": each["table"]} if "table" in each else {}
-        figures.part(run.base_dir, name, each, experiment.paper.get(name))
-    made = claims.compare(experiment.claims, _quantities(experiment.claims, found))
-    report.conclude(run, "dynamics", program, metrics, made)
-    return metrics
-
-
-def _quantities(specs, found):
-    """What the claims name, of the parts' numbers: `<part>/<number>`, with its interval where the part gives one."""
-    quantities = {}
-    for name in {name for spec in specs for name in claims.named(spec)}:
-        part, number = name.split("/", 1)
-        numbers = found[part]["numbers"]
-        if "diverged" not in found[part] and number not in numbers:
-            raise errors.unknown(f"number of {part}", number, numbers)
-        interval = [numbers.get(f"{number}_{end}") for end in ("low", "high")]
-        quantities[name] = claims.Quantity([numbers.get(number)], once=True, interval=None if None in interval else interval)
-    return quantities
+    table = {"table": found["table"]} if "table" in found else {}
+    return {**found["numbers"], "to": found["to"], "labels": found["labels"], **table}

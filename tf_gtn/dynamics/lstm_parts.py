@@ -3,17 +3,13 @@
 import dataclasses
 import os
 
-import gin
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.config import registrations
 from tf_gtn.dynamics import bandits, instruments, meta_learners, parts, problems
 from tf_gtn.runtime import files, loop
 from tf_gtn.runtime import metrics as metrics_lib
-
-gin.external_configurable(meta_learners.LSTM, module="dynamics", denylist=["inputs", "outputs"])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,10 +42,12 @@ class _MetaTrained:
 
     def __post_init__(self):
         name = f"dynamics.{type(self).__name__}"
-        registrations.at_least(1, name, self)
+        errors.all_at_least_one(name, self)
         if not 0 <= self.final_rate <= 1:
             raise errors.UserError(f"{name}.final_rate is a share of the learning rate, 0 to 1; got {self.final_rate}")
-        parts.check_network(name, self.network, (1, 1), meta_learners.LSTM)
+
+    def check(self):
+        parts.check_network(f"dynamics.{type(self).__name__}", self.network, (1, 1), meta_learners.LSTM)
 
     @property
     def numbers(self):
@@ -104,7 +102,6 @@ def _size(problem):
     return problem.size if isinstance(problem, problems.Linear) else len(problem.amplitudes)
 
 
-@gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetaLearner(_MetaTrained):
     """LSTM meta-learners for regression (figures 3, 5, 9, 14, 15, A1, A3 to A7).
@@ -132,7 +129,7 @@ class MetaLearner(_MetaTrained):
         if self.fixed_task and self.trained_on is not None:
             raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
         if self.fixed_task:
-            registrations.check_effect("dynamics.MetaLearner", self, ("values",), "with a fixed task")
+            errors.check_effect("dynamics.MetaLearner", self, ("values",), "with a fixed task")
         parts.check_values("dynamics.MetaLearner", self.problem, self.values)
 
     @property
@@ -181,7 +178,6 @@ class MetaLearner(_MetaTrained):
         return parts.summary(at, np.moveaxis(curves[:, :, 0], 0, 1), parts.labels(self.problem), episodes=episodes)
 
 
-@gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BanditMetaLearner(_MetaTrained):
     """LSTM meta-learners of bandits by REINFORCE, one for all contexts or one a context (figures 13, 16).

@@ -9,26 +9,47 @@ beside what its own figures need: `loss` [T]; `values`, the curves by singular v
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
-import gin
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.config import registrations
 from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, problems
 from tf_gtn.reporting import statistics
 from tf_gtn.runtime import files, loop
-
-for _problem in (problems.Linear, problems.Fourier, problems.Bandit):
-    gin.external_configurable(_problem, module="dynamics")
-gin.external_configurable(learners.perceptron, "perceptron", module="dynamics", denylist=["inputs", "outputs"])
 
 THRESHOLDS = (0.5, 0.8, 0.95)
 NUMBERS = ("ratio", "censored", "ratio_low", "ratio_high", "ratio_to_half", "ratio_to_own_end")  # of every part
 TASKS, PROBES = 11, 12  # second numbers of seeds
 _LEARNED = 0.25  # where a part must end for its way there to mean anything
+
+
+@runtime_checkable
+class Part(Protocol):
+    """What a study looks at.
+
+    Attributes:
+      numbers: names of the numbers that it gives.
+    """
+
+    @property
+    def numbers(self) -> Sequence[str]: ...
+
+    def check(self) -> None:
+        """Raises `UserError` for what would go wrong; before anything is trained."""
+
+    def measure(self, seed: int, folder: str) -> dict[str, Any]:
+        """What it gives (see above); `folder` is its own, for checkpoints and curves."""
+
+
+class NothingToCheck:
+    """A part that is checked when it is made."""
+
+    def check(self) -> None:
+        """See `Part`."""
 
 
 def summary(steps, q, labels, interpolate=False, each=1, **numbers):
@@ -81,9 +102,8 @@ def check_values(name, problem, values):
 
 
 def check_network(name, network, sizes, kind):
-    """Whether a function of inputs and outputs makes what it should; called as it will be, outside of any part's scope."""
-    with gin.config_scope(None):
-        made = network(*sizes)
+    """Whether a function of inputs and outputs makes what it should."""
+    made = network(*sizes)
     if not isinstance(made, kind):
         raise errors.UserError(f"{name}.network makes a {kind.__name__} of inputs and outputs; got {type(made).__name__}")
 
@@ -101,7 +121,6 @@ def labels(problem):
     return [f"context {k + 1}" for k in range(problem.contexts)]
 
 
-@gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True)
 class Learner:
     """Networks trained on a single task each (figures 1, 7, 8, A1a, A2).
@@ -129,10 +148,12 @@ class Learner:
     paper_steps: int | None = None
 
     def __post_init__(self):
-        registrations.at_least(1, "dynamics.Learner", self)
+        errors.all_at_least_one("dynamics.Learner", self)
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.Learner is for regression; got {self.problem!r}")
         check_values("dynamics.Learner", self.problem, self.values)
+
+    def check(self):
         check_network("dynamics.Learner", self.network, _sizes(self.problem), keras.Model)
 
     @property
@@ -156,9 +177,8 @@ class Learner:
         return found
 
 
-@gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True)
-class Bayes:
+class Bayes(NothingToCheck):
     """The Bayes-optimal observer with the right prior (figures 6, 11).
 
     Attributes:
@@ -176,9 +196,9 @@ class Bayes:
     noise: float = 0.2
 
     def __post_init__(self):
-        registrations.at_least(1, "dynamics.Bayes", self)
+        errors.all_at_least_one("dynamics.Bayes", self)
         if isinstance(self.problem, problems.Linear):
-            registrations.check_effect("dynamics.Bayes", self, ("bins", "noise"), "on a dynamics.Linear")
+            errors.check_effect("dynamics.Bayes", self, ("bins", "noise"), "on a dynamics.Linear")
 
     numbers = NUMBERS
 
@@ -202,9 +222,8 @@ class Bayes:
         return summary(np.arange(self.length + 1), q, labels(self.problem), True)
 
 
-@gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True)
-class BanditLearner:
+class BanditLearner(NothingToCheck):
     """REINFORCE on a contextual bandit, coupled or separate contexts, for each of several settings (figure 12).
 
     Attributes:
@@ -228,7 +247,7 @@ class BanditLearner:
     checks: int = 120
 
     def __post_init__(self):
-        registrations.at_least(1, "dynamics.BanditLearner", self)
+        errors.all_at_least_one("dynamics.BanditLearner", self)
 
     @property
     def numbers(self):
@@ -251,9 +270,8 @@ class BanditLearner:
         return {**first, "table": table}
 
 
-@gin.configurable(module="dynamics")
 @dataclasses.dataclass(frozen=True)
-class Taught:
+class Taught(NothingToCheck):
     """A linear learner taught by a GTN, or by real batches with a learned schedule (no paper has it): q within the lesson.
 
     Attributes:
@@ -274,7 +292,7 @@ class Taught:
     learners: int = 5
 
     def __post_init__(self):
-        registrations.at_least(1, "dynamics.Taught", self)
+        errors.all_at_least_one("dynamics.Taught", self)
 
     numbers = (*NUMBERS, "final_loss")
 

@@ -1,53 +1,38 @@
-"""The registry of analyses, and what each of them needs.
+"""What an experiment does with its trained arms: one registry of analyses, whatever the system.
 
-An analysis is a module-like object with
-
-    check(trainings)          raises `UserError` if these arms can't be analysed so; before the first step
-    sizes(trainings, settings)    what `measure` will find, {quantity: numbers of a seed, 0 for a single one}, so that
-                              claims are checked before the first step; None: it can't say
-    measure(context)          -> {quantity: number, or one for each learner, or nested lists}, for one seed
-    bounds(quantity)          (low, high) beyond which no value of it can lie, see `findings.statistics`
-    claims(table)             claims from `{quantity: [for each seed what measure gave]}`
-    draw(base_dir, table)     figures from the same
-
-Figures of images, which are too large for a table, `measure` draws into the folder of its seed. Its settings are gin's, under
-`analyses.<name>`; `check` reads them too, so that one which does nothing is found before the first step.
+An analysis is a subclass of `Analysis`. Its settings, if it has any, are a dataclass that gin knows as `analyses.<name>`.
+`check` reads them too, so that a setting without effect is found before the first step. Figures of images, which are too large
+for a table, `measure` draws into the folder of its seed.
 """
 
 import dataclasses
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
 
 from tf_gtn import errors, registries
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import statistics
 
 REGISTRY = registries.Registry("analysis")
+"""`{name: Analysis}`."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
-    """The trained arms of one seed.
+    """The trained arms of one seed; systems add what they know of them.
 
     Attributes:
-      dataset: a `data.Dataset`.
-      trainings: `{arm: Training}`.
-      evaluators: `{arm: Evaluator}`, with traces.
-      exports: `{arm: path}` of the arm that was exported, if any.
-      settings: `build.Evaluation`.
-      seed: of this outer run.
-      folder: of this outer run.
-      recall: as in `evaluation.Evaluator.accuracies`.
+      trainings: `{arm: trained}`, without those that diverged.
+      seed: of this run of the arms.
+      folder: of this run of the arms.
     """
 
-    dataset: object
-    trainings: dict
-    evaluators: dict
-    exports: dict
-    settings: object
+    trainings: Mapping[str, Any]
     seed: int
     folder: str
-    recall: Callable | None = None
 
 
 class Analysis:
@@ -55,76 +40,108 @@ class Analysis:
 
     Attributes:
       name: in the registry.
+      of: the classes of trainings that it can analyse.
+      Settings: the dataclass of its settings, or None.
     """
 
-    name = None
+    name: str
+    of: ClassVar[type | tuple[type, ...]] = object
+    Settings: ClassVar[type | None] = None
 
-    def __init__(self):
-        self._kept = weakref.WeakKeyDictionary()
+    def __init__(self) -> None:
+        self.settings: Callable[[], Any] = type(self).Settings or (lambda: None)  # gin puts its own way to them here
+        self._kept: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
-    def check(self, trainings):
-        del trainings
+    def check(self, trainings: Mapping[str, Any], settings: Any) -> None:
+        """Raises `UserError` if these arms can't be analysed so. `settings`: how the system tests, see `sizes`."""
+        del trainings, settings
 
-    def bounds(self, quantity):
+    def sizes(self, trainings: Mapping[str, Any], settings: Any) -> Mapping[str, int] | None:
+        """What `measure` will find, so that claims are checked before the first step; None: it can't say.
+
+        Args:
+          trainings: `{arm: training}`.
+          settings: how the experiment's system tests, such as `teaching.experiment.Evaluation`.
+
+        Returns:
+          `{quantity: numbers of a seed, 0 for a single one}`.
+        """
+        del trainings, settings
+
+    def measure(self, context: Any) -> Mapping[str, Any]:
+        """`{quantity: number, or one for each learner, or nested lists}` of one seed; `context`: the system's `Context`."""
+        raise NotImplementedError
+
+    def bounds(self, quantity: str) -> tuple[float, float]:
+        """`(low, high)` beyond which no value of a quantity can lie, see `reporting.statistics`."""
         del quantity
         return statistics.ANY
 
-    def sizes(self, trainings, settings):
-        del trainings, settings
+    def numbers(self, table: Mapping[str, Sequence]) -> dict[str, list]:
+        """Of a table what claims can be about: quantities of a number, or one for each learner, a seed."""
+        return {key: values for key, values in table.items() if all(np.ndim(value) < 2 for value in values)}
 
-    def claims(self, table):
+    def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
+        """Claims from `{quantity: [for each seed what measure gave]}`."""
         del table
         return []
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
+        """Figures from what `claims` takes, without what has no value in some seed."""
         del base_dir, table
 
-    def kept(self, training, key, make):
+    def kept(self, training: Any, key: Any, make: Callable[[], Any]) -> Any:
         """What `make()` gave for this training and key, with traces, from seed to seed; it must not refer to the training."""
         mine = self._kept.setdefault(training, {})
         if key not in mine:
             mine[key] = make()
         return mine[key]
 
-    def arms(self, wanted, trainings, fits, need):
-        """The arms to analyse: those wanted, or all that fit.
-
-        Args:
-          wanted: names; none for all.
-          trainings: `{arm: Training}`.
-          fits: training -> whether it can be analysed.
-          need: what can, in words, for the error.
-
-        Raises:
-          UserError: there is no such arm, one does not fit, or none does.
-        """
-        for arm in wanted:
-            if arm not in trainings:
-                raise errors.unknown(f"arm of analyses.{self.name}.arms", arm, trainings)
-            if not fits(trainings[arm]):
-                raise errors.UserError(f"analyses.{self.name} takes {need}; the arm {arm!r} has none")
-        found = tuple(wanted) or tuple(arm for arm, training in trainings.items() if fits(training))
-        if not found:
-            raise errors.UserError(f"analyses.{self.name} takes {need}; none of the arms has: {', '.join(trainings)}")
-        return found
-
-    def compare(self, specs, table):
+    def compare(self, specs: Sequence, table: Mapping[str, Sequence]) -> list[dict]:
         """Claims as of `claims.compare`, their names led by the analysis'."""
         quantities = {name: claims_lib.Quantity(values, self.bounds(name)) for name, values in table.items()}
         return [{**claim, "id": f"{self.name}_{claim['id']}"} for claim in claims_lib.compare(specs, quantities)]
 
 
+class OfArms(Analysis):
+    """One of the arms that its settings name (`arms`), or else of all that fit.
+
+    Attributes:
+      need: which arms fit, in words.
+    """
+
+    need: ClassVar[str]
+
+    def fits(self, training: Any, named: bool) -> bool:
+        """Whether an arm can be analysed; `named`: by the settings."""
+        raise NotImplementedError
+
+    def arms(self, trainings: Mapping[str, Any]) -> list[str]:
+        """The arms to analyse, of those that are there."""
+        named = self.settings().arms
+        return [arm for arm in named or trainings if arm in trainings and self.fits(trainings[arm], bool(named))]
+
+    def check(self, trainings, settings):
+        for arm in self.settings().arms:
+            if arm not in trainings:
+                raise errors.unknown(f"arm of analyses.{self.name}.arms", arm, trainings)
+            if not self.fits(trainings[arm], True):
+                raise errors.UserError(f"analyses.{self.name} takes {self.need}; the arm {arm!r} has none")
+        if not self.arms(trainings):
+            raise errors.UserError(f"analyses.{self.name} takes {self.need}; none of the arms has: {', '.join(trainings)}")
+
+
 class OfShares(Analysis):
     """One whose quantities are accuracies and other shares, but for those that end like one of `others`, numbers from 0 on."""
 
-    others = ()
+    others: ClassVar[tuple[str, ...]] = ()
 
     def bounds(self, quantity):
         return statistics.NOT_NEGATIVE if quantity.endswith(self.others) else statistics.SHARE
 
 
-def register(name):
-    """Adds a class under a name, as an instance."""
+def register(name: str) -> Callable[[type[Analysis]], type[Analysis]]:
+    """Decorator: adds a class under a name, as an instance."""
 
     def add(cls):
         cls.name = name
@@ -134,13 +151,16 @@ def register(name):
     return add
 
 
-def check(names, trainings):
+def check(names: Sequence[str], trainings: Mapping[str, Any], settings: Any = None) -> None:
     """Whether these arms can be analysed so; raises `UserError`."""
     for name in names:
-        REGISTRY[name].check(trainings)
+        for arm, training in trainings.items():
+            if not isinstance(training, REGISTRY[name].of):
+                raise errors.UserError(f"the analysis {name} is not for arms such as {arm!r}")
+        REGISTRY[name].check(trainings, settings)
 
 
-def sizes(names, trainings, settings):
+def sizes(names: Sequence[str], trainings: Mapping[str, Any], settings: Any = None) -> tuple[dict[str, int], list[str]]:
     """`{<analysis>/<quantity>: size}` of all that say what they find, and the names of the others; see `Analysis.sizes`."""
     found, unsaid = {}, []
     for name in names:
@@ -150,14 +170,25 @@ def sizes(names, trainings, settings):
     return found, unsaid
 
 
-def positive(analysis, **values):
-    """Raises `UserError` for a setting that is not above 0, or a list of them that is empty or holds one that is not."""
-    for name, value in values.items():
-        many = value if isinstance(value, list | tuple) else [value]
-        if not many or not all(isinstance(v, int | float) and v > 0 for v in many):
-            raise errors.UserError(f"analyses.{analysis}.{name} must be above 0; got {value!r}")
+def table(name: str, outcomes: Sequence[Mapping]) -> dict[str, list]:
+    """`{quantity: [for each seed what an analysis found]}`; None where there is none, or where an arm of it diverged.
+
+    The arms that a quantity is of are parts of its name, between slashes.
+    """
+    lost = [{*outcome.get("diverged", ())} for outcome in outcomes]
+    keys = dict.fromkeys(key for outcome in outcomes for key in outcome["analyses"][name])
+    return {
+        key: [None if {*key.split("/")} & gone else o["analyses"][name].get(key) for o, gone in zip(outcomes, lost)]
+        for key in keys
+    }
 
 
-def first_parts(table):
+def drawable(table: Mapping[str, Sequence]) -> dict[str, list]:
+    """Of a table what can be drawn: nothing of an arm that has a quantity without a value."""
+    lost = {key.split("/")[0] for key, values in table.items() if any(each is None for each in values)}
+    return {key: values for key, values in table.items() if not lost & {*key.split("/")}}
+
+
+def first_parts(table: Mapping[str, Any]) -> list[str]:
     """The different names before the first slash of a table's quantities, in their order."""
     return list(dict.fromkeys(key.split("/")[0] for key in table))

@@ -1,41 +1,32 @@
-"""What an experiment of GANs does with its trained arms, beside measuring samples.
-
-An analysis has `check(trainings)`, which raises `UserError` before training, `numbers(arms)`, the names of quantities that are
-numbers, `measure(context)` -> `{quantity: number or list}` of one seed, and `draw(base_dir, {quantity: [one a seed]})`. What is
-drawn of images lies in the folder of its seed.
-"""
+"""What an experiment of GANs does with its trained arms, beside measuring samples."""
 
 import dataclasses
+from typing import Any
 
-import gin
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
+from tf_gtn.experiment import analyses
 from tf_gtn.gan import gtn_gan, inversion, measures
 from tf_gtn.gan import training as gan_training
 from tf_gtn.reporting import drawing, pictures, statistics
 from tf_gtn.reporting import figures as drawn
 from tf_gtn.teaching import evaluation
-from tf_gtn.teaching import gin_names as teaching
 
 _TARGETS = 3  # second number of a seed
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Context(analyses.Context):
+    """The trained arms of one seed; `judge`: of the source; `settings`: how what a GTN-GAN teaches is tested, or None."""
+
+    judge: Any
+    settings: Any
+
+
 @dataclasses.dataclass(frozen=True)
-class Context:
-    """`trainings`: `{arm: trained}`; `judge`: of the source; `seed`, `folder`: of this run; `taught`: `teaching.Evaluation`."""
-
-    trainings: dict
-    judge: object
-    seed: int
-    folder: str
-    taught: object
-
-
-@gin.configurable(module="analyses")
-@dataclasses.dataclass(frozen=True)
-class reconstruction:
+class Reconstruction:
     """How near generators come to given images (unrolled GAN paper, section 3.3.1, Table 1, figure 4).
 
     Attributes:
@@ -51,18 +42,39 @@ class reconstruction:
     shown: int = 10
 
 
-class _Reconstruction:
-    def check(self, trainings):
-        reconstruction()
-        _need(trainings, gan_training.UnrolledGAN, "reconstruction")
+class _Numbers(analyses.Analysis):
+    """One whose quantities are a number an arm and seed; what else it finds is drawn."""
+
+    of = (gan_training.UnrolledGAN, gtn_gan.GTNGAN)
+
+    def numbers(self, table):
+        return {key: values for key, values in table.items() if all(np.ndim(value) == 0 for value in values)}
+
+    def sizes(self, trainings, settings):
+        return dict.fromkeys(self._quantities(trainings), 0)
+
+    def _quantities(self, arms):
+        raise NotImplementedError
+
+
+@analyses.register("reconstruction")
+class _Reconstruction(_Numbers):
+    of = gan_training.UnrolledGAN
+    Settings = Reconstruction
+
+    def check(self, trainings, settings):
+        self.settings()
         if any(len(trained.source.sample_shape) != 3 for trained in trainings.values()):
             raise errors.UserError("gan.Experiment.analyses: reconstruction is of images")
 
-    def numbers(self, arms):
+    def bounds(self, quantity):
+        return statistics.SHARE if quantity.endswith("_best_rank") else statistics.NOT_NEGATIVE
+
+    def _quantities(self, arms):
         return [f"{arm}_{what}" for arm in arms for what in ("mse", "best_rank")]
 
     def measure(self, context):
-        settings, found, errors_ = reconstruction(), {}, {}
+        settings, found, errors_ = self.settings(), {}, {}
         targets = _targets(context, settings.images)
         made = {}
         for arm, trained in context.trainings.items():
@@ -91,19 +103,17 @@ class _Reconstruction:
         pictures.sheet(path, np.concatenate(rows), len(names), names, low=-1.0, high=1.0, caption=caption)
         return found
 
-    def draw(self, base_dir, table):
-        pass
 
-
-class _Distances:
+@analyses.register("distances")
+class _Distances(_Numbers):
     """Distances of random pairs of samples, against the data's (unrolled GAN paper, section 3.3.2, figure 5)."""
 
     bins = 40
 
-    def check(self, trainings):
-        del trainings
+    def bounds(self, quantity):
+        return statistics.NOT_NEGATIVE
 
-    def numbers(self, arms):
+    def _quantities(self, arms):
         return ["data_median", *(f"{arm}_{what}" for arm in arms for what in ("median", "off_median"))]
 
     def measure(self, context):
@@ -138,47 +148,26 @@ class _Distances:
                 axes.set(title=drawing.label(arm), xlabel="distance")
 
 
-class _FewSteps:
+@analyses.register("few_steps")
+class _FewSteps(_Numbers):
     """Few-step accuracy of fresh learners taught by the arms that are GTN-GANs, on the test images."""
 
-    def check(self, trainings):
-        _need(trainings, gtn_gan.GTNGAN, "few_steps")
+    of = gtn_gan.GTNGAN
 
-    def numbers(self, arms):
+    def bounds(self, quantity):
+        return statistics.SHARE
+
+    def _quantities(self, arms):
         return list(arms)
 
     def measure(self, context):
-        return {arm: float(np.mean(few_step(trained, context.taught))) for arm, trained in context.trainings.items()}
-
-    def draw(self, base_dir, table):
-        pass
-
-
-REGISTRY = {"reconstruction": _Reconstruction(), "distances": _Distances(), "few_steps": _FewSteps()}
-
-
-def check(names, trainings):
-    """Whether these arms can be analysed so; raises `UserError`."""
-    for name in names:
-        REGISTRY[name].check(trainings)
-
-
-def bounds(name, quantity):
-    """Beyond which no value of an analysis' quantity can lie: accuracies and shares of images, or errors and distances."""
-    share = name == "few_steps" or quantity.endswith("_best_rank")
-    return statistics.SHARE if share else statistics.NOT_NEGATIVE
+        return {arm: float(np.mean(few_step(trained, context.settings))) for arm, trained in context.trainings.items()}
 
 
 def few_step(trained, settings):
     """Test accuracies of fresh learners that a GTN-GAN teaches, its lesson as it trains with it."""
     judge = evaluation.Evaluator.of(trained.training)
-    return judge.accuracies(trained.training.dataset.test, settings.test_learners, teaching.TEST_SEED + trained.training.seed)
-
-
-def _need(trainings, kind, analysis):
-    for arm, trained in trainings.items():
-        if not isinstance(trained, kind):
-            raise errors.UserError(f"gan.Experiment.analyses: {analysis} is not for arms such as {arm!r}")
+    return judge.accuracies(trained.training.dataset.test, settings.test_learners, evaluation.TEST_SEED + trained.training.seed)
 
 
 def _targets(context, count):

@@ -6,7 +6,9 @@ import gin
 
 from tf_gtn import errors
 from tf_gtn.data import mixtures
-from tf_gtn.gan import gtn_gan, objectives, sources, training
+from tf_gtn.experiment import program
+from tf_gtn.gan import analyses as _analyses  # noqa: F401 - registers them
+from tf_gtn.gan import experiment, gtn_gan, objectives, sources, training
 from tf_gtn.models import gans
 from tf_gtn.teaching import gin_names as teaching
 from tf_gtn.teaching import treatments
@@ -75,3 +77,11 @@ def arm(seed, learned, kind="unrolled"):
     if kind not in KINDS:
         raise errors.unknown("kind of arm", kind, KINDS)
     return KINDS[kind](seed, learned)
+
+
+Experiment = gin.external_configurable(experiment.GANs, "Experiment", module="gan")
+
+
+def gans(run: program.Run) -> experiment.GANs:
+    """The experiment of the configuration."""
+    return Experiment().given(source(lambda: teaching.dataset(run)), arm, teaching.Evaluation)

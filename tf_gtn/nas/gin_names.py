@@ -1,8 +1,25 @@
-"""The spaces of architectures by gin, for searches and as learners of a GTN."""
+"""The gin names of architecture search: spaces, also as learners of a GTN, budgets, proposers, and the search."""
 
 import gin
 
-from tf_gtn.nas import cells, plain, population
+from tf_gtn.config import registrations
+from tf_gtn.experiment import program
+from tf_gtn.nas import cells, evaluation, experiment, plain, population, search
 
-for _configurable in (cells.Cells, plain.Plain, population.Population):
+for _configurable in (
+    cells.Cells,
+    plain.Plain,
+    population.Population,
+    evaluation.GTN,
+    evaluation.Real,
+    search.Random,
+    search.Evolution,
+    search.TPE,
+):
     gin.external_configurable(_configurable, module="nas")
+Search = gin.external_configurable(experiment.Search, module="nas")
+
+
+def search_of(run: program.Run) -> experiment.Search:
+    """The search of the configuration; the flags --ray_address and --workers say where it runs."""
+    return Search().given(registrations.load_data(run), run.flags.ray_address, run.flags.workers)

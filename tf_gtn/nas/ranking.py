@@ -42,6 +42,37 @@ def difference(first, second, reference, share=1.0, resamples=1000, seed=3):
     return {"value": at(np.arange(len(first))), "ci95": interval, "n": len(first)}
 
 
+def against(table, reference, accuracies):
+    """How well each evaluation ranks against a reference: correlations, and how many times as long the reference takes.
+
+    Args:
+      table: `{evaluation: {"accuracy": [n], "training_seconds": [n]}}` of the same architectures.
+      reference: one of them.
+      accuracies: [n], by the reference.
+
+    Returns:
+      `{evaluation: {"correlation", "correlation_of_top_half", "cost_ratio"}}` of the others.
+    """
+    cost = np.sum(table[reference]["training_seconds"])
+    return {
+        name: {
+            "correlation": correlation(columns["accuracy"], accuracies),
+            "correlation_of_top_half": correlation(columns["accuracy"], accuracies, 0.5),
+            "cost_ratio": float(cost / np.sum(columns["training_seconds"])),
+        }
+        for name, columns in table.items()
+        if name != reference
+    }
+
+
+def of_each_other(table):
+    """Spearman's correlations of all evaluations' accuracies, `{one: {other: number}}`; `table` as of `against`."""
+    return {
+        one: {other: spearman(columns["accuracy"], others["accuracy"]) for other, others in table.items()}
+        for one, columns in table.items()
+    }
+
+
 def _within(proxy, reference, index, share):
     kept = index[top(proxy[index], share)]
     return spearman(proxy[kept], reference[kept])

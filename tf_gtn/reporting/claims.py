@@ -171,6 +171,12 @@ def compare(specs: Sequence, quantities: Mapping, units: str = "fresh learners o
     return made
 
 
+def named_otherwise(spec: Sequence, quantities: Mapping, identity: str, statement: str) -> dict:
+    """The claim of `compare`, with an id and a statement of its own."""
+    (claim,) = compare([spec], quantities)
+    return claim | {"id": identity, "statement": statement}
+
+
 def named(spec: Sequence) -> list[str]:
     """The quantities of a claim."""
     return [spec[0], *RELATIONS[spec[1]].quantities(spec[2])]

@@ -1,15 +1,25 @@
 """Reinforcement learning's gin names, and how the programs put its parts together."""
 
-import dataclasses
+import functools
 from collections.abc import Callable
 
 import gin
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.config import registrations
 from tf_gtn.models import generators, perceptrons
-from tf_gtn.rl import a2c, agents, atari, environments, networks, policy_gtn, synthetic, training
+from tf_gtn.rl import (
+    a2c,
+    agents,
+    atari,
+    environments,
+    experiment,
+    leap_experiment,
+    networks,
+    policy_gtn,
+    synthetic,
+    training,
+)
 from tf_gtn.teaching import curricula, treatments
 
 # Seeds of what a run draws, told apart by their second number.
@@ -140,26 +150,20 @@ def arm(seed, kind="gtn"):
     return KINDS[kind](seed)
 
 
-@gin.configurable(module="rl")
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """How many greedy policies or episodes judge.
+Evaluation = gin.external_configurable(experiment.Evaluation, module="rl")
+Experiment = gin.external_configurable(experiment.Agents, "Experiment", module="rl")
+Leap = gin.external_configurable(leap_experiment.Leap, module="rl")
 
-    Attributes:
-      validation: fresh policies of a GTN, or episodes of an agent, at every validation.
-      test: the same at the end.
-      solved: the return that counts as solved, for `steps_to_solve`; None: there is no such quantity.
-      greedy: whether agents take the likeliest action, else sampled ones. GTNs' policies are greedy.
-      architectures: `{name: settings of models.perceptron}`, policies that the GTN was not trained with.
-      steps: numbers of inner steps to try.
-    """
 
-    validation: int = 20
-    test: int = 100
-    solved: float | None = None
-    greedy: bool = True
-    architectures: dict = dataclasses.field(default_factory=dict)
-    steps: tuple[int, ...] = ()
+def agents_experiment() -> experiment.Agents:
+    """The experiment of the configuration."""
+    return Experiment().given(Evaluation(), arm, score_bounds)
 
-    def __post_init__(self):
-        registrations.at_least(1, "rl.Evaluation", self)
+
+def leap_games() -> leap_experiment.Leap:
+    """The experiment on games of the configuration."""
+
+    def agent(seed, updates, game, made):
+        return make_a2c(seed, updates, make_environment=functools.partial(task(), game=game), agent=made)
+
+    return Leap().given(Evaluation(), agent)

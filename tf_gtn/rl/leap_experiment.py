@@ -1,38 +1,37 @@
 """An experiment of Leap on games: an encoder learned over some, from which agents learn games held out (Leap, appendix H).
 
-Each seed's folder (`repeats`) has checkpoints and metrics.jsonl of the outer training, those of the games held out in
-`held_out/`, and
+Beside what every experiment leaves in a seed's folder (`experiment.experiment`), that of the outer training: those of the games
+held out in `held_out/`, and
 
-    outcome.json    {"return": {"<game>_<arm>": [returns]}, "learning": {"<game>_<arm>": n}, "outer_steps": n,
-                     "environment_steps": n}, null where the agent diverged
+    outcome.json    {"return": {"<game>_<arm>": [returns]}, "learning": {"<game>_<arm>": n}, "environment_steps": n}, null where
+                    the agent diverged
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-import gin
 import numpy as np
 
 from tf_gtn import errors
-from tf_gtn.config import registrations
 from tf_gtn.core import SGD
-from tf_gtn.reporting import claims, report, statistics
+from tf_gtn.experiment import experiment
+from tf_gtn.reporting import claims
 from tf_gtn.rl import atari, figures
-from tf_gtn.rl import gin_names as build
 from tf_gtn.rl import leap as games_leap
+from tf_gtn.rl.experiment import Evaluation
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, loop, repeats
+from tf_gtn.runtime import files, loop
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.transfer import leap as paths
 
 _TEST, _FRESH = 2_000_003, 31
 ARMS = ("leap", "no_pretraining")
-_OUTCOME = ("return", "learning", "outer_steps", "environment_steps")
 
 
-@gin.configurable(module="rl")
-@dataclasses.dataclass(frozen=True)
-class Leap:
+@dataclasses.dataclass(kw_only=True)
+class Leap(experiment.Experiment):
     """What is learned and claimed.
 
     Attributes:
@@ -59,11 +58,19 @@ class Leap:
     held_out: tuple[str, ...] = ("breakout", "space_invaders")
     optimizer: object = SGD(0.1, 0.0)
     manifold: object = paths.Manifold()
-    seeds: int = 1
-    claims: tuple = ()
 
-    def __post_init__(self):
-        registrations.at_least(1, "rl.Leap", self)
+    SYSTEM: ClassVar[str] = "transfer"
+    NAME: ClassVar[str] = "rl.Leap"
+    SCOPES: ClassVar[tuple[str, ...]] = ()
+    UNITS: ClassVar[str] = "episodes of one run"
+    EACH: ClassVar[str] = "episodes"
+    TABLES: ClassVar[tuple[str, ...]] = ("return", "learning")
+    NUMBERS: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers = {name: getattr(self, name) for name in ("outer_steps", "updates", "learning", "batch", "most_actions")}
+        errors.at_least_one(self.NAME, **numbers)
         for game in (*self.games, *self.held_out):
             if game not in atari.games():
                 raise errors.unknown("game", game, atari.games())
@@ -72,84 +79,71 @@ class Leap:
         if not self.held_out:
             raise errors.UserError("rl.Leap.held_out names a game at least: what is learned from the encoder?")
         if self.games:
-            registrations.check_effect("rl.Leap", self, ("most_actions",), "where rl.Leap.games names them")
-        claims.check("rl.Leap.claims", self.claims)
+            errors.check_effect(self.NAME, self, ("most_actions",), "where rl.Leap.games names them")
+
+    def check_arms(self):
+        if self.arms:
+            raise errors.UserError(f"rl.Leap.arms has no effect: they are {' and '.join(ARMS)}")
+
+    def given(self, settings: Evaluation, agent: Callable[..., Any]) -> "Leap":
+        """How agents are tested, and `(seed, updates, game, class of agent) -> training`; returns itself."""
+        errors.check_effect("rl.Evaluation", settings, ("solved", "architectures", "steps"), "on Leap's games")
+        self.settings, self._agent = settings, agent
+        return self
 
     @property
-    def pretraining(self):
+    def pretraining(self) -> tuple[str, ...] | list[str]:
         """Names of the games to pretrain on."""
         return self.games or [game for game in atari.games(self.most_actions) if game not in self.held_out]
 
+    def trainings(self, arm, seed):
+        def agent(game, updates=self.updates):
+            return self._agent(seed, updates, game, functools.partial(games_leap.Agent, manifold=self.manifold))
 
-@gin.configurable(module="rl")
-def leap_games(run, program):
-    """Everything from building to report.html; for `transfer.program.experiment`. Returns the metrics, or None in a dry run."""
-    settings, schedule, evaluation = Leap(), registrations.Schedule(), build.Evaluation()
-    unused = ("solved", "architectures", "steps")
-    registrations.check_effect("rl.Evaluation", evaluation, unused, "on Leap's games")
-    sizes = {"return": evaluation.test, "learning": 0}
-    sizes = {f"{table}/{game}_{arm}": n for table, n in sizes.items() for game in settings.held_out for arm in ARMS}
-    claims.rehearse(settings.claims, claims.stand_ins(sizes, settings.seeds))
+        sizes = self.outer_steps, self.updates, self.batch
+        learned = games_leap.Leap(self.pretraining, agent, seed, *sizes, self.optimizer)
+        return {"leap": learned, **{game: agent(game, self.learning) for game in self.held_out}}
 
-    def make(seed):
-        def agent(game, updates=settings.updates):
-            made = functools.partial(games_leap.Agent, manifold=settings.manifold)
-            environment = functools.partial(build.task(), game=game)
-            return build.make_a2c(seed, updates, make_environment=environment, agent=made)
+    def expected(self, trainings):
+        sizes = {"return": self.settings.test, "learning": 0}
+        names = [f"{game}_{arm}" for game in self.held_out for arm in ARMS]
+        return claims.stand_ins({f"{table}/{name}": n for table, n in sizes.items() for name in names}, self.seeds)
 
-        learned = games_leap.Leap(
-            settings.pretraining, agent, seed, settings.outer_steps, settings.updates, settings.batch, settings.optimizer
-        )
-        return {"leap": learned, **{game: agent(game, settings.learning) for game in settings.held_out}}
+    def train(self, run):
+        """The encoder alone; games held out are learned from it in `measure`."""
+        leap = {"leap": run.trainings["leap"]}
+        return loop.train(leap, run.folder, log_every=1, validate_every=self.outer_steps, checkpoint_every=1)
 
-    made = make(run.seed)
-    if not run.ready(allowed=("rl.Leap.claims", "rl.Leap.seeds")):
-        return None
+    def measure(self, run):
+        """Learns every held-out game from the encoder and from a fresh one, one after the other."""
+        learned = run.trainings["leap"]
+        outcome = {"return": {}, "learning": {}, "outer_steps": learned.outer_steps}
+        outcome["environment_steps"] = int(learned.environment_steps.numpy())
+        for game in self.held_out:
+            played = run.trainings[game]
+            for arm in ARMS:
+                name, own = f"{game}_{arm}", f"{run.folder}/held_out/{game}_{arm}"
+                files.folder(own)
+                # But for the encoder both begin alike.
+                played.begin(run.seed + _FRESH, learned.encoder if arm == "leap" else None)
+                try:
+                    loop.train({name: played}, own, **dataclasses.asdict(run.schedule))
+                except loop.Diverged as diverged:
+                    print(diverged, flush=True)
+                    outcome["return"][name] = outcome["learning"][name] = None
+                    continue
+                tested = played.returns(self.settings.test, 1, _TEST + run.seed, greedy=self.settings.greedy)[:, 0]
+                outcome["return"][name] = [float(v) for v in tested]
+                _, scores = figures.columns(metrics_lib.read(own), name)
+                outcome["learning"][name] = float(np.nanmean(scores)) if np.isfinite(scores).any() else None
+        return outcome
 
-    def one(folder, seed, made):
-        files.folder(folder)
-        return _outcome(folder, seed, made, settings, schedule, evaluation)
+    def metrics(self, quantities, outcomes):
+        return super().metrics(quantities, outcomes) | {k: outcomes[0][k] for k in ("outer_steps", "environment_steps")}
 
-    outcomes = repeats.outcomes(run, settings.seeds, made, make, one, _OUTCOME)
-    return _conclude(run, program, settings, outcomes)
-
-
-def _outcome(folder, seed, made, settings, schedule, evaluation):
-    """Learns the encoder, then every held-out game from it and from a fresh one, one after the other."""
-    learned = made["leap"]
-    loop.train({"leap": learned}, folder, log_every=1, validate_every=settings.outer_steps, checkpoint_every=1)
-    outcome = {"return": {}, "learning": {}, "outer_steps": learned.outer_steps}
-    outcome["environment_steps"] = int(learned.environment_steps.numpy())
-    for game in settings.held_out:
-        run = made[game]
-        for arm in ARMS:
-            name, own = f"{game}_{arm}", f"{folder}/held_out/{game}_{arm}"
-            files.folder(own)
-            run.begin(seed + _FRESH, learned.encoder if arm == "leap" else None)  # but for the encoder both begin alike
-            try:
-                loop.train({name: run}, own, **dataclasses.asdict(schedule))
-            except loop.Diverged as diverged:
-                print(diverged, flush=True)
-                outcome["return"][name] = outcome["learning"][name] = None
-                continue
-            tested = run.returns(evaluation.test, 1, _TEST + seed, greedy=evaluation.greedy)[:, 0]
-            outcome["return"][name] = [float(v) for v in tested]
-            _, scores = figures.columns(metrics_lib.read(own), name)
-            outcome["learning"][name] = float(np.nanmean(scores)) if np.isfinite(scores).any() else None
-    return outcome
-
-
-def _conclude(run, program, settings, outcomes):
-    quantities = {f"return/{name}": [o["return"][name] for o in outcomes] for name in outcomes[0]["return"]}
-    quantities |= {f"learning/{name}": [o["learning"][name] for o in outcomes] for name in outcomes[0]["learning"]}
-    metrics = {name: statistics.summary(values, each="episodes") for name, values in quantities.items()}
-    metrics |= {key: outcomes[0][key] for key in ("outer_steps", "environment_steps")}
-    measured = {name: claims.Quantity(values) for name, values in quantities.items()}
-    made = claims.compare(settings.claims, measured, "episodes of one run")
-    folders = [base_dirs.repeat(run.base_dir, k) for k in range(len(outcomes))]
-    for game in settings.held_out:
-        arms = [f"{game}_{arm}" for arm in ARMS]
-        rows = [{name: metrics_lib.read(f"{folder}/held_out/{name}") for name in arms} for folder in folders]
-        figures.learning(run.base_dir, game, arms, rows)
-    report.conclude(run, "transfer", program, metrics, made)
-    return metrics
+    def draw(self, base_dir, outcomes, metrics):
+        folders = [base_dirs.repeat(base_dir, k) for k in range(len(outcomes))]
+        for game in self.held_out:
+            arms = [f"{game}_{arm}" for arm in ARMS]
+            rows = [{name: metrics_lib.read(f"{folder}/held_out/{name}") for name in arms} for folder in folders]
+            figures.learning(base_dir, game, arms, rows)

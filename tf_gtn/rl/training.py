@@ -44,7 +44,7 @@ class _Scores:
         return {"return": mean, "environment_steps": int(self.steps.numpy())}
 
 
-class _Agent:
+class Agent:
     """What runs of agents share.
 
     Attributes:
@@ -114,7 +114,7 @@ class _Agent:
         return self.agent.collect_policy.distribution(now, ()).action.sample(seed=seed)
 
 
-class A2C(_Agent):
+class A2C(Agent):
     """One outer step is one update of an `A2CAgent` on n steps of B environments.
 
     The environments begin anew every `restart_every` updates, from seeds of their own; the actions taken since then are kept,
@@ -179,7 +179,7 @@ class A2C(_Agent):
             self._now = self._environment.step(actions.astype(np.int64))
 
 
-class Reinforce(_Agent):
+class Reinforce(Agent):
     """One outer step is one update of tf-agents' `ReinforceAgent` on an episode of each environment."""
 
     def __init__(self, agent, make_environment, seed, outer_steps, environments=4, optimizer=None):

@@ -12,8 +12,6 @@ import re
 import socket
 import time
 
-from absl import logging
-
 from tf_gtn import errors
 
 LOCK = ".lock"
@@ -53,7 +51,7 @@ def take(folder, started=None):
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
-            logging.warning("%s is on a file system without locks: see to it that no other run uses it", folder)
+            errors.warn(f"{folder} is on a file system without locks: see to it that no other run uses it")
         noted = re.search(r"^(\d+\.\d+) seconds", _content(lock), re.M)
     except BaseException:
         os.close(lock)

@@ -1,9 +1,12 @@
 """The outer loop as a run: steps, progress, metrics, validation, checkpoints, signals, resume."""
 
 import contextlib
+import dataclasses
 import math
 import statistics
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from tf_gtn import errors
 from tf_gtn.core import outer_update
@@ -18,6 +21,51 @@ MAX_SKIPPED = outer_update.MAX_SKIPPED
 
 class Diverged(errors.UserError):
     """No training went to its end."""
+
+
+class Trainable(Protocol):
+    """What the outer loop trains; everything random in it is a function of its seed and the step.
+
+    Attributes:
+      outer_steps: how many it takes.
+      variables: all that a resumed run needs, in a fixed order.
+      skipped: scalar, outer steps that were not finite and changed nothing.
+      consecutively_skipped: scalar, how many of them since the last one that did.
+    """
+
+    outer_steps: int
+
+    @property
+    def variables(self) -> Sequence: ...
+
+    @property
+    def skipped(self) -> Any: ...
+
+    @property
+    def consecutively_skipped(self) -> Any: ...
+
+    def step(self, index: int) -> Mapping[str, Any]:
+        """Takes outer step number `index`, from 0 on; returns `{quantity: scalar}`, `loss` among them."""
+
+
+@runtime_checkable
+class Restartable(Trainable, Protocol):
+    """One that can become another of its make, and keep what was traced."""
+
+    def restart(self, fresh: Any) -> None:
+        """Becomes what `fresh` is, one with another seed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When a run logs, saves and validates, in outer steps."""
+
+    log_every: int = 10
+    checkpoint_every: int = 100
+    validate_every: int = 100
+
+    def __post_init__(self) -> None:
+        errors.at_least_one("run.Schedule", **dataclasses.asdict(self))
 
 
 def train(
@@ -37,8 +85,7 @@ def train(
     One that is `stuck` ends there, with its last good parameters, and the others go on.
 
     Args:
-      trainings: `{name: training}`; a training has `variables`, `outer_steps`, `step(index) -> {name: scalar}`, `skipped` and
-        `consecutively_skipped`.
+      trainings: `{name: Trainable}`.
       base_dir: the run's folder.
       validate: optional `(name, training) -> {name: number}`, called every `validate_every` steps and at a training's end.
       log_every: outer steps between lines of metrics.jsonl; a line has `<training>/<quantity>` of that very step.

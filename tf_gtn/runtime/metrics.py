@@ -85,6 +85,12 @@ def read(base_dir):
     return _rows(_path(base_dir), content[: content.rfind(b"\n") + 1])
 
 
+def column(rows, name):
+    """The steps and values `([k], [k])` of one quantity of `read`'s lines, without those that lack it."""
+    found = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+    return np.array([step for step, _ in found]), np.array([value for _, value in found])
+
+
 def last_step(base_dir):
     """The last step of which metrics.jsonl has a line; 0 if there is none."""
     return max((_step(line) or 0 for line in _content(base_dir).split(b"\n")), default=0)

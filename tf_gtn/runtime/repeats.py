@@ -126,7 +126,7 @@ def _lost(folder, outcome):
 
 def _again(trainings, fresh):
     for name, other in fresh.items():
-        if hasattr(other, "restart"):
+        if isinstance(other, loop.Restartable):
             trainings[name].restart(other)
         else:
             trainings[name] = other

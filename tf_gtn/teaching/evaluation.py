@@ -9,6 +9,8 @@ from tf_gtn import watching
 from tf_gtn.core import supervised
 from tf_gtn.teaching import inner_loop
 
+VALIDATION_SEED, TEST_SEED = 1_000_001, 2_000_003  # of learners that judge, the same ones at every validation
+
 
 class Evaluator:
     """Teaches fresh learners by a treatment and tests them; one trace for each template, kept.

@@ -5,6 +5,7 @@ import numpy as np
 from tf_gtn.reporting import figures, pictures, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import metrics as metrics_lib
+from tf_gtn.runtime.metrics import column
 from tf_gtn.teaching import export, realism
 
 GRID_ROWS = 16
@@ -13,7 +14,7 @@ GRID_ROWS = 16
 def draw_arms(folder, trainings):
     """What one outer run of each arm shows: losses, learned schedules, the batches of the first arm that makes any."""
     rows = metrics_lib.read(folder)
-    figures.loss_curve(figures.path(folder, "outer_loss"), {name: _column(rows, f"{name}/loss") for name in trainings})
+    figures.loss_curve(figures.path(folder, "outer_loss"), {name: column(rows, f"{name}/loss") for name in trainings})
     schedules = {name: t.hyperparameters.values() for name, t in trainings.items()}
     rates = {
         name: tuple(np.asarray(values[key]) for key in ("learning_rate", "momentum"))
@@ -36,12 +37,18 @@ def draw_comparison(base_dir, arms, outcomes, seconds):
     validation = {}
     runs = [metrics_lib.read(base_dirs.repeat(base_dir, k)) for k in range(len(outcomes))]
     for name in arms:
-        steps, mean = _column(runs[0], f"{name}/validation_accuracy")
+        steps, mean = column(runs[0], f"{name}/validation_accuracy")
         if len(runs) == 1:
-            low, high = _column(runs[0], f"{name}/validation_low")[1], _column(runs[0], f"{name}/validation_high")[1]
+            low, high = (
+                column(runs[0], f"{name}/validation_low")[1],
+                column(runs[0], f"{name}/validation_high")[1],
+            )
             validation[name] = (steps, mean, (low, high))
         else:
-            validation[name] = (steps, np.stack([_column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1))
+            validation[name] = (
+                steps,
+                np.stack([column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1),
+            )
     figures.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
     by_seconds = {name: (steps * seconds[name], *rest) for name, (steps, *rest) in validation.items() if seconds[name]}
     if len(by_seconds) > 1:
@@ -68,9 +75,3 @@ def _grid(folder, training):
         for c in np.unique(labels[t]):
             grid[row, c] = images[t][np.argmax(labels[t] == c)]
     pictures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
-
-
-def _column(rows, key):
-    """The steps and values of one key of metrics.jsonl."""
-    found = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-    return np.array([s for s, _ in found]), np.array([v for _, v in found])

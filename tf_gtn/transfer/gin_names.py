@@ -9,8 +9,9 @@ from tf_gtn.config import registrations
 from tf_gtn.core import Functional
 from tf_gtn.data import alphabets as sources
 from tf_gtn.data import dataset
+from tf_gtn.experiment import program
 from tf_gtn.models import convolutional
-from tf_gtn.transfer import continual, leap, methods, tasks
+from tf_gtn.transfer import continual, experiment, leap, methods, tasks
 
 Inner = gin.external_configurable(methods.Inner, module="transfer")
 Manifold = gin.external_configurable(leap.Manifold, module="transfer")
@@ -81,7 +82,20 @@ def arm(
     return method(network(given), given, count, inner(), seed, outer_steps, batch, encoder_only, patience)
 
 
-@gin.configurable(module="transfer", denylist=["default"])
-def program(default, experiment: Callable | None = None):
-    """What train_leap does: `default`, or such as `@rl.leap_games` of a run file that imports `tf_gtn.rl.leap_experiment`."""
-    return experiment or default
+@gin.configurable(module="transfer")
+def learning(inner: Callable = Inner):
+    """How new tasks are learned: `@transfer.Inner`."""
+    return inner()
+
+
+Experiment = gin.external_configurable(experiment.Transfer, "Experiment", module="transfer")
+
+
+def transfer(run: program.Run) -> experiment.Transfer:
+    """The experiment of the configuration."""
+
+    def tasks_of(seed):
+        with gin.config_scope(None):  # the same for all arms
+            return protocol(run, seed)
+
+    return Experiment().given(tasks_of, arm, learning)

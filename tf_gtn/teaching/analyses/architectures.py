@@ -3,16 +3,15 @@
 import dataclasses
 import functools
 
-import gin
 import numpy as np
 
 from tf_gtn import errors
-from tf_gtn.config import registrations
 from tf_gtn.core import optimizers as optimizers_lib
-from tf_gtn.experiment import analyses as registry
+from tf_gtn.experiment import analyses
+from tf_gtn.models import population
 from tf_gtn.reporting import figures, statistics
-from tf_gtn.teaching import architectures, lesson
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.teaching import architectures, evaluation, lesson
+from tf_gtn.teaching.training import Training
 
 
 def _conv2(first=64, second=128, units=128, **options):
@@ -37,7 +36,6 @@ OPTIMIZERS = {"sgd": (1.0, 0.3, 0.1, 0.03, 0.01), "rmsprop": (0.03, 0.01, 0.003,
 KINDS = {"sgd": optimizers_lib.SGD, "rmsprop": optimizers_lib.RMSProp, "adam": optimizers_lib.Adam}
 
 
-@gin.configurable("architectures", module="analyses")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The matrix.
@@ -65,8 +63,8 @@ class Settings:
         for name, default in (("columns", COLUMNS), ("optimizers", OPTIMIZERS), ("optimizer_families", COLUMNS["conv2"])):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
-        registry.positive(
-            "architectures", limits=self.limits, learners=self.learners, selection_learners=self.selection_learners
+        errors.above_zero(
+            "analyses.architectures", limits=self.limits, learners=self.learners, selection_learners=self.selection_learners
         )
         for name, rates in self.optimizers.items():
             if name not in KINDS:
@@ -75,7 +73,7 @@ class Settings:
                 raise errors.UserError(
                     f"analyses.architectures.optimizers[{name!r}] takes learning rates, (0.1, 0.01); got {rates!r}"
                 )
-            registry.positive("architectures", **{f"optimizers[{name!r}]": rates})
+            errors.above_zero("analyses.architectures", **{f"optimizers[{name!r}]": rates})
         for name in self.columns:
             if not isinstance(name, str) or not name.isidentifier() or name in map(_column, self.optimizers):
                 raise errors.UserError(
@@ -86,24 +84,32 @@ class Settings:
             raise errors.UserError("analyses.architectures needs a column or an optimizer; got neither")
 
 
-@registry.register("architectures")
-class Architectures(registry.OfShares):
+@analyses.register("architectures")
+class Architectures(analyses.OfArms, analyses.OfShares):
     """Quantities `<arm>/<column>`: test accuracies; `<arm>/<column>/limit` or `/learning_rate`: what was chosen."""
+
+    of = Training
+    Settings = Settings
 
     others = ("/learning_rate",)
 
     def __init__(self):
         super().__init__()
+        self.population = population.Population  # gin puts its own here
         self._populations = {}
 
-    def check(self, trainings):
-        settings = Settings()
-        arms = self._arms(settings, trainings)
-        self._populations = self._build(settings, trainings[arms[0]].dataset)
+    need = "arms with a learning rate"
+
+    def fits(self, training, named):
+        return "learning_rate" in training.hyperparameters.values()
+
+    def check(self, trainings, settings):
+        super().check(trainings, settings)
+        self._populations = self._build(self.settings(), trainings[self.arms(trainings)[0]].dataset)
 
     def sizes(self, trainings, settings):
-        own, found = Settings(), {}
-        for arm in self._arms(own, trainings):
+        own, found = self.settings(), {}
+        for arm in self.arms(trainings):
             for column in own.columns:
                 found |= {f"{arm}/{column}": own.learners, f"{arm}/{column}/limit": 0}
             for column in map(_column, own.optimizers):
@@ -111,10 +117,10 @@ class Architectures(registry.OfShares):
         return found
 
     def measure(self, context):
-        settings, found = Settings(), {}
-        seed, sizes = build.TEST_SEED + context.seed, (settings.learners, settings.selection_learners)
+        settings, found = self.settings(), {}
+        seed, sizes = evaluation.TEST_SEED + context.seed, (settings.learners, settings.selection_learners)
         populations = self._populations or self._build(settings, context.dataset)
-        for arm in self._arms(settings, context.trainings):
+        for arm in self.arms(context.trainings):
             training = context.trainings[arm]
             for column, members in populations.items():
                 kind = next((name for name in settings.optimizers if _column(name) == column), None)
@@ -144,16 +150,11 @@ class Architectures(registry.OfShares):
         )
         figures.matrix(figures.path(base_dir, "architectures"), np.array(values), arms, columns, caption=caption)
 
-    def _arms(self, settings, trainings):
-        return self.arms(
-            settings.arms, trainings, lambda t: "learning_rate" in t.hyperparameters.values(), "arms with a learning rate"
-        )
-
     def _build(self, settings, dataset):
         """`{column: Population}`, on which no arm's scope has a say; `UserError` if a family or an option is unknown."""
         families = settings.columns | {_column(name): settings.optimizer_families for name in settings.optimizers}
         return {
-            column: registrations.Population(families=chosen, image_shape=dataset.image_shape, classes=dataset.num_classes)
+            column: self.population(families=chosen, image_shape=dataset.image_shape, classes=dataset.num_classes)
             for column, chosen in families.items()
         }
 

@@ -4,21 +4,23 @@ import functools
 
 import numpy as np
 
-from tf_gtn.experiment import analyses as registry
+from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import evaluation
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.teaching.training import Training
 
 
-@registry.register("crossed")
-class Crossed(registry.OfShares):
+@analyses.register("crossed")
+class Crossed(analyses.OfShares):
     """Quantities `<arm>/<other arm>`: test accuracies of the other arm's learners, the same ones for each teacher."""
+
+    of = Training
 
     def sizes(self, trainings, settings):
         return {f"{arm}/{other}": settings.test_learners for arm in trainings for other in trainings}
 
     def measure(self, context):
-        count, seed, found = context.settings.test_learners, build.TEST_SEED + context.seed, {}
+        count, seed, found = context.settings.test_learners, evaluation.TEST_SEED + context.seed, {}
         for arm, training in context.trainings.items():
             for other, owner in context.trainings.items():
                 make = functools.partial(evaluation.Evaluator.of, training, owner.population)
@@ -27,7 +29,7 @@ class Crossed(registry.OfShares):
         return found
 
     def draw(self, base_dir, table):
-        arms = registry.first_parts(table)
+        arms = analyses.first_parts(table)
         values = [[statistics.units(table[f"{arm}/{other}"])[0].mean() for other in arms] for arm in arms]
         caption = "Mean test accuracy of learners of each column's arm, taught by each row's."
         figures.matrix(figures.path(base_dir, "crossed"), np.array(values), arms, arms, caption=caption)

@@ -3,20 +3,17 @@
 import dataclasses
 import functools
 
-import gin
 import numpy as np
 
 from tf_gtn import errors
-from tf_gtn.experiment import analyses as registry
+from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, pictures
-from tf_gtn.teaching import gin_names as build
-from tf_gtn.teaching import presentations, realism
+from tf_gtn.teaching import evaluation, presentations, realism
+from tf_gtn.teaching.training import Training
 
-NEED = "arms whose batches are drawn anew (real data, or a curriculum of order 'none'), not fixed codes"
 SHOWN = 200  # images of a sample
 
 
-@gin.configurable("endless", module="analyses")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How much more.
@@ -33,34 +30,43 @@ class Settings:
     learners: int = 0
 
     def __post_init__(self):
-        registry.positive("endless", factors=self.factors)
+        errors.above_zero("analyses.endless", factors=self.factors)
         if 1 not in self.factors or len(self.factors) < 2:
             raise errors.UserError(f"analyses.endless.factors takes 1 and larger ones; got {self.factors!r}")
 
 
-@registry.register("endless")
-class Endless(registry.OfShares):
+@analyses.register("endless")
+class Endless(analyses.OfArms, analyses.OfShares):
     """Quantities `<arm>/batch_<B>` and `<arm>/steps_<T>`: test accuracies of fresh learners."""
 
-    def check(self, trainings):
-        arms = self.arms(Settings().arms, trainings, presentations.is_endless, NEED)
-        if not any(_generates(trainings[arm]) for arm in arms):
+    of = Training
+    Settings = Settings
+
+    need = "arms whose batches are drawn anew (real data, or a curriculum of order 'none'), not fixed codes"
+
+    def fits(self, training, named):
+        return presentations.is_endless(training)
+
+    def check(self, trainings, settings):
+        super().check(trainings, settings)
+        if not any(_generates(trainings[arm]) for arm in self.arms(trainings)):
             raise errors.UserError(
-                f"analyses.endless takes {NEED}; of the arms {', '.join(trainings)}, no generator is trained without curriculum"
+                f"analyses.endless takes {self.need}; of the arms {', '.join(trainings)}, no generator is trained without "
+                "curriculum"
             )
 
     def sizes(self, trainings, settings):
-        own, found = Settings(), {}
-        for arm in self.arms(own.arms, trainings, presentations.is_endless, NEED):
+        own, found = self.settings(), {}
+        for arm in self.arms(trainings):
             for what, trained in zip(("steps", "batch"), presentations.shape(trainings[arm].treatment)):
                 for factor in own.factors:
                     found[f"{arm}/{what}_{factor * trained}"] = own.learners or settings.test_learners
         return found
 
     def measure(self, context):
-        settings, found = Settings(), {}
+        settings, found = self.settings(), {}
         count = settings.learners or context.settings.test_learners
-        for arm in self.arms(settings.arms, context.trainings, presentations.is_endless, NEED):
+        for arm in self.arms(context.trainings):
             training = context.trainings[arm]
             steps, batch = presentations.shape(training.treatment)
             for what, trained in (("batch", batch), ("steps", steps)):
@@ -69,7 +75,7 @@ class Endless(registry.OfShares):
                     make = functools.partial(presentations.enlarged, training, **{what: factor})
                     evaluator = self.kept(training, key, make)
                     found[f"{arm}/{what}_{factor * trained}"] = evaluator.accuracies(
-                        context.dataset.test, count, build.TEST_SEED + context.seed
+                        context.dataset.test, count, evaluation.TEST_SEED + context.seed
                     )
             if _generates(training) and not hasattr(training.treatment, "observe"):
                 images, _ = realism.images(training.treatment)

@@ -2,18 +2,15 @@
 
 import dataclasses
 
-import gin
 import numpy as np
 
-from tf_gtn.experiment import analyses as registry
+from tf_gtn import errors
+from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, results, statistics
-from tf_gtn.teaching import ensembles
-from tf_gtn.teaching import gin_names as build
-
-NEED = "arms with a generator"
+from tf_gtn.teaching import ensembles, evaluation
+from tf_gtn.teaching.training import Training
 
 
-@gin.configurable("ensembles", module="analyses")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How large.
@@ -29,24 +26,29 @@ class Settings:
     subsets: int = 20
 
     def __post_init__(self):
-        registry.positive("ensembles", learners=self.learners, subsets=self.subsets)
+        errors.above_zero("analyses.ensembles", learners=self.learners, subsets=self.subsets)
 
 
-@registry.register("ensembles")
-class Ensembles(registry.OfShares):
+@analyses.register("ensembles")
+class Ensembles(analyses.OfArms, analyses.OfShares):
     """Of each arm `<arm>/ensemble` (accuracy), `/individual` (of each learner), `/disagreement` (share); nested: `/by_size`."""
 
-    def check(self, trainings):
-        self._arms(trainings)
+    of = Training
+    Settings = Settings
+
+    need = "arms with a generator"
+
+    def fits(self, training, named):
+        return named or _generates(training)
 
     def sizes(self, trainings, settings):
-        own = {"ensemble": 0, "individual": Settings().learners, "disagreement": 0}
-        return {f"{arm}/{what}": size for arm in self._arms(trainings) for what, size in own.items()}
+        own = {"ensemble": 0, "individual": self.settings().learners, "disagreement": 0}
+        return {f"{arm}/{what}": size for arm in self.arms(trainings) for what, size in own.items()}
 
     def measure(self, context):
-        settings, split, found = Settings(), context.dataset.test, {}
-        for arm in self._arms(context.trainings):
-            probabilities = context.evaluators[arm].probabilities(split, settings.learners, build.TEST_SEED + context.seed)
+        settings, split, found = self.settings(), context.dataset.test, {}
+        for arm in self.arms(context.trainings):
+            probabilities = context.evaluators[arm].probabilities(split, settings.learners, evaluation.TEST_SEED + context.seed)
             by_size = ensembles.accuracy_by_size(probabilities, split.labels, settings.subsets, context.seed)
             found |= {
                 f"{arm}/ensemble": ensembles.accuracy(probabilities, split.labels),
@@ -59,7 +61,7 @@ class Ensembles(registry.OfShares):
     def claims(self, table):
         """The ensemble above its members' mean: outside their interval, or over seeds by Student's t."""
         made = []
-        for arm in registry.first_parts(table):
+        for arm in analyses.first_parts(table):
             ensemble, members = table[f"{arm}/ensemble"], table[f"{arm}/individual"]
             identity = f"ensembles_{arm}_above_individual"
             paper = "substantially improves performance (figure 7)"
@@ -84,7 +86,7 @@ class Ensembles(registry.OfShares):
 
     def draw(self, base_dir, table):
         curves = {}
-        for arm in registry.first_parts(table):
+        for arm in analyses.first_parts(table):
             sizes, _ = table[f"{arm}/by_size"][0]
             curves[arm] = (sizes, [accuracies for _, accuracies in table[f"{arm}/by_size"]])
         caption = (
@@ -93,9 +95,6 @@ class Ensembles(registry.OfShares):
         )
         path = figures.path(base_dir, "ensembles")
         figures.lines(path, {"learners in the ensemble": curves}, "test accuracy", integer=False, caption=caption)
-
-    def _arms(self, trainings):
-        return self.arms(Settings().arms, trainings, _generates if not Settings().arms else lambda _: True, NEED)
 
 
 def _generates(training):

@@ -1,10 +1,10 @@
 """The exported GTN against real data on architectures that it never saw."""
 
 from tf_gtn import errors
-from tf_gtn.experiment import analyses as registry
+from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import export, held_out, loading
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.teaching.training import Training
 
 _STATEMENT = (
     "The GTN teaches {}, which it never saw, better than real data in the same steps, with the best of 36 settings of "
@@ -12,19 +12,21 @@ _STATEMENT = (
 )
 
 
-@registry.register("held_out")
-class HeldOut(registry.OfShares):
+@analyses.register("held_out")
+class HeldOut(analyses.OfShares):
     """Of the architectures `teaching.Evaluation.held_out`: `<architecture>/gtn`, `/real`, `/limits`, `/real_setting_...`."""
+
+    of = Training
 
     others = ("/real_setting_learning_rate",)
 
-    def check(self, trainings):
+    def check(self, trainings, settings):
         if not any(export.exportable(training) for training in trainings.values()):
             raise errors.UserError(
                 f"analyses.held_out takes a GTN that can be exported; none of the arms has: {', '.join(trainings)}"
             )
 
-        if not build.Evaluation().held_out:
+        if not settings.held_out:
             raise errors.UserError("analyses.held_out has nothing to test on: teaching.Evaluation.held_out is empty")
 
     def sizes(self, trainings, settings):
@@ -54,13 +56,13 @@ class HeldOut(registry.OfShares):
 
     def claims(self, table):
         """The GTN's lesson against real data on architectures it was not trained for ("agnostic", GTN paper, section 1)."""
-        names = registry.first_parts(table)
+        names = analyses.first_parts(table)
         made = self.compare([(f"{name}/gtn", "above", f"{name}/real") for name in names], table)
         return [claim | {"id": f"held_out_{name}", "statement": _STATEMENT.format(name)} for name, claim in zip(names, made)]
 
     def draw(self, base_dir, table):
         groups = {
             name: {kind: statistics.units(table[f"{name}/{kind}"])[0] for kind in ("gtn", "real")}
-            for name in registry.first_parts(table)
+            for name in analyses.first_parts(table)
         }
         figures.bars(figures.path(base_dir, "held_out"), groups, "test accuracy")

@@ -3,16 +3,13 @@
 import dataclasses
 import functools
 
-import gin
-
 from tf_gtn import errors
-from tf_gtn.experiment import analyses as registry
+from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
-from tf_gtn.teaching import curricula, presentations
-from tf_gtn.teaching import gin_names as build
+from tf_gtn.teaching import curricula, evaluation, presentations
+from tf_gtn.teaching.training import Training
 
 
-@gin.configurable("presentations", module="analyses")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Which orders are tried.
@@ -38,26 +35,31 @@ class Settings:
             raise errors.UserError(f"analyses.presentations.learners must be at least 0; got {self.learners}")
 
 
-@registry.register("presentations")
-class Presentations(registry.OfShares):
+@analyses.register("presentations")
+class Presentations(analyses.OfArms, analyses.OfShares):
     """Quantities `<arm>/<order>`: test accuracies of fresh learners, the same ones in each order."""
 
-    def check(self, trainings):
-        self.arms(Settings().arms, trainings, presentations.has_order, "arms with a full curriculum")
+    of = Training
+    Settings = Settings
+
+    need = "arms with a full curriculum"
+
+    def fits(self, training, named):
+        return presentations.has_order(training)
 
     def sizes(self, trainings, settings):
-        own = Settings()
-        arms = self.arms(own.arms, trainings, presentations.has_order, "arms with a full curriculum")
-        return {f"{arm}/{order}": own.learners or settings.test_learners for arm in arms for order in own.orders}
+        own = self.settings()
+        count = own.learners or settings.test_learners
+        return {f"{arm}/{order}": count for arm in self.arms(trainings) for order in own.orders}
 
     def measure(self, context):
-        settings, found = Settings(), {}
-        for arm in self.arms(settings.arms, context.trainings, presentations.has_order, "arms with a full curriculum"):
+        settings, found = self.settings(), {}
+        for arm in self.arms(context.trainings):
             training = context.trainings[arm]
             for order in settings.orders:
                 evaluator = self.kept(training, order, functools.partial(presentations.reordered, training, order))
                 count = settings.learners or context.settings.test_learners
-                found[f"{arm}/{order}"] = evaluator.accuracies(context.dataset.test, count, build.TEST_SEED + context.seed)
+                found[f"{arm}/{order}"] = evaluator.accuracies(context.dataset.test, count, evaluation.TEST_SEED + context.seed)
         return found
 
     def claims(self, table):

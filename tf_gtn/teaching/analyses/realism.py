@@ -3,19 +3,17 @@
 import dataclasses
 import functools
 
-import gin
 import numpy as np
 
-from tf_gtn import watching
-from tf_gtn.experiment import analyses as registry
+from tf_gtn import errors, watching
+from tf_gtn.experiment import analyses
 from tf_gtn.reporting import drawing, figures, pictures
 from tf_gtn.teaching import presentations, realism
+from tf_gtn.teaching.training import Training
 
-NEED = "arms whose images are the same for every learner, in the same order"
 _CHOICE, _JUDGES, _FLIPS = 3_000_017, 4_000_037, 5_000_011  # seeds of the networks, told apart by their first number
 
 
-@gin.configurable("realism", module="analyses")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """The networks that are trained on real data.
@@ -39,8 +37,8 @@ class Settings:
     momentum: float = 0.9
 
     def __post_init__(self):
-        registry.positive(
-            "realism",
+        errors.above_zero(
+            "analyses.realism",
             steps=self.steps,
             networks=self.networks,
             judges=self.judges,
@@ -48,8 +46,8 @@ class Settings:
         )
 
 
-@registry.register("realism")
-class Realism(registry.OfShares):
+@analyses.register("realism")
+class Realism(analyses.OfArms, analyses.OfShares):
     """What networks of the arm's own distribution, trained on real data, make of the generated images.
 
     Quantities of each arm: `/recognised` (share, all judges together), `/recognised_first_quarter` and `_last_quarter` (share
@@ -57,21 +55,26 @@ class Realism(registry.OfShares):
     is such), `/learning_rate`; nested: `/recognised_by_step`, `/confidence_by_step` (of each inner step).
     """
 
+    of = Training
+    Settings = Settings
+
     others = ("/flips_recognised", "/flips_others", "/learning_rate")
 
-    def check(self, trainings):
-        self._arms(trainings)
+    need = "arms whose images are the same for every learner, in the same order"
+
+    def fits(self, training, named):
+        return realism.is_fixed(training) and (named or presentations.has_order(training))
 
     def sizes(self, trainings, settings):
-        own = Settings()
+        own = self.settings()
         sizes = dict.fromkeys(("recognised", "confidence", "learning_rate"), 0)
         sizes |= dict.fromkeys(("recognised_first_quarter", "recognised_last_quarter"), own.judges)
         sizes |= dict.fromkeys(("flips_recognised", "flips_others"), own.networks)
-        return {f"{arm}/{what}": size for arm in self._arms(trainings) for what, size in sizes.items()}
+        return {f"{arm}/{what}": size for arm in self.arms(trainings) for what, size in sizes.items()}
 
     def measure(self, context):
-        settings, found = Settings(), {}
-        for arm in self._arms(context.trainings):
+        settings, found = self.settings(), {}
+        for arm in self.arms(context.trainings):
             training = context.trainings[arm]
             batch_size = settings.batch_size or presentations.shape(training.treatment)[1]
             parts = context.dataset, training.population, settings.steps, batch_size, settings.momentum
@@ -106,7 +109,7 @@ class Realism(registry.OfShares):
     def claims(self, table):
         """Recognised images flip less than the others, and are more frequent at the curriculum's end than at its start."""
         specs = []
-        for arm in registry.first_parts(table):
+        for arm in analyses.first_parts(table):
             few = "recognisable images: 2.0 flips on average, among the images that change least (figure 14)"
             late = "images are recognisable in the last two of 32 batches (figure 12)"
             specs.append((f"{arm}/flips_others", "above", f"{arm}/flips_recognised", few))
@@ -120,7 +123,7 @@ class Realism(registry.OfShares):
         panels = {}
         for what in ("recognised", "confidence"):
             curves = {}
-            for arm in registry.first_parts(table):
+            for arm in analyses.first_parts(table):
                 rows = [one[0] for one in table[f"{arm}/{what}_by_step"]]
                 curves[arm] = (np.arange(1, len(rows[0]) + 1), rows)
             panels[f"inner step ({'share recognised' if what == 'recognised' else 'mean probability of the label'})"] = curves
@@ -129,14 +132,6 @@ class Realism(registry.OfShares):
             "(left), and the mean probability of that label (right)."
         )
         figures.lines(figures.path(base_dir, "realism_by_step"), panels, "share or probability", caption=caption)
-
-    def _arms(self, trainings):
-        wanted = Settings().arms
-        return self.arms(wanted, trainings, realism.is_fixed if wanted else _full_curriculum, NEED)
-
-
-def _full_curriculum(training):
-    return presentations.has_order(training) and realism.is_fixed(training)
 
 
 def _mean(flips):

@@ -1,0 +1,338 @@
+"""One experiment, whatever the system: arms and seeds, trained, measured, analysed; then claims, figures and the report.
+
+A system is a subclass of `Experiment`. It says how an arm is made, what is measured while arms train and in the end, and what
+is drawn; `run` does the rest. Each seed's folder (`runtime.repeats`) has checkpoints, metrics.jsonl and
+
+    outcome.json                what the system measured, {"seconds_per_step": {arm: s}, "outer_steps": {arm: n},
+                                "analyses": {analysis: {quantity: number, list or list of lists}}} beside it
+    analyses/<analysis>.json    what one found, as it ended
+
+A seed whose outcome is there is not run again, nor an analysis that has its file.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from tf_gtn import errors
+from tf_gtn.experiment import analyses as analyses_lib
+from tf_gtn.reporting import claims as claims_lib
+from tf_gtn.reporting import figures, report, statistics
+from tf_gtn.runtime import base_dir as base_dirs
+from tf_gtn.runtime import files, json_values, loop, repeats
+from tf_gtn.runtime import metrics as metrics_lib
+from tf_gtn.runtime.replicas import Replicas
+
+NUMBERS = ("seconds_per_step", "outer_steps")  # of every arm, in every outcome
+
+
+class Run(Protocol):
+    """What an experiment is run by: a program (`program.Run`), or a call from Python.
+
+    Attributes:
+      base_dir: the run's folder; None in a dry run.
+      seed: everything random follows from it.
+      among: the processes that take part.
+    """
+
+    base_dir: str | None
+    seed: int
+    among: Replicas
+
+    def schedule(self) -> loop.Schedule:
+        """When the run logs, saves and validates."""
+
+    def scope(self, name: str | None) -> contextlib.AbstractContextManager:
+        """In it what is configured for the arm of that name holds; for None, what holds for all."""
+
+    def check_arms_differ(self, arms: Sequence[str]) -> None:
+        """Raises `UserError` if two arms are configured alike."""
+
+    def ready(self, allowed: Sequence[str] = ()) -> bool:
+        """Everything is built; False in a dry run, which ends here. `allowed`: settings that may differ when it resumes."""
+
+    def configuration(self) -> str:
+        """The configuration as text, for exports."""
+
+    def seconds(self) -> float:
+        """Wall-clock seconds of all runs of this command in the folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedRun:
+    """The arms of one seed.
+
+    Attributes:
+      seed: everything random in it follows from it.
+      folder: of this seed.
+      trainings: `{name: Trainable}`.
+      schedule: when they log, save and validate.
+      among: the processes that take part.
+      only: whether there is no other seed.
+      configuration: of the run, as text, for exports.
+      seconds: `{name: median seconds of an outer step}`, once they are trained.
+    """
+
+    seed: int
+    folder: str
+    trainings: Mapping[str, Any]
+    schedule: loop.Schedule
+    among: Replicas
+    only: bool
+    configuration: str
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def healthy(self) -> dict[str, Any]:
+        """Those that did not diverge."""
+        return {name: training for name, training in self.trainings.items() if not loop.stuck(training)}
+
+
+@dataclasses.dataclass(kw_only=True)
+class Experiment:
+    """What is trained and claimed.
+
+    Attributes:
+      arms: names; each is a scope of the configuration: what is set in it holds for that arm alone.
+      seeds: runs of each arm, from the run's seed on.
+      analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
+      claims: see `reporting.claims.compare`.
+    """
+
+    arms: tuple[str, ...] = ()
+    seeds: int = 1
+    analyses: tuple[str, ...] = ()
+    claims: tuple = ()
+
+    SYSTEM: ClassVar[str] = "experiment"  # in results.json
+    NAME: ClassVar[str] = "Experiment"  # of its settings, in errors: gin's
+    SCOPES: ClassVar[tuple[str, ...]] = ("arms",)  # settings whose values name scopes
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "seeds")  # settings that may be others when a run resumes
+    UNITS: ClassVar[str] = "values of one run"  # what the values of a single seed are, in words
+    EACH: ClassVar[str] = "values"  # the same in a word
+    TABLES: ClassVar[tuple[str, ...]] = ()  # of an outcome: `{table: {name: number, or one for each learner}}`
+    NUMBERS: ClassVar[tuple[str, ...]] = NUMBERS  # of an outcome: `{number: {name: number}}`, no quantities of claims
+
+    settings: ClassVar[Any] = None  # how arms are tested; analyses get it
+
+    def __post_init__(self) -> None:
+        errors.at_least_one(self.NAME, seeds=self.seeds)
+        self.check_arms()
+        for name in self.analyses:
+            analyses_lib.REGISTRY.check(name)
+        if len(set(self.analyses)) < len(self.analyses):
+            raise errors.UserError(f"{self.NAME}.analyses names one twice; got {self.analyses!r}")
+        claims_lib.check(f"{self.NAME}.claims", self.claims)
+
+    def check_arms(self) -> None:
+        """Raises `UserError` unless the arms are different names that can be scopes, and that nothing else has."""
+        if not self.arms or len(set(self.arms)) < len(self.arms):
+            raise errors.UserError(f"{self.NAME}.arms are different names, at least one; got {self.arms!r}")
+        for name in self.arms:
+            if not name.isidentifier() or name in {*analyses_lib.REGISTRY, *self.TABLES, *self.NUMBERS}:
+                raise errors.UserError(f"an arm's name is a gin scope (letters, digits, _) that nothing else has; got {name!r}")
+
+    # What a system supplies.
+
+    def arm(self, seed: int) -> loop.Trainable:
+        """A fresh training, made as the scope of the moment says."""
+        raise NotImplementedError
+
+    def trainings(self, arm: str | None, seed: int) -> dict[str, loop.Trainable]:
+        """`{name: fresh training}` of an arm, in its scope; by default the one that `arm` makes."""
+        return {arm: self.arm(seed)}
+
+    def check(self, trainings: Mapping[str, Any]) -> None:
+        """Raises `UserError` for what would go wrong after training."""
+        del trainings
+
+    def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims_lib.Quantity] | None:
+        """Stand-ins of the quantities that there will be, so that claims are checked before the first step; None: unknown."""
+        del trainings
+
+    def begin(self) -> None:
+        """Makes what only a run needs, not a dry one."""
+
+    def validate(self, run: SeedRun, name: str, training: Any) -> dict[str, Any]:
+        """`{quantity: number}` of a training on its way, for metrics.jsonl."""
+        del run, name, training
+        return {}
+
+    def train(self, run: SeedRun) -> dict[str, float]:
+        """Trains all arms; returns `{name: median seconds of an outer step}`."""
+        return loop.train(
+            run.trainings,
+            run.folder,
+            lambda name, training: self.validate(run, name, training),
+            **dataclasses.asdict(run.schedule),
+            among=run.among,
+            only=run.only,
+        )
+
+    def measure(self, run: SeedRun) -> dict[str, Any]:
+        """What is found of the trained arms: `TABLES` and `NUMBERS`, None where an arm diverged, and what else it needs."""
+        raise NotImplementedError
+
+    def outcomes(self, run: "Run", trainings: dict, make: Callable, one: Callable) -> list[dict]:
+        """What is found, by seed, from `make(seed)` -> trainings and `one(folder, seed, trainings)` -> outcome."""
+        keys = (*self.TABLES, *(["analyses"] if self.analyses else []))
+        return repeats.outcomes(run, self.seeds, trainings, make, one, keys)
+
+    def context(self, run: SeedRun) -> analyses_lib.Context:
+        """What analyses get."""
+        return analyses_lib.Context(trainings=run.healthy, seed=run.seed, folder=run.folder)
+
+    def quantities(self, outcomes: Sequence[Mapping]) -> dict[str, claims_lib.Quantity]:
+        """What claims can be about, by default `<table>/<name>` of all `TABLES`."""
+        return {
+            f"{table}/{name}": claims_lib.Quantity([o[table][name] for o in outcomes], self.bounds(f"{table}/{name}"))
+            for table in self.TABLES
+            for name in outcomes[0][table]
+        }
+
+    def bounds(self, quantity: str) -> tuple[float, float]:
+        """`(low, high)` beyond which no value of a quantity can lie, see `reporting.statistics`."""
+        del quantity
+        return statistics.ANY
+
+    def metrics(self, quantities: Mapping[str, claims_lib.Quantity], outcomes: Sequence[Mapping]) -> dict[str, Any]:
+        """For results.json, by default a summary of each quantity and the medians of `NUMBERS`."""
+        found = {name: statistics.summary(each.values, each.bounds, self.EACH) for name, each in quantities.items()}
+        for number in self.NUMBERS:
+            values = {name: [o[number][name] for o in outcomes] for name in outcomes[0].get(number, {})}
+            found |= {number: {name: statistics.median(each) for name, each in values.items()}} if values else {}
+        return found
+
+    def more_claims(self, base_dir: str, outcomes: Sequence[Mapping]) -> list[dict]:
+        """Claims beside those of `claims`."""
+        del base_dir, outcomes
+        return []
+
+    def draw(self, base_dir: str, outcomes: Sequence[Mapping], metrics: Mapping[str, Any]) -> None:
+        """Figures, by default the arms' losses by outer step and bars of each of `TABLES`."""
+        rows, names = metrics_lib.read(base_dir), [*outcomes[0]["outer_steps"]]
+        curves = {name: metrics_lib.column(rows, f"{name}/loss") for name in names}
+        figures.loss_curve(figures.path(base_dir, "loss"), {name: curve for name, curve in curves.items() if len(curve[0])})
+        for table in self.TABLES:
+            values = figures.whole({name: [o[table][name] for o in outcomes] for name in outcomes[0][table]})
+            groups = {name: {table: statistics.units(each)[0]} for name, each in values.items()}
+            figures.bars(figures.path(base_dir, table), groups, table.replace("_", " "), bounds=self.bounds(table))
+
+
+def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> dict[str, Any] | None:
+    """Everything from building to report.html.
+
+    Args:
+      run: the program's, or Python's.
+      program: its name, for results.json.
+      experiment: what is done.
+      scoped: whether an arm's name is a scope.
+
+    Returns:
+      The metrics of results.json; None in a dry run, and in workers beside the chief.
+
+    Raises:
+      UserError: something is configured that can't be done; before the first step.
+      loop.Diverged: no training of any seed went to its end.
+      stopping.Stopped: a signal came; the run is saved.
+    """
+    if scoped:
+        run.check_arms_differ(experiment.arms)
+    schedule, several = run.schedule(), experiment.seeds > 1
+
+    def make(seed):
+        made = {}
+        for arm in experiment.arms or (None,):
+            with run.scope(arm if scoped else None):
+                made |= experiment.trainings(arm, seed)
+        return made
+
+    trainings = make(run.seed)
+    experiment.check(trainings)
+    expected = _rehearsed(experiment, trainings)
+    if not run.ready(allowed=tuple(f"{experiment.NAME}.{name}" for name in experiment.MAY_CHANGE)):
+        return None
+    experiment.begin()
+    configuration = run.configuration()
+
+    def one(folder, seed, trainings):
+        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration)
+        if run.among.chief:
+            files.folder(folder)
+        seconds = experiment.train(of_seed)
+        return _outcome(experiment, dataclasses.replace(of_seed, seconds=seconds)) if run.among.chief else None
+
+    outcomes = experiment.outcomes(run, trainings, make, one)
+    return conclude(run, program, experiment, outcomes, expected) if run.among.chief else None
+
+
+def _rehearsed(experiment, trainings):
+    """Stand-ins of all quantities, of which the claims could be made; None if the system does not say what it measures."""
+    analyses_lib.check(experiment.analyses, trainings, experiment.settings)
+    own = experiment.expected(trainings)
+    sizes, unsaid = analyses_lib.sizes(experiment.analyses, trainings, experiment.settings)
+    if own is None:
+        return None
+    expected = own | claims_lib.stand_ins(sizes, experiment.seeds)
+    claims_lib.rehearse(experiment.claims, expected, unsaid)
+    return expected
+
+
+def _outcome(experiment, of_seed):
+    outcome = {
+        "seconds_per_step": of_seed.seconds,
+        "outer_steps": {name: training.outer_steps for name, training in of_seed.trainings.items()},
+        **experiment.measure(of_seed),
+    }
+    if experiment.analyses:
+        context = experiment.context(of_seed)
+        outcome["analyses"] = {name: _analysed(name, context) for name in experiment.analyses}
+    return outcome
+
+
+def _analysed(name, context):
+    """What an analysis found, from its file if it was done already."""
+    if not context.trainings:
+        return {}
+    path = os.path.join(context.folder, "analyses", f"{name}.json")
+    return files.made(path, lambda: json_values.plain(analyses_lib.REGISTRY[name].measure(context), name))
+
+
+def conclude(
+    run: Run,
+    program: str,
+    experiment: Experiment,
+    outcomes: Sequence[Mapping],
+    expected: Mapping[str, claims_lib.Quantity] | None = None,
+) -> dict[str, Any]:
+    """Numbers, claims, figures and report from the outcomes of all seeds; returns the metrics.
+
+    `expected`: stand-ins of the quantities; one that no seed has a value of, since its arm diverged in all, is among them.
+    """
+    quantities = experiment.quantities(outcomes)
+    metrics, analyses = experiment.metrics(quantities, outcomes), analyses_lib.REGISTRY
+    tables = {name: analyses_lib.table(name, outcomes) for name in experiment.analyses}
+    for name, table in tables.items():
+        numbers, bounds = analyses[name].numbers(table), analyses[name].bounds
+        quantities |= {f"{name}/{key}": claims_lib.Quantity(values, bounds(key)) for key, values in numbers.items()}
+        metrics[name] = {key: statistics.summary(values, bounds(key)) for key, values in numbers.items()}
+    for name in expected or ():
+        quantities.setdefault(name, claims_lib.Quantity([None] * len(outcomes)))
+    made = [
+        *experiment.more_claims(run.base_dir, outcomes),
+        *claims_lib.compare(experiment.claims, quantities, experiment.UNITS),
+        *(claim for name, table in tables.items() for claim in analyses[name].claims(table)),
+    ]
+    experiment.draw(run.base_dir, outcomes, metrics)
+    for name, table in tables.items():
+        if drawn := analyses_lib.drawable(table):
+            analyses[name].draw(run.base_dir, drawn)
+    report.conclude(run, experiment.SYSTEM, program, metrics, made)
+    return metrics
+
+
+def rows(base_dir: str, outcomes: Sequence[Mapping]) -> list[list[dict]]:
+    """For each seed the lines of its metrics.jsonl."""
+    return [metrics_lib.read(base_dirs.repeat(base_dir, k)) for k in range(len(outcomes))]

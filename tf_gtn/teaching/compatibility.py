@@ -1,0 +1,52 @@
+"""Whether an exported GTN goes with a data set, and the networks that it can teach: by name, or from a file."""
+
+import importlib
+from collections.abc import Sequence
+
+import keras
+
+from tf_gtn import errors
+from tf_gtn.data import dataset
+from tf_gtn.models import learners
+from tf_gtn.teaching import loading
+
+
+def check_fits(exported: loading.LoadedGTN, for_dataset: dataset.Dataset) -> None:
+    """Raises `UserError` unless a loaded export was made for images and classes like those of a data set."""
+    mine = tuple(exported.metadata["image_shape"]), len(exported.metadata["classes"])
+    theirs = tuple(for_dataset.image_shape), for_dataset.num_classes
+    if mine != theirs:
+        raise errors.UserError(
+            f"the export is for {exported.metadata['dataset']} with images {list(mine[0])} in {mine[1]} "
+            f"classes; {for_dataset.name} has {list(theirs[0])} in {theirs[1]}"
+        )
+    for label, (own, other) in enumerate(zip(exported.metadata["classes"], for_dataset.classes)):
+        if str(own) != str(other):
+            raise errors.UserError(
+                f"the export is for the classes of {exported.metadata['dataset']}, whose number {label} is {str(own)!r}; "
+                f"that of {for_dataset.name} is {str(other)!r}"
+            )
+    learned = exported.metadata.get("dataset_fingerprint")
+    if learned and not for_dataset.same_test(learned):
+        errors.warn(
+            f"{for_dataset.name} holds other test images than the data that the export was trained on "
+            f"({exported.metadata['dataset']}): some of them may be among its training images"
+        )
+
+
+def load_model(name: str, exported: loading.LoadedGTN, modules: Sequence[str] = ()) -> keras.Model:
+    """A saved .keras file, or a fresh network of a registered architecture that fits the export.
+
+    `modules` are imported first: they register learners, or what the file holds beside Keras' own layers.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise errors.UserError(f"--custom_objects={module} can't be imported: {str(error).splitlines()[0]}") from None
+    if name in learners.REGISTRY:
+        family = learners.family(name, exported.metadata["image_shape"], len(exported.metadata["classes"]))
+        return family.build(tuple(high for _, high in family.ranges))
+    if not name.endswith(".keras"):
+        raise errors.unknown("model (a .keras file or a name)", name, learners.REGISTRY)
+    return learners.load(name)
