@@ -17,7 +17,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = (
     "--gin_file=gin/teaching/digits.gin",
     "--gin_bindings=models.Population.families = {'mlp': {'units': ((4, 8), (4, 8))}}",

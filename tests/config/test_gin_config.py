@@ -113,10 +113,10 @@ def test_lists_shipped_files(gin_dir):
 
 @pytest.mark.parametrize("inside", [True, False], ids=["wheel", "repository"])
 def test_gin_folder_lies_in_the_wheel_or_beside_the_package(tmp_path, inside):
-    (tmp_path / "tf_gtn" / "run" / "config").mkdir(parents=True)
+    (tmp_path / "tf_gtn" / "config").mkdir(parents=True)
     folder = tmp_path / ("tf_gtn/gin" if inside else "gin")
     folder.mkdir()
-    copy = shutil.copy(gin_config.__file__, tmp_path / "tf_gtn" / "run" / "config")
+    copy = shutil.copy(gin_config.__file__, tmp_path / "tf_gtn" / "config")
     spec = importlib.util.spec_from_file_location("copied_gin_config", copy)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

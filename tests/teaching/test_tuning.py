@@ -57,7 +57,7 @@ def arguments(base_dir, *more):
     return ("tune_gtn", f"--base_dir={base_dir}", f"--gin_file={GIN_FILE}", *more)
 
 
-def trials(base_dir):
+def trials_of(base_dir):
     """`{(arm, slot): (parameters, loss)}` of metrics.jsonl."""
     found = {}
     for line in (base_dir / "metrics.jsonl").read_text().splitlines():
@@ -97,7 +97,7 @@ def test_what_a_run_leaves(finished):
         metrics = found["metrics"][arm]
         assert len(metrics["values"]) == 2 and metrics["best"] == min(metrics["values"])
         assert metrics["median"] == np.median(metrics["values"])
-        best = trials(base_dir)[arm, metrics["best_trial"]]
+        best = trials_of(base_dir)[arm, metrics["best_trial"]]
         for name, value in metrics["best_parameters"].items():
             assert f"{name} = {value!r}" in printed
             assert best[name] == pytest.approx(value, rel=1e-7)
@@ -108,7 +108,7 @@ def test_what_a_run_leaves(finished):
 
 
 def test_the_arms_differ(finished):
-    found = trials(finished[0])
+    found = trials_of(finished[0])
     assert all(found["weight_norm", n]["loss"] != found["plain", n]["loss"] for n in (1, 2))
     assert len({str(row) for row in found.values()}) == 4
 
@@ -126,7 +126,7 @@ def test_killed_it_repeats_no_finished_trial_and_ends_with_the_same(finished, tm
     done = run(*arguments(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "of 4 trials are finished" in done.stdout
-    assert trials(tmp_path) == trials(finished[0])
+    assert trials_of(tmp_path) == trials_of(finished[0])
     assert states(tmp_path).count("COMPLETE") == 4 and "RUNNING" not in states(tmp_path)
     before = states(tmp_path)
     done = run(*arguments(tmp_path))
@@ -142,7 +142,7 @@ def test_two_processes_share_the_trials(finished, tmp_path):
     assert first.returncode == 0, first.stderr
     assert second.returncode == 0 and "of 4 are finished" in second.stdout, second.stderr
     assert states(tmp_path) == ["COMPLETE"] * 4
-    assert trials(tmp_path) == trials(finished[0])
+    assert trials_of(tmp_path) == trials_of(finished[0])
 
 
 def test_joining_needs_the_same_run(finished, tmp_path):
@@ -367,6 +367,6 @@ def test_two_searches(tmp_path):
     assert done.returncode == 0, done.stderr
     done = run(*arguments(tmp_path / "second", *short, "--seed=1"))
     assert done.returncode == 0, done.stderr
-    assert trials(tmp_path / "both" / "repeats" / "1") == trials(tmp_path / "second")
+    assert trials_of(tmp_path / "both" / "repeats" / "1") == trials_of(tmp_path / "second")
     found = results.read(str(tmp_path / "both"))
     assert len(found["metrics"]["plain"]["values"]) == 2 and "2 searches" in found["claims"][0]["statement"]
