@@ -63,8 +63,8 @@ def parse(files=(), bindings=(), known_scopes=()):
 
     Raises:
       UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro, but for a
-        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation or, lacking
-        one, the type of its default.
+        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation, range and all
+        (`tf_gtn.arguments`), or, lacking one, the type of its default.
     """
     gin.clear_config()
     _places.clear()
@@ -104,6 +104,8 @@ def check_parameter(name, values):
         if known and not signatures.fits(value, known):
             got = f"got {value!r} ({type(value).__name__})"
             raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(known)}; {got}")
+        if known and (wrong := signatures.complaint(gin_table.short_name(key), value, known)):
+            raise errors.UserError(wrong)
 
 
 def parameters_set(selector):
@@ -362,6 +364,8 @@ def _check_values(table):
                 kind = "" if value is None else f" ({type(value).__name__})"
                 got = f"got {value!r}{kind}" + (f" from the macro {source[0]}" if source != key else "")
                 raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(parameter)}; {got}")
+            if parameter and (wrong := signatures.complaint(gin_table.short_name(key), value, parameter)):
+                raise errors.UserError(wrong + (f" from the macro {source[0]}" if source != key else ""))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import dataclasses
 
 import gin
 
-from tf_gtn import data, errors
+from tf_gtn import arguments, data, errors
 from tf_gtn.core import estimators, optimizers
 from tf_gtn.data import augmentation
 from tf_gtn.models import generators, population
@@ -43,15 +43,13 @@ def load_data(run, *args, **options):
 
 @gin.configurable(module="run")
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("run.Schedule")
 class Schedule:
     """When a run logs, saves and validates, in outer steps."""
 
-    log_every: int = 10
-    checkpoint_every: int = 100
-    validate_every: int = 100
-
-    def __post_init__(self):
-        at_least(1, "run.Schedule", self)
+    log_every: arguments.Count = 10
+    checkpoint_every: arguments.Count = 100
+    validate_every: arguments.Count = 100
 
 
 def at_least(lowest, where, values):
@@ -61,12 +59,7 @@ def at_least(lowest, where, values):
             raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
 
 
-def check_effect(where, values, names, why):
-    """Raises `UserError` for a field of a dataclass that has another value than its default, and no effect."""
-    for field in dataclasses.fields(values):
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        if field.name in names and getattr(values, field.name) != default:
-            raise errors.UserError(f"{where}.{field.name} has no effect {why}; got {getattr(values, field.name)!r}")
+check_effect = arguments.no_effect
 
 
 def check_arms(where, arms, taken=()):

@@ -1,9 +1,11 @@
-"""What the parameters of a callable take, as far as a literal can contradict it."""
+"""What the parameters of a callable take, as far as a literal can contradict it: by type, and by `tf_gtn.arguments`."""
 
 import collections.abc
 import inspect
 import types
 import typing
+
+from tf_gtn import arguments
 
 _ARTICLES = {int: "an int", float: "a float", str: "a str", bool: "a bool", tuple: "a tuple", list: "a list", dict: "a dict"}
 _TAKEN = {kind: (kind,) for kind in _ARTICLES} | {float: (float, int)}
@@ -33,6 +35,13 @@ def fits(value, parameter):
     return value is parameter.default or _fits(value, _annotation(parameter))
 
 
+def complaint(name, value, parameter):
+    """What a parameter's annotation says against a literal beyond its type, in one line with its name; None for nothing."""
+    if value is parameter.default:
+        return None
+    return arguments.complaint(name, parameter.annotation, value, literals_only=True)
+
+
 def describe(parameter):
     """What a parameter takes, in words: `an int (default 700)`."""
     annotation = _annotation(parameter)
@@ -48,7 +57,7 @@ def _constructor(cls):
 
 def _annotation(parameter):
     if parameter.annotation is not parameter.empty:
-        return parameter.annotation
+        return arguments.plain(parameter.annotation)
     return typing.Any if parameter.default is parameter.empty else type(parameter.default)
 
 
