@@ -10,12 +10,13 @@ the padded networks of a registered family with really narrow ones, and refuses 
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.core import functional, optimizers, supervised
 from tf_gtn.models import checks, learners
 
@@ -35,11 +36,11 @@ class Draw:
 class Template:
     """A family at fixed sizes, whose draws may be narrower."""
 
-    def __init__(self, family, widths, weight_norm):
+    def __init__(self, family: learners.Family, widths: Sequence[int], weight_norm: bool) -> None:
         self.family, self.widths = family, tuple(widths)
         self.functional = functional.Functional(family.build(self.widths), weight_norm)
 
-    def init(self, seed, widths):
+    def init(self, seed: tf.Tensor, widths: tf.Tensor | Sequence[int]) -> tuple[dict, dict]:
         """Fresh `(params, state)` of the network with these widths; graph-safe.
 
         Args:
@@ -77,7 +78,15 @@ class Population:
       templates: the `Template`s; there is one trace for each, whatever is drawn.
     """
 
-    def __init__(self, families: dict | list | tuple, image_shape, classes, weight_norm=True, splits=2):
+    @arguments.checked("models.Population")
+    def __init__(
+        self,
+        families: dict | list | tuple,
+        image_shape: Sequence[int],
+        classes: int,
+        weight_norm: bool = True,
+        splits: arguments.Count = 2,
+    ) -> None:
         """Builds the templates.
 
         Args:
@@ -90,8 +99,8 @@ class Population:
         """
         if not isinstance(families, dict):
             families = {name: {} for name in families}
-        if not families or splits < 1:
-            raise errors.UserError(f"a population needs at least one family and one template size; got {families!r}, {splits}")
+        if not families:
+            raise errors.UserError(f"a population needs at least one family; got {families!r}")
         self.templates, self._members = [], []
         for name, options in families.items():
             family = learners.family(name, image_shape, classes, **options)
@@ -110,7 +119,7 @@ class Population:
                 _checked.add(key)
             self._members.append((family, steps, members))
 
-    def draw(self, seed):
+    def draw(self, seed: Sequence[int]) -> Draw:
         """The architecture that belongs to `seed` (a sequence of integers)."""
         rng = np.random.default_rng(seed)
         family, steps, members = self._members[rng.integers(len(self._members))]
@@ -127,7 +136,15 @@ class Given:
       templates: a single one.
     """
 
-    def __init__(self, network: str, image_shape, classes, weight_norm=True, seed=0, options: dict | None = None):
+    def __init__(
+        self,
+        network: str,
+        image_shape: Sequence[int],
+        classes: int,
+        weight_norm: bool = True,
+        seed: int = 0,
+        options: dict | None = None,
+    ) -> None:
         """Loads or makes the network.
 
         Args:
@@ -158,7 +175,7 @@ class Given:
         self.templates = [_GivenTemplate(family, weight_norm, weights)]
         _check(self.templates[0], image_shape, classes)
 
-    def draw(self, seed):
+    def draw(self, seed: Sequence[int]) -> Draw:
         """The only architecture."""
         del seed
         return Draw(0, ())
