@@ -24,7 +24,7 @@ Kind = Annotated[str, arguments.OneOf(KINDS, "dish")]
         (arguments.Positive, np.float32(0.1)),
         (arguments.NotNegative, 0.0),
         (arguments.Share, 1),
-        (arguments.Decay, 0.999),
+        (arguments.Fraction, 0.999),
         (arguments.Count | None, None),
         (tuple[arguments.Count, ...], [1, 2]),
         (tuple[arguments.Count, ...], ()),
@@ -54,7 +54,7 @@ def test_a_right_value_passes(annotation, value):
         (arguments.Positive, math.inf, "a.b must be a finite number; got inf"),
         (arguments.NotNegative, -1, "a.b must be at least 0; got -1"),
         (arguments.Share, 1.5, "a.b must be from 0 to 1; got 1.5"),
-        (arguments.Decay, 1, "a.b must be at least 0 and below 1; got 1"),
+        (arguments.Fraction, 1, "a.b must be at least 0 and below 1; got 1"),
         (arguments.Count | None, 0, "a.b must be at least 1; got 0"),
         (arguments.Count | None, "3", "a.b must be None or an integer; got '3'"),
         (tuple[arguments.Count, ...], [1, 0], "a.b must be at least 1; got 0"),
@@ -147,7 +147,7 @@ def test_what_does_nothing_is_named():
     arguments.no_effect("made.Settings", Settings(b=(2,)), ("a",), "here")
     with pytest.raises(errors.UserError, match=r"^made\.Settings\.b has no effect with a = 1; got \(2,\)$"):
         arguments.no_effect("made.Settings", Settings(b=(2,)), ("b",), "with a = 1")
-    arguments.no_effect("made.f", {"a": None, "b": False, "c": 0, "d": ()}, "abcd", "here")
+    arguments.no_effect("made.f", {"a": None, "b": False, "c": ()}, "abc", "here")
     with pytest.raises(errors.UserError, match=r"^made\.f\.b has no effect here; got True$"):
         arguments.no_effect("made.f", {"a": None, "b": True}, ("a", "b"), "here")
 

@@ -78,8 +78,8 @@ Whole = Annotated[int, at_least(0)]
 Positive = Annotated[float, above(0)]
 NotNegative = Annotated[float, at_least(0)]
 Share = Annotated[float, between(0, 1)]
-Decay = Annotated[float, at_least(0), below(1)]
-"""A momentum, or what else remembers a part of what was."""
+Fraction = Annotated[float, at_least(0), below(1)]
+"""Such as a momentum, which is a part of what was and never all of it."""
 
 
 def checked(where: str) -> Callable[[_Checked], _Checked]:
@@ -119,14 +119,12 @@ def no_effect(where: str, values: Any, names: Collection[str], why: str) -> None
     Args:
       where: what has them, such as `gan.Unrolled`.
       values: a dataclass, whose field was set if it has another value than its default; or `{name: value}`, where one was set
-        unless it is nothing: None, False, 0, or empty.
+        unless it is None, False, or empty.
       names: of those that have no effect.
       why: such as `with 0 unrolled steps`.
     """
     if isinstance(values, Mapping):
-        given = {
-            name: value for name, value in values.items() if value is not None and value is not False and value not in (0, ())
-        }
+        given = {name: value for name, value in values.items() if not any(value is nothing for nothing in (None, False, ()))}
     else:
         given = {}
         for field in dataclasses.fields(values):
