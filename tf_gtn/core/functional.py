@@ -148,7 +148,9 @@ class Functional:
         if variable.name == "seed_generator_state":
             return tf.cast(self._seed.next(), variable.dtype)
         layer = self._owner.get(id(variable))
-        if variable.name == "bias" and getattr(layer, "unit_forget_bias", False):  # an LSTM's: Keras does it in `build`
+        if (
+            variable.name == "bias" and layer is not None and getattr(layer, "unit_forget_bias", False)
+        ):  # an LSTM's: Keras does it in `build`
             return tf.cast(tf.repeat([0, 1, 0, 0], layer.units), variable.dtype)
         names = [f"{variable.name}_initializer", f"{variable.name.removesuffix('_kernel')}_initializer"]
         if variable.name == "kernel":  # Keras' DepthwiseConv calls it depthwise_initializer

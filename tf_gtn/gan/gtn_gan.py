@@ -142,7 +142,8 @@ class GTNGAN:
         return self._generate(tf.constant([seed, -1]), count)
 
     def _generated(self, seed, count):
-        dataset = self.training.dataset
-        images = self._adversary.fake(self.training.treatment, count, seed)
+        dataset, treatment = self.training.dataset, self.training.treatment
+        assert isinstance(treatment, treatments.GTN)
+        images = self._adversary.fake(treatment, count, seed)
         raw = images * tf.constant(dataset.std, tf.float32) + tf.constant(dataset.mean, tf.float32)
         return sources.scaled(raw, dataset)[None]

@@ -15,7 +15,8 @@ class Source(Protocol):
       sample_shape: of one sample.
     """
 
-    sample_shape: tuple[int, ...]
+    @property
+    def sample_shape(self) -> tuple[int, ...]: ...
 
     def sample(self, shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
         """Samples `[*shape, *sample_shape]` as a function of `seed` (integer [2]), in a graph."""
@@ -39,7 +40,7 @@ class Images:
                 f"only grey images are stacked; got {stacked} of {dataset.name} with {dataset.image_shape[-1]} channels"
             )
         self.dataset, self.stacked = dataset, stacked
-        self.sample_shape = (*dataset.image_shape[:2], dataset.image_shape[2] * stacked)
+        self.sample_shape: tuple[int, ...] = (*dataset.image_shape[:2], dataset.image_shape[2] * stacked)
         self._images = tf.constant(dataset.train.images)
 
     def sample(self, shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:

@@ -19,7 +19,8 @@ def ring_generator(
 ) -> keras.Sequential:
     """Noise -> points: two ReLU layers and a projection, orthogonal weights scaled by 0.8 (appendix A)."""
     _check(sample_shape, 1, "ring_generator")
-    return _perceptron(noise, units, *sample_shape, gain, None, "generator", dtype)
+    (numbers,) = sample_shape
+    return _perceptron(noise, units, numbers, gain, None, "generator", dtype)
 
 
 @arguments.checked("gans.ring_discriminator")
@@ -32,7 +33,8 @@ def ring_discriminator(
 ) -> keras.Sequential:
     """Points, divided by 4, -> logit: one ReLU layer (appendix A; its width is not given there)."""
     _check(sample_shape, 1, "ring_discriminator")
-    return _perceptron(*sample_shape, units, 1, gain, scale, "discriminator", dtype)
+    (numbers,) = sample_shape
+    return _perceptron(numbers, units, 1, gain, scale, "discriminator", dtype)
 
 
 def _check(shape, rank, name):

@@ -11,6 +11,7 @@ the padded networks of a registered family with really narrow ones, and refuses 
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -69,6 +70,20 @@ class Template:
             elif isinstance(layer, keras.layers.Flatten) and active is not None:
                 active = tf.tile(active, [layer.output.shape[-1] // active.shape[0]])
         return weights
+
+
+class Distribution(Protocol):
+    """What learners are drawn from.
+
+    Attributes:
+      templates: the `Template`s that run what is drawn; there is one trace for each.
+    """
+
+    templates: list[Template]
+
+    def draw(self, seed: Sequence[int]) -> Draw:
+        """The architecture that belongs to `seed`."""
+        ...
 
 
 class Population:
@@ -200,7 +215,8 @@ def _check(template, image_shape, classes):
     """
     family, padded = template.family, template.functional
     lows = tuple(low for low, _ in family.ranges)
-    if supervised.gives_probabilities(padded, *padded.values(), image_shape):
+    params, state = padded.values()
+    if supervised.gives_probabilities(padded, params, state, image_shape):
         raise errors.UserError(f"{family.name} gives probabilities, learners give logits: leave the last softmax out")
     if lows == template.widths:
         return
@@ -211,7 +227,7 @@ def _check(template, image_shape, classes):
         weights = padded.weights(wide[0])
         cut = {alone.key(mine): _cut(weights[padded.key(other)], mine.shape) for mine, other in pairs}
         narrow = alone.initial_values(tf.constant([0, 0]), lambda _: cut)
-        one, other = (_taught(net, *values, image_shape, classes) for net, values in ((alone, narrow), (padded, wide)))
+        one, other = (_taught(net, values, image_shape, classes) for net, values in ((alone, narrow), (padded, wide)))
         moved = float(tf.reduce_max(tf.abs(one[1] - one[0])))
         same = not float(tf.reduce_max(tf.abs(one - other))) > moved * _SAME.get(one.dtype.name, 0.1)
     except (AttributeError, KeyError, ValueError, tf.errors.InvalidArgumentError):  # other weights, not just narrower ones
@@ -233,8 +249,9 @@ def _cut(weight, shape):
     return tf.constant(value)
 
 
-def _taught(network, params, state, image_shape, classes):
+def _taught(network, values, image_shape, classes):
     """A network's outputs on four random images before and after two steps of SGD on them, `[2, 4, classes]`."""
+    params, state = values
     layers = [layer for layer in network.model._flatten_layers() if isinstance(layer, _DROPOUT)]
     rates = [layer.rate for layer in layers]
     images = tf.random.stateless_normal([4, *image_shape], [0, 1])

@@ -7,7 +7,7 @@ everything else. As in tf-agents, the step after an episode's last one resets an
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
@@ -183,7 +183,7 @@ def make(
     except gymnasium.error.Error:
         raise errors.unknown("environment", name, gymnasium.registry) from None
     mode = "async" if workers == "processes" else "sync" if spec.vector_entry_point is None else "vector_entry_point"
-    settings = {"max_episode_steps": max_episode_steps} if max_episode_steps is not None else {}
+    settings: dict[str, Any] = {"max_episode_steps": max_episode_steps} if max_episode_steps is not None else {}
     if draw:
         settings["render_mode"] = "rgb_array"
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame, which draws, looks for a sound card

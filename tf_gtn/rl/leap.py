@@ -132,6 +132,7 @@ class Leap:
         total, found = [tf.zeros_like(v) for v in self.encoder], []
         for which in chosen:
             run = self._agent(self._names[which])
+            last: dict[str, Any] = {}
             run.begin(int(rng.integers(2**31)), self.encoder)
             for k in range(self._updates + 1):  # the last one is for the last point alone: what it changes is thrown away
                 last = run.step(k)

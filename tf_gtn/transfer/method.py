@@ -130,7 +130,7 @@ class Method(updates.Updates):
         """Whether patience is at its end; `taken` stays what it is from then on."""
         return self.patient and int(self._best["since"].numpy()) >= self._patience
 
-    def restart(self, fresh: "Method") -> None:
+    def restart(self, fresh: Any) -> None:
         """See `core.updates.Updates`; the tasks become those of `fresh`, too."""
         super().restart(fresh)
         self.tasks.become(fresh.tasks)
