@@ -93,7 +93,7 @@ def checked(where: str) -> Callable[[_Checked], _Checked]:
     """
 
     def decorate(made: _Checked) -> _Checked:
-        return _checked_class(made, where) if inspect.isclass(made) else _checked_function(made, where)
+        return typing.cast(_Checked, _checked_class(made, where) if inspect.isclass(made) else _checked_function(made, where))
 
     return decorate
 
@@ -188,8 +188,9 @@ def _checked_function(function, where):
                 check(f"{where}.{name}", annotation, given[name])
         return function(*args, **kwargs)
 
-    wrapper.__signature__ = signature  # gin asks for it, and does not look through decorators
-    return wrapper
+    made: Any = wrapper
+    made.__signature__ = signature  # gin asks for it, and does not look through decorators
+    return made
 
 
 def _wrong(annotation, value, literals_only):

@@ -13,6 +13,8 @@ import os
 import pathlib
 import re
 import tokenize
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -52,7 +54,7 @@ _ever = {}  # every value that was bound, also those that a later binding replac
 _left = set()  # scopes that files set something for, and that only replaced bindings refer to
 
 
-def parse(files=(), bindings=(), known_scopes=()):
+def parse(files: Iterable[str] = (), bindings: Iterable[str] = (), known_scopes: Iterable[str] = ()) -> None:
     """Sets gin's config to the gin files, in order, then the bindings.
 
     Args:
@@ -80,7 +82,7 @@ def parse(files=(), bindings=(), known_scopes=()):
     _check_values(gin_table.bindings())
 
 
-def check_used():
+def check_used() -> None:
     """Refuses a command line that does nothing; bindings in files are exempt, since runs share files.
 
     For the moment when everything is built, so that every configurable was called, before the first step.
@@ -96,7 +98,7 @@ def check_used():
             raise errors.UserError(f'the binding "{gin_table.statement(key, value)}" does nothing here: nothing uses {name}')
 
 
-def check_parameter(name, values):
+def check_parameter(name: str, values: Iterable) -> None:
     """Raises `UserError` unless a parameter such as `teaching.Training.learning_rate` exists and takes these values."""
     _, selector, parameter = key = _parameter_key("", name)
     known = gin_table.parameters(selector)[0].get(parameter)
@@ -108,12 +110,12 @@ def check_parameter(name, values):
             raise errors.UserError(wrong)
 
 
-def parameters_set(selector):
+def parameters_set(selector: str) -> list[str]:
     """Names of the parameters of a configurable that the config sets in any scope, in alphabetical order."""
     return sorted({name for _, own, name in gin_table.bindings() if own == selector})
 
 
-def check_arms_differ(arms):
+def check_arms_differ(arms: Sequence[str]) -> None:
     """Raises `UserError` if two of an experiment's arms have no binding in their scopes: they would be one and the same."""
     scopes = {scope.split("/")[0] for scope, selector, _ in gin_table.bindings() if selector != MACRO and scope}
     plain = [arm for arm in arms if arm not in scopes]
@@ -126,7 +128,7 @@ def check_arms_differ(arms):
 
 
 @contextlib.contextmanager
-def bound(scope, values):
+def bound(scope: str, values: dict[str, Any]) -> Generator[Callable[[], list[str]], None, None]:
     """Binds `{parameter's name: value}` in a scope until the context ends, which leaves no trace in the config.
 
     Yields a function that returns those names whose value no call has taken so far.
@@ -149,18 +151,18 @@ def bound(scope, values):
                 gin.bind_parameter(key, before[key])
 
 
-def shipped():
+def shipped() -> list[str]:
     """Names of the gin files that come with the package, such as `gin/teaching/digits.gin`."""
     return sorted(f"gin/{path.relative_to(GIN_DIR).as_posix()}" for path in GIN_DIR.rglob("*.gin"))
 
 
-def config_str():
+def config_str() -> str:
     """The whole config in full names, a binding a line: imports, macros, parameters. `parse` of it gives the same config."""
     lines = sorted((key[1] != MACRO, gin_table.statement(key, value)) for key, value in gin_table.bindings().items())
     return "".join(f"{line}\n" for line in [*gin_table.import_statements(), *(line for _, line in lines)])
 
 
-def operative_config_str():
+def operative_config_str() -> str:
     """What was in use so far: all parameters of the configurables that were called, with defaults."""
     return gin.operative_config_str()
 

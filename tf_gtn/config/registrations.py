@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import gin
 
@@ -34,7 +36,7 @@ for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
     gin.external_configurable(_optimizer, module="optimizers")
 
 
-def load_data(run, *args, **options):
+def load_data(run: Any, *args: Any, **options: Any) -> data.Dataset:
     """`data.load` as configured, for a run that then resumes on the same content alone (`app.Run.uses`)."""
     loaded = _load_data(*args, tfds_data_dir=run.tfds_data_dir, **options)
     run.uses(loaded.name, loaded.fingerprint)
@@ -52,7 +54,7 @@ class Schedule:
     validate_every: arguments.Count = 100
 
 
-def at_least(lowest, where, values):
+def at_least(lowest: int, where: str, values: Any) -> None:
     """Raises `UserError` for an integer field of a dataclass below `lowest`."""
     for name, value in dataclasses.asdict(values).items():
         if isinstance(value, int) and not isinstance(value, bool) and value < lowest:
@@ -62,7 +64,7 @@ def at_least(lowest, where, values):
 check_effect = arguments.no_effect
 
 
-def check_arms(where, arms, taken=()):
+def check_arms(where: str, arms: Sequence[str], taken: Collection[str] = ()) -> None:
     """Raises `UserError` unless an experiment's arms are different names that can be gin scopes, and not among `taken`."""
     if not arms or len(set(arms)) < len(arms):
         raise errors.UserError(f"{where}.arms are different names, at least one; got {arms!r}")

@@ -4,6 +4,8 @@ import collections.abc
 import inspect
 import types
 import typing
+from collections.abc import Callable
+from typing import Any
 
 from tf_gtn import arguments
 
@@ -14,7 +16,7 @@ _NUMBERS = {int, float, bool}
 _LITERALS = (*_ARTICLES, bytes, complex)
 
 
-def parameters(callable_or_class):
+def parameters(callable_or_class: Callable | type) -> tuple[dict[str, inspect.Parameter], bool]:
     """`({name: inspect.Parameter}, whether it takes any other name too)`; annotations are types where they can be."""
     function = _constructor(callable_or_class) if inspect.isclass(callable_or_class) else callable_or_class
     try:
@@ -27,7 +29,7 @@ def parameters(callable_or_class):
     return named, any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
 
 
-def fits(value, parameter):
+def fits(value: Any, parameter: inspect.Parameter) -> bool:
     """Whether a value may be meant for a parameter: by its annotation or, lacking one, the type of its default.
 
     An int is a float, a tuple a list and a list a tuple; None is no number; what is no literal fits everywhere.
@@ -35,14 +37,14 @@ def fits(value, parameter):
     return value is parameter.default or _fits(value, _annotation(parameter))
 
 
-def complaint(name, value, parameter):
+def complaint(name: str, value: Any, parameter: inspect.Parameter) -> str | None:
     """What a parameter's annotation says against a literal beyond its type, in one line with its name; None for nothing."""
     if value is parameter.default:
         return None
     return arguments.complaint(name, parameter.annotation, value, literals_only=True)
 
 
-def describe(parameter):
+def describe(parameter: inspect.Parameter) -> str:
     """What a parameter takes, in words: `an int (default 700)`."""
     annotation = _annotation(parameter)
     words = _ARTICLES.get(annotation) if isinstance(annotation, type) else None
