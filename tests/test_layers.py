@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FOLDERS = ("tf_gtn", "binaries", "benchmarks")
 SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
-BOTTOM = {"errors", "keras_settings", "registries", "version", "watching"}
+BOTTOM = {"arguments", "errors", "keras_settings", "registries", "version", "watching"}
 LEARNING = BOTTOM | {"core", "models", "data"}
 RUNNING = LEARNING | {"runtime", "reporting"}
 SYSTEMS = {"teaching", "gan", "nas", "rl", "dynamics", "transfer"}
@@ -19,6 +19,7 @@ EVERYTHING = RUNNING | SYSTEMS | {"config", "experiment", "gin_names", "tf_gtn",
 # the rooms of systems, where gin meets them.
 MAY_IMPORT = {
     "errors": set(),
+    "arguments": {"errors"},
     "registries": {"errors"},
     "register": EVERYTHING,
     "version": set(),

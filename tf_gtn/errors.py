@@ -4,6 +4,8 @@ import dataclasses
 import difflib
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 
 class Notice(UserWarning):
@@ -14,7 +16,7 @@ class UserError(ValueError):
     """A mistake that the user can mend; its message is one line, and a binary ends with it and exit code 2."""
 
 
-def warn(message):
+def warn(message: str) -> None:
     """Warns with a `Notice`, at the line outside this package that led here."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("tf_gtn."):
@@ -22,7 +24,7 @@ def warn(message):
     warnings.warn(message, Notice, stacklevel=level)
 
 
-def unknown(kind, name, known):
+def unknown(kind: str, name: Any, known: Iterable[str]) -> UserError:
     """A `UserError` that names the thing received and the nearest of the right ones: `unknown learner 'conv': ...`."""
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
@@ -30,7 +32,7 @@ def unknown(kind, name, known):
     return UserError(f"unknown {kind} {name!r}; {hint}")
 
 
-def at_least_one(where, **numbers):
+def at_least_one(where: str, **numbers: Any) -> None:
     """Raises `UserError` for a number, or one of a list of them, below 1: `<where>.<name> must be at least 1`."""
     for name, value in numbers.items():
         if any(each < 1 for each in (value if isinstance(value, list | tuple) else [value])):

@@ -8,7 +8,7 @@ from tf_gtn import errors
 _NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
 
 
-def check():
+def check() -> None:
     """Before Keras is imported, which without another backend's package would fail in words of its own.
 
     Raises:

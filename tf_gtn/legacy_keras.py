@@ -18,7 +18,7 @@ EXTRAS = {
 }
 
 
-def use(extra):
+def use(extra: str) -> None:
     """Makes `tf.keras` the legacy Keras that an extra's packages need; `import keras` stays Keras 3.
 
     Raises:

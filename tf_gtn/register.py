@@ -35,7 +35,7 @@ def generator(name: str) -> Callable:
 
 
 def treatment(name: str) -> Callable:
-    """A function `(dataset, inner_steps, batch_size, seed) -> treatments.Treatment`: where the inner loop's batches come from.
+    """A function `(dataset, inner_steps, batch_size, seed) -> protocols.Treatment`: where the inner loop's batches come from.
 
     `seed` is a list of two integers. The name `gtn` is the package's own.
     """

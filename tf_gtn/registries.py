@@ -14,7 +14,7 @@ class Registry(dict):
       kind: what its things are, in words, for errors.
     """
 
-    def __init__(self, kind: str, reserved: tuple[str, ...] = ()):
+    def __init__(self, kind: str, reserved: tuple[str, ...] = ()) -> None:
         """`reserved`: names that nothing can be registered under."""
         super().__init__()
         self.kind, self._reserved = kind, reserved

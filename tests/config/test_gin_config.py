@@ -8,7 +8,7 @@ import shutil
 import gin
 import pytest
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.config import gin_config, gin_table
 
 
@@ -488,3 +488,27 @@ def test_a_new_parse_forgets_the_last():
 def test_configurables_may_be_registered_after_parsing():
     gin_config.parse([], ["Trainer.steps = 3"])
     gin.external_configurable(lambda y=1: y, "registered_late", module="toy")
+
+
+def test_a_literal_out_of_range_is_named_where_it_stands(tmp_path):
+    """Before anything is built: directly, in a list, by way of a macro, and in check_parameter."""
+
+    @gin.configurable("ranged", module="for_ranges")
+    def ranged(count: arguments.Count = 1, widths: tuple[arguments.Count, ...] = (1,), share: arguments.Share = 0.5):
+        del count, widths, share
+
+    path = tmp_path / "a.gin"
+    for text, words in (
+        ("for_ranges.ranged.count = 0", r"a\.gin:1: .*ranged\.count must be at least 1; got 0$"),
+        ("N = 0\nfor_ranges.ranged.count = %N", r"a\.gin:1: .*ranged\.count must be at least 1; got 0 from the macro N$"),
+        ("for_ranges.ranged.widths = [4, 0]", r"a\.gin:1: .*ranged\.widths must be at least 1; got 0$"),
+        ("for_ranges.ranged.share = 2", r"a\.gin:1: .*ranged\.share must be from 0 to 1; got 2$"),
+        ("for_ranges.ranged.count = 1.5", r"a\.gin:1: .*ranged\.count takes an int \(default 1\); got 1\.5 \(float\)$"),
+    ):
+        path.write_text(text)
+        with pytest.raises(errors.UserError, match=words):
+            gin_config.parse([str(path)])
+    path.write_text("for_ranges.ranged.count = 3\nfor_ranges.ranged.share = @for_ranges.ranged()")
+    gin_config.parse([str(path)])
+    with pytest.raises(errors.UserError, match=r"ranged\.share must be from 0 to 1; got 7$"):
+        gin_config.check_parameter("for_ranges.ranged.share", [0.5, 7])

@@ -433,17 +433,17 @@ def test_the_graph_does_not_grow_with_the_pairs(kind):
 @pytest.mark.parametrize(
     "kind, settings, message",
     [
-        (estimators.Truncated, {"window": 0}, "Truncated.window must be an integer of at least 1; got 0"),
-        (estimators.Truncated, {"window": 2.5}, "Truncated.window must be an integer of at least 1; got 2.5"),
-        (estimators.Truncated, {"place": "start"}, "unknown Truncated.place 'start'; known: end, random"),
-        (estimators.ES, {"pairs": 0}, "ES.pairs must be an integer of at least 1; got 0"),
-        (estimators.ES, {"sigma": 0.0}, "ES.sigma must be a number above 0; got 0.0"),
-        (estimators.ES, {"sigma": float("nan")}, "ES.sigma must be a number above 0; got nan"),
-        (estimators.PES, {"pairs": True}, "PES.pairs must be an integer of at least 1; got True"),
-        (estimators.PES, {"sigma": -1}, "PES.sigma must be a number above 0; got -1"),
-        (estimators.PES, {"window": -1}, "PES.window must be an integer of at least 1; got -1"),
-        (estimators.ESBackprop, {"pairs": 1}, "ESBackprop.pairs must be an integer of at least 2; got 1"),
-        (estimators.ESBackprop, {"sigma": "0.1"}, "ESBackprop.sigma must be a number above 0; got '0.1'"),
+        (estimators.Truncated, {"window": 0}, "estimators.Truncated.window must be at least 1; got 0"),
+        (estimators.Truncated, {"window": 2.5}, "estimators.Truncated.window must be an integer; got 2.5"),
+        (estimators.Truncated, {"place": "start"}, "unknown estimators.Truncated.place 'start'; known: end, random"),
+        (estimators.ES, {"pairs": 0}, "estimators.ES.pairs must be at least 1; got 0"),
+        (estimators.ES, {"sigma": 0.0}, "estimators.ES.sigma must be above 0; got 0.0"),
+        (estimators.ES, {"sigma": float("nan")}, "estimators.ES.sigma must be a finite number; got nan"),
+        (estimators.PES, {"pairs": True}, "estimators.PES.pairs must be an integer; got True"),
+        (estimators.PES, {"sigma": -1}, "estimators.PES.sigma must be above 0; got -1"),
+        (estimators.PES, {"window": -1}, "estimators.PES.window must be at least 1; got -1"),
+        (estimators.ESBackprop, {"pairs": 1}, "estimators.ESBackprop.pairs must be at least 2; got 1"),
+        (estimators.ESBackprop, {"sigma": "0.1"}, "estimators.ESBackprop.sigma must be a number; got '0.1'"),
     ],
 )
 def test_wrong_settings_are_named(kind, settings, message):
@@ -454,7 +454,7 @@ def test_wrong_settings_are_named(kind, settings, message):
 
 def test_a_window_that_does_not_divide_is_named():
     for use in (lambda e, *a: e.init(*a), lambda e, *a: e.estimate(*a, "every", ())):
-        with pytest.raises(errors.UserError, match=r"^PES.window must divide the 6 inner steps; got 4$"):
+        with pytest.raises(errors.UserError, match=r"^estimators\.PES\.window must divide the 6 inner steps; got 4$"):
             use(estimators.PES(window=4), Descent(), constants(TARGET), SEED)
 
 

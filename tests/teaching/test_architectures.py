@@ -64,7 +64,7 @@ def test_initialisers_and_depth():
     square = kernels("mlp", units=units, initializer="orthogonal")[1]
     np.testing.assert_allclose(square @ square.T, np.eye(64), atol=1e-4)
     assert len(kernels("conv_deep", filters=7 * ((4, 4),))) == 8
-    with pytest.raises(errors.UserError, match="unknown initializer of conv2 'glorot'; did you mean 'glorot_"):
+    with pytest.raises(errors.UserError, match="unknown initializer 'glorot'; did you mean 'glorot_"):
         learners.family("conv2", (8, 8, 1), 3, initializer="glorot")
     with pytest.raises(errors.UserError, match="takes fixed widths"):
         learners.family("mlp", (8, 8, 1), 3, initializer="orthogonal")

@@ -13,7 +13,8 @@ import os
 import pathlib
 import re
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -75,8 +76,8 @@ def parse(
 
     Raises:
       UserError: a file, configurable, parameter, macro, scope or reference does not exist; nothing refers to a macro, but for a
-        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation or, lacking
-        one, the type of its default.
+        file's whose parameters a later binding sets; bad syntax; a value contradicts its parameter's annotation, range and all
+        (`tf_gtn.arguments`), or, lacking one, the type of its default.
     """
     gin.clear_config()
     _places.clear()
@@ -95,7 +96,7 @@ def parse(
     _check_values(gin_table.bindings())
 
 
-def check_used():
+def check_used() -> None:
     """Refuses a command line that does nothing; bindings in files are exempt, since runs share files.
 
     For the moment when everything is built, so that every configurable was called, before the first step.
@@ -111,7 +112,7 @@ def check_used():
             raise errors.UserError(f'the binding "{gin_table.statement(key, value)}" does nothing here: nothing uses {name}')
 
 
-def check_parameter(name, values):
+def check_parameter(name: str, values: Iterable) -> None:
     """Raises `UserError` unless a parameter such as `teaching.Training.learning_rate` exists and takes these values."""
     _, selector, parameter = key = _parameter_key("", name)
     known = gin_table.parameters(selector)[0].get(parameter)
@@ -119,14 +120,16 @@ def check_parameter(name, values):
         if known and not signatures.fits(value, known):
             got = f"got {value!r} ({type(value).__name__})"
             raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(known)}; {got}")
+        if known and (wrong := signatures.complaint(gin_table.short_name(key), value, known)):
+            raise errors.UserError(wrong)
 
 
-def parameters_set(selector):
+def parameters_set(selector: str) -> list[str]:
     """Names of the parameters of a configurable that the config sets in any scope, in alphabetical order."""
     return sorted({name for _, own, name in gin_table.bindings() if own == selector})
 
 
-def check_arms_differ(arms):
+def check_arms_differ(arms: Sequence[str]) -> None:
     """Raises `UserError` if two of an experiment's arms have no binding in their scopes: they would be one and the same."""
     scopes = {scope.split("/")[0] for scope, selector, _ in gin_table.bindings() if selector != MACRO and scope}
     plain = [arm for arm in arms if arm not in scopes]
@@ -139,7 +142,7 @@ def check_arms_differ(arms):
 
 
 @contextlib.contextmanager
-def bound(scope, values):
+def bound(scope: str, values: dict[str, Any]) -> Generator[Callable[[], list[str]], None, None]:
     """Binds `{parameter's name: value}` in a scope until the context ends, which leaves no trace in the config.
 
     Yields a function that returns those names whose value no call has taken so far.
@@ -162,18 +165,18 @@ def bound(scope, values):
                 gin.bind_parameter(key, before[key])
 
 
-def shipped():
+def shipped() -> list[str]:
     """Names of the gin files that come with the package, such as `gin/teaching/digits.gin`."""
     return sorted(f"gin/{path.relative_to(GIN_DIR).as_posix()}" for path in GIN_DIR.rglob("*.gin"))
 
 
-def config_str():
+def config_str() -> str:
     """The whole config in full names, a binding a line: imports, macros, parameters. `parse` of it gives the same config."""
     lines = sorted((key[1] != MACRO, gin_table.statement(key, value)) for key, value in gin_table.bindings().items())
     return "".join(f"{line}\n" for line in [*gin_table.import_statements(), *(line for _, line in lines)])
 
 
-def operative_config_str():
+def operative_config_str() -> str:
     """What was in use so far: all parameters of the configurables that were called, with defaults."""
     return gin.operative_config_str()
 
@@ -403,6 +406,8 @@ def _check_values(table):
                 kind = "" if value is None else f" ({type(value).__name__})"
                 got = f"got {value!r}{kind}" + (f" from the macro {source[0]}" if source != key else "")
                 raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(parameter)}; {got}")
+            if parameter and (wrong := signatures.complaint(gin_table.short_name(key), value, parameter)):
+                raise errors.UserError(wrong + (f" from the macro {source[0]}" if source != key else ""))
 
 
 @contextlib.contextmanager

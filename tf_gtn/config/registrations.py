@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import gin
 
@@ -38,7 +39,7 @@ for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
     gin.external_configurable(_optimizer, module="optimizers")
 
 
-def load_data(run, *args, **options):
+def load_data(run: Any, *args: Any, **options: Any) -> data.Dataset:
     """`data.load` as configured, for a run that then resumes on the same content alone (`app.Run.uses`)."""
     loaded = _load_data(*args, tfds_data_dir=run.tfds_data_dir, **options)
     run.uses(loaded.name, loaded.fingerprint)

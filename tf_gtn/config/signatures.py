@@ -1,9 +1,13 @@
-"""What the parameters of a callable take, as far as a literal can contradict it."""
+"""What the parameters of a callable take, as far as a literal can contradict it: by type, and by `tf_gtn.arguments`."""
 
 import collections.abc
 import inspect
 import types
 import typing
+from collections.abc import Callable
+from typing import Any
+
+from tf_gtn import arguments
 
 _ARTICLES = {int: "an int", float: "a float", str: "a str", bool: "a bool", tuple: "a tuple", list: "a list", dict: "a dict"}
 _TAKEN = {kind: (kind,) for kind in _ARTICLES} | {float: (float, int)}
@@ -12,7 +16,7 @@ _NUMBERS = {int, float, bool}
 _LITERALS = (*_ARTICLES, bytes, complex)
 
 
-def parameters(callable_or_class):
+def parameters(callable_or_class: Callable | type) -> tuple[dict[str, inspect.Parameter], bool]:
     """`({name: inspect.Parameter}, whether it takes any other name too)`; annotations are types where they can be."""
     function = _constructor(callable_or_class) if inspect.isclass(callable_or_class) else callable_or_class
     try:
@@ -25,7 +29,7 @@ def parameters(callable_or_class):
     return named, any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
 
 
-def fits(value, parameter):
+def fits(value: Any, parameter: inspect.Parameter) -> bool:
     """Whether a value may be meant for a parameter: by its annotation or, lacking one, the type of its default.
 
     An int is a float, a tuple a list and a list a tuple; None is no number; what is no literal fits everywhere.
@@ -33,7 +37,14 @@ def fits(value, parameter):
     return value is parameter.default or _fits(value, _annotation(parameter))
 
 
-def describe(parameter):
+def complaint(name: str, value: Any, parameter: inspect.Parameter) -> str | None:
+    """What a parameter's annotation says against a literal beyond its type, in one line with its name; None for nothing."""
+    if value is parameter.default:
+        return None
+    return arguments.complaint(name, parameter.annotation, value, literals_only=True)
+
+
+def describe(parameter: inspect.Parameter) -> str:
     """What a parameter takes, in words: `an int (default 700)`."""
     annotation = _annotation(parameter)
     words = _ARTICLES.get(annotation) if isinstance(annotation, type) else None
@@ -48,7 +59,7 @@ def _constructor(cls):
 
 def _annotation(parameter):
     if parameter.annotation is not parameter.empty:
-        return parameter.annotation
+        return arguments.plain(parameter.annotation)
     return typing.Any if parameter.default is parameter.empty else type(parameter.default)
 
 

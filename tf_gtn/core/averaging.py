@@ -1,9 +1,12 @@
 """Means over several learners of an outer step, taken by one process or shared out among a strategy's replicas."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 
-def mean(fn, count, strategy=None):
+def mean(fn: Callable[[tf.Tensor], Any], count: int, strategy: tf.distribute.Strategy | None = None) -> Any:
     """The mean of `fn(j)` for j = 0, ..., count - 1.
 
     Args:

@@ -3,6 +3,8 @@
 import collections
 import copy
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -24,7 +26,7 @@ class Functional:
       weight_norm: whether kernels are reparametrised.
     """
 
-    def __init__(self, model, weight_norm=False):
+    def __init__(self, model: keras.Model, weight_norm: bool = False) -> None:
         """Wraps `model`.
 
         Raises:
@@ -61,7 +63,7 @@ class Functional:
         self._seed = keras.random.SeedGenerator(0)
         self._takes_training = "training" in inspect.signature(model.call).parameters  # a subclassed model's may not
 
-    def __call__(self, params, state, inputs, training=False, losses=False):
+    def __call__(self, params: dict, state: dict, inputs: Any, training: bool = False, losses: bool = False) -> tuple:
         """Runs the model; returns `(outputs, new state)`, or with `losses` `(outputs, new state, penalties)`.
 
         `penalties`: a tuple of scalars, what the model's regularisers and `add_loss` ask for beside the loss of its outputs.
@@ -71,7 +73,7 @@ class Functional:
         """
         return self.apply_weights(self.weights(params), state, inputs, training, losses)
 
-    def apply_weights(self, weights, state, inputs, training=False, losses=False):
+    def apply_weights(self, weights: dict, state: dict, inputs: Any, training: bool = False, losses: bool = False) -> tuple:
         """The same, from plain weights."""
         if training and self._penalised and not losses:
             raise errors.UserError(
@@ -87,11 +89,11 @@ class Functional:
         )
         return outputs, self._by_key(self.model.non_trainable_variables, new_state), *map(tuple, penalties)
 
-    def key(self, variable):
+    def key(self, variable: keras.Variable) -> str:
         """The key of one of the model's variables in `params` or `state`."""
         return self._keys[id(variable)]
 
-    def values(self):
+    def values(self) -> tuple[dict, dict]:
         """The model's present `(params, state)`, as tensors."""
         trainable, other = (
             self._by_key(variables, map(tf.convert_to_tensor, variables))
@@ -99,7 +101,7 @@ class Functional:
         )
         return self._params(trainable), other
 
-    def initial_values(self, seed, transform=None):
+    def initial_values(self, seed: tf.Tensor, transform: Callable[[dict], dict] | None = None) -> tuple[dict, dict]:
         """Fresh `(params, state)` from the layers' own initialisers, as a function of `seed` (integer [2]); graph-safe.
 
         Args:
@@ -119,7 +121,7 @@ class Functional:
             trainable = transform(trainable)
         return self._params(trainable), {self.key(v): values[self.key(v)] for v in self.model.non_trainable_variables}
 
-    def assign(self, params, state):
+    def assign(self, params: dict, state: dict) -> None:
         """Writes values back into the Keras model."""
         weights = self.weights(params)
         for variable in self.model.trainable_variables:
@@ -127,12 +129,12 @@ class Functional:
         for variable in self.model.non_trainable_variables:
             variable.assign(state[self.key(variable)])
 
-    def constrained(self, params):
+    def constrained(self, params: dict) -> dict:
         """`params` as the model's constraints want them, which Keras' optimisers see to after each step."""
         found = {self.key(v): v.constraint for v in self.model.trainable_variables if v.constraint is not None}
         return {key: found[key](value) if key in found else value for key, value in params.items()}
 
-    def weights(self, params):
+    def weights(self, params: dict) -> dict:
         """`params` as plain weights: kernels joined from `{"v", "g"}`."""
         return {key: wn.join(p, self._axes[key]) if key in self._axes else p for key, p in params.items()}
 
@@ -146,7 +148,9 @@ class Functional:
         if variable.name == "seed_generator_state":
             return tf.cast(self._seed.next(), variable.dtype)
         layer = self._owner.get(id(variable))
-        if variable.name == "bias" and getattr(layer, "unit_forget_bias", False):  # an LSTM's: Keras does it in `build`
+        if (
+            variable.name == "bias" and layer is not None and getattr(layer, "unit_forget_bias", False)
+        ):  # an LSTM's: Keras does it in `build`
             return tf.cast(tf.repeat([0, 1, 0, 0], layer.units), variable.dtype)
         names = [f"{variable.name}_initializer", f"{variable.name.removesuffix('_kernel')}_initializer"]
         if variable.name == "kernel":  # Keras' DepthwiseConv calls it depthwise_initializer

@@ -19,7 +19,14 @@ class Hyperparameters:
     hyperparameters of the inner-loop SGD update rule" (GTN paper, section 2).
     """
 
-    def __init__(self, optimizer, length, per_step=True, trainable=True, dtype="float32"):
+    def __init__(
+        self,
+        optimizer: optimizers.Optimizer,
+        length: int,
+        per_step: bool = True,
+        trainable: bool = True,
+        dtype: str = "float32",
+    ) -> None:
         """Variables for `optimizer.hyperparameters`, constant at their initial values.
 
         Args:
@@ -42,14 +49,14 @@ class Hyperparameters:
             )
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return list(self._raw.values())
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return [v for v in self.variables if v.trainable]
 
-    def values(self):
+    def values(self) -> dict[str, tf.Tensor]:
         """`{name: [T]}`, in range."""
         return {
             name: tf.broadcast_to(_constrain(tf.convert_to_tensor(raw), self._ranges[name]), [self.length])

@@ -6,11 +6,30 @@ step. Twice differentiable also where a gradient is exactly zero.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 POSITIVE = "positive"
 UNIT = "unit"  # [0, 1)
+
+
+class Optimizer(Protocol):
+    """What has these three; `params` are nested tensors, `gradients` and results like them."""
+
+    @property
+    def hyperparameters(self) -> dict[str, tuple[float, str]]:
+        """`{name: (initial value, range)}`."""
+        ...
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The slots before the first step."""
+        ...
+
+    def update(self, gradients: Any, slots: dict, params: Any, hyper: Mapping[str, Any]) -> tuple[Any, dict]:
+        """One step: `(params, slots)`; `hyper` has each hyperparameter's value of the step."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +43,13 @@ class SGD:
     momentum: float = 0.5
 
     @property
-    def hyperparameters(self):
+    def hyperparameters(self) -> dict[str, tuple[float, str]]:
         return {"learning_rate": (self.learning_rate, POSITIVE), "momentum": (self.momentum, UNIT)}
 
-    def init(self, params):
+    def init(self, params: Any) -> dict[str, Any]:
         return {"velocity": _zeros(params)}
 
-    def update(self, gradients, slots, params, hyper):
+    def update(self, gradients: Any, slots: dict, params: Any, hyper: Mapping[str, Any]) -> tuple[Any, dict]:
         velocity = _map(lambda v, g: _cast(hyper["momentum"], v) * v + g, slots["velocity"], gradients)
         params = _map(lambda p, v: p - _cast(hyper["learning_rate"], p) * v, params, velocity)
         return params, {"velocity": velocity}
@@ -45,13 +64,13 @@ class RMSProp:
     epsilon: float = 1e-7
 
     @property
-    def hyperparameters(self):
+    def hyperparameters(self) -> dict[str, tuple[float, str]]:
         return {"learning_rate": (self.learning_rate, POSITIVE), "decay": (self.decay, UNIT)}
 
-    def init(self, params):
+    def init(self, params: Any) -> dict[str, Any]:
         return {"mean_square": _zeros(params)}
 
-    def update(self, gradients, slots, params, hyper):
+    def update(self, gradients: Any, slots: dict, params: Any, hyper: Mapping[str, Any]) -> tuple[Any, dict]:
         square = _map(
             lambda n, g: _cast(hyper["decay"], n) * n + (1 - _cast(hyper["decay"], n)) * g * g, slots["mean_square"], gradients
         )
@@ -74,10 +93,10 @@ class Adam:
     epsilon: float = 1e-7
 
     @property
-    def hyperparameters(self):
+    def hyperparameters(self) -> dict[str, tuple[float, str]]:
         return {"learning_rate": (self.learning_rate, POSITIVE), "beta_1": (self.beta_1, UNIT), "beta_2": (self.beta_2, UNIT)}
 
-    def init(self, params):
+    def init(self, params: Any) -> dict[str, Any]:
         dtype = tf.nest.flatten(params)[0].dtype
         return {
             "mean": _zeros(params),
@@ -86,7 +105,7 @@ class Adam:
             "beta_2_product": tf.ones([], dtype),
         }
 
-    def update(self, gradients, slots, params, hyper):
+    def update(self, gradients: Any, slots: dict, params: Any, hyper: Mapping[str, Any]) -> tuple[Any, dict]:
         b1 = _cast(hyper["beta_1"], slots["beta_1_product"])
         b2 = _cast(hyper["beta_2"], slots["beta_2_product"])
         mean = _map(lambda m, g: b1 * m + (1 - b1) * g, slots["mean"], gradients)

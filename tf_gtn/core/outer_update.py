@@ -1,12 +1,16 @@
 """The outer optimiser's step: Adam with cosine decay, which leaves everything alone where the gradient is not finite."""
 
+from collections.abc import Iterable, Sequence
+
 import keras
 import tensorflow as tf
 
 MAX_SKIPPED = 20  # non-finite outer steps in a row
 
 
-def apply_if_finite(optimizer, loss, gradients, variables):
+def apply_if_finite(
+    optimizer: keras.optimizers.Optimizer, loss: tf.Tensor, gradients: list, variables: Sequence[keras.Variable]
+) -> tf.Tensor:
     """A Keras optimiser's step, unless the loss or a gradient is not finite; returns whether it was taken."""
 
     def take():
@@ -28,7 +32,16 @@ class OuterUpdate:
       consecutively_skipped: how many of them since the last one that was not.
     """
 
-    def __init__(self, parameters, steps, learning_rate=0.02, final_learning_rate=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    def __init__(
+        self,
+        parameters: Iterable[keras.Variable],
+        steps: int,
+        learning_rate: float = 0.02,
+        final_learning_rate: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
         """Makes the variables.
 
         Args:
@@ -46,16 +59,16 @@ class OuterUpdate:
         self.consecutively_skipped = keras.Variable(0, dtype="int32", trainable=False, name="consecutively_skipped")
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """Adam's state and the counts; the parameters are not among them."""
         return [*self._optimizer.variables, self.skipped, self.consecutively_skipped]
 
     @property
-    def stuck(self):
+    def stuck(self) -> tf.Tensor:
         """Whether it gave up: boolean scalar tensor."""
         return tf.convert_to_tensor(self.consecutively_skipped) >= MAX_SKIPPED
 
-    def apply(self, loss, gradients):
+    def apply(self, loss: tf.Tensor, gradients: list) -> tf.Tensor:
         """Takes the step if it is finite; returns the gradients' global norm. `gradients`: one a parameter."""
         norm = tf.linalg.global_norm(gradients)
 

@@ -1,11 +1,16 @@
 """One supervised step of any optimiser on any functional model: what inner loops are made of."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
+
+from tf_gtn.core import functional, optimizers, stacking
 
 _ROUNDING = 0.02  # of a sum of probabilities in bfloat16
 
 
-def cross_entropy(labels, logits):
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Mean cross-entropy of one-hot or soft labels `[B, classes]` (GTN paper, A).
 
     Not `tf.nn.softmax_cross_entropy_with_logits`: the derivative of its gradient by the labels is missing, in silence
@@ -14,12 +19,20 @@ def cross_entropy(labels, logits):
     return -tf.reduce_mean(tf.reduce_sum(tf.cast(labels, logits.dtype) * tf.nn.log_softmax(logits), -1))
 
 
-def initial_state(optimizer, params, model):
+def initial_state(optimizer: optimizers.Optimizer, params: dict, model: dict) -> dict:
     """The state of an inner loop: `{"params", "slots", "model"}`, weights, optimiser slots and BatchNorm statistics."""
     return {"params": params, "slots": optimizer.init(params), "model": model}
 
 
-def update(learner, optimizer, state, inputs, labels, hyper, loss_fn=cross_entropy):
+def update(
+    learner: functional.Functional | stacking.Stacked,
+    optimizer: optimizers.Optimizer,
+    state: dict,
+    inputs: Any,
+    labels: tf.Tensor,
+    hyper: Mapping[str, Any],
+    loss_fn: Callable[[Any, Any], tf.Tensor] = cross_entropy,
+) -> tuple[dict, tf.Tensor, Any]:
     """One optimiser step of a `core.Functional` on one batch; returns the new state, and loss and outputs before it.
 
     The network's own penalties are part of the loss, and its constraints hold after the step, as in Keras' `fit`.
@@ -35,7 +48,7 @@ def update(learner, optimizer, state, inputs, labels, hyper, loss_fn=cross_entro
     return {"params": learner.constrained(params), "slots": slots, "model": model}, loss, outputs
 
 
-def gives_probabilities(learner, params, state, shape):
+def gives_probabilities(learner: functional.Functional, params: dict, state: dict, shape: Sequence[int]) -> bool:
     """Whether a network's outputs are probabilities: no row has a negative number, and each sums to one.
 
     Looked at with three sets of weights, since a last layer of logits may start as such by chance (zeros and a bias of
@@ -53,7 +66,9 @@ def gives_probabilities(learner, params, state, shape):
     return True
 
 
-def count_correct(predict, images, labels, chunk=1000):
+def count_correct(
+    predict: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, labels: tf.Tensor, chunk: int = 1000
+) -> tf.Tensor:
     """How many `images` [n, ...] are classified as `labels` [n]: integer scalar; graph-safe, a chunk at a time.
 
     `predict` maps a chunk of images to logits or probabilities `[chunk, classes]`.

@@ -14,10 +14,15 @@ How it works in a graph, and why:
 3. `tf.while_loop` runs the segments, so the graph does not grow with T.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 
-def unroll(step, params, state, xs, *, checkpoint_every=1):
+def unroll(
+    step: Callable[[Any, Any, Any], tuple[Any, Any]], params: Any, state: Any, xs: Any, *, checkpoint_every: int = 1
+) -> tuple[Any, Any]:
     """Applies `step` along the leading axis of `xs`, carrying `state`; differentiable in `params`, `state` and `xs`.
 
     Like `jax.lax.scan` with explicit parameters: `state_{t+1}, y_t = step(params, state_t, xs[t])`.

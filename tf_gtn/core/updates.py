@@ -1,5 +1,8 @@
 """Trainings whose outer step is many updates in one graph."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -18,7 +21,16 @@ class Updates:
       taken: outer steps so far.
     """
 
-    def __init__(self, state, update, quantities, seed, outer_steps, iterations, networks=1):
+    def __init__(
+        self,
+        state: Any,
+        update: Callable[[Any, tf.Tensor, tf.Tensor], tuple[Any, dict]],
+        quantities: Iterable[str],
+        seed: int,
+        outer_steps: int,
+        iterations: int,
+        networks: int = 1,
+    ) -> None:
         """Makes the variables.
 
         Args:
@@ -43,34 +55,34 @@ class Updates:
         self._run = tf.function(self._iterate, autograph=False)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """All that a checkpoint needs."""
         return [*tf.nest.flatten(self._state), self._skipped, self._in_a_row, self.taken]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         """Outer steps that changed nothing; of networks side by side the most."""
         return tf.reduce_max(self._skipped)
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         """How many of them since the last one that did; of networks side by side the fewest."""
         return tf.reduce_min(self._in_a_row)
 
     @property
-    def diverged(self):
+    def diverged(self) -> list[int]:
         """Places of the networks that gave up; 0 if it is one and it did."""
         return [n for n, row in enumerate(self._in_a_row.numpy().reshape(-1)) if row >= outer_update.MAX_SKIPPED]
 
-    def state(self):
+    def state(self) -> Any:
         """The state of the moment, as tensors."""
         return tf.nest.map_structure(tf.convert_to_tensor, self._state)
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, tf.Tensor]:
         """Outer step number `index`; returns what its last update found."""
         return self._run(tf.constant(self.seed), tf.constant(index))
 
-    def restart(self, fresh):
+    def restart(self, fresh: "Updates") -> None:
         """Becomes what `fresh` is, one of the same make with another seed, and keeps what was traced."""
         for mine, other in zip(self.variables, fresh.variables, strict=True):
             mine.assign(other)

@@ -5,12 +5,13 @@ A reparametrisation of explicit weights, not a layer: the model stays as it is, 
 the start.
 """
 
+import keras
 import tensorflow as tf
 
 _TINY = 1e-12  # under the root, for channels of zeros
 
 
-def reduction_axes(layer, variable):
+def reduction_axes(layer: keras.layers.Layer | None, variable: keras.Variable) -> tuple[int, ...] | None:
     """The axes that a kernel's norm sums over, or None if `variable` is no kernel.
 
     All but the output channel, which is the last axis, in transposed convolutions `[h, w, outputs, inputs]` the one before;
@@ -24,12 +25,12 @@ def reduction_axes(layer, variable):
     return tuple(axis for axis in range(len(variable.shape)) if axis != output)
 
 
-def split(weight, axes):
+def split(weight: tf.Tensor, axes: tuple[int, ...]) -> dict[str, tf.Tensor]:
     """W -> {"v": W, "g": ||W||}, `g` with ones on the reduced axes."""
     return {"v": weight, "g": tf.sqrt(_sum_of_squares(weight, axes))}
 
 
-def join(parameter, axes):
+def join(parameter: dict[str, tf.Tensor], axes: tuple[int, ...]) -> tf.Tensor:
     """{"v": V, "g": g} -> W = g V / ||V||."""
     v, g = parameter["v"], parameter["g"]
     return v * (g * tf.math.rsqrt(_sum_of_squares(v, axes)))

@@ -1,16 +1,29 @@
 """Contextual bandits: Learners by REINFORCE, coupled by a shared bias or separate, and LSTM meta-learners (section 5)."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tf_gtn import watching
-from tf_gtn.dynamics import meta_learners
+from tf_gtn.core import optimizers
+from tf_gtn.dynamics import meta_learners, problems
 
 
 class Learners:
     """R linear-softmax policies side by side, each on a bandit of its own (equation 11)."""
 
-    def __init__(self, problem, runs, optimizer, seed=0, coupled=True, deviation=1 / 5**0.5, batch_size=200):
+    def __init__(
+        self,
+        problem: problems.Bandit,
+        runs: int,
+        optimizer: optimizers.Optimizer,
+        seed: int = 0,
+        coupled: bool = True,
+        deviation: float = 1 / 5**0.5,
+        batch_size: int | None = 200,
+    ) -> None:
         """Draws tasks and weights.
 
         Args:
@@ -33,7 +46,7 @@ class Learners:
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         self._train = tf.function(self._trained, autograph=False)
 
-    def curves(self, steps):
+    def curves(self, steps: Sequence[int]) -> np.ndarray:
         """q `[C, R, contexts]` after each of the given numbers of steps, ascending; 0 is the start."""
         state, before, found = {"params": self._start, "slots": self._optimizer.init(self._start)}, 0, []
         for step in watching.each(steps, "looks at the learners"):
@@ -42,15 +55,15 @@ class Learners:
             before = int(step)
         return np.stack(found)
 
-    def policy(self, params):
+    def policy(self, params: dict) -> tf.Tensor:
         """`[R, contexts, actions]` chances."""
         return tf.nn.softmax(params["weights"] + params["bias"], -1)
 
-    def q(self, params):
+    def q(self, params: dict) -> tf.Tensor:
         """The chance of the correct action, `[R, contexts]`."""
         return tf.gather(self.policy(params), self.correct, batch_dims=2)
 
-    def loss(self, params, seed):
+    def loss(self, params: dict, seed: tf.Tensor) -> tf.Tensor:
         """-E[r], or what has REINFORCE's gradient of it, summed over runs."""
         if self._batch is None:
             return -tf.reduce_sum(tf.reduce_mean(self._problem.expected_reward(self.q(params)), -1))
@@ -86,7 +99,15 @@ class Episodes:
       discounts: `[T, T]`, what a step's return counts of each reward.
     """
 
-    def __init__(self, problem, length=100, network=meta_learners.LSTM, entropy_cost=0.0, discount=1.0, expected_rewards=False):
+    def __init__(
+        self,
+        problem: problems.Bandit,
+        length: int = 100,
+        network: Callable[[int, int], meta_learners.LSTM] = meta_learners.LSTM,
+        entropy_cost: float = 0.0,
+        discount: float = 1.0,
+        expected_rewards: bool = False,
+    ) -> None:
         """Makes the network.
 
         Args:
@@ -104,7 +125,7 @@ class Episodes:
         self.discounts = np.where(ahead >= 0, discount ** np.maximum(ahead, 0), 0).astype(np.float32)
         self.lstm = network(problem.contexts + problem.actions + 1, problem.actions)
 
-    def loss(self, params, count, seed):
+    def loss(self, params: dict, count: int, seed: tf.Tensor) -> tf.Tensor:
         """What has the negative gradient of the episodes' returns, by the mean over episodes and steps."""
         drawn, played = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         correct = self.problem.independent(count, drawn)
@@ -118,7 +139,7 @@ class Episodes:
         advantage = to_come - tf.reduce_mean(to_come, 1, keepdims=True)
         return loss - tf.reduce_mean(tf.stop_gradient(advantage) * episode["log_chance"])
 
-    def play(self, params, correct, seed):
+    def play(self, params: dict, correct: tf.Tensor, seed: tf.Tensor) -> dict:
         """Episodes `[T, n]`: reward, the action's expected one, log_chance, q, entropy; context, what the LSTM knew before."""
         count = correct.shape[0]
         streams = tf.random.experimental.stateless_split(seed, 3)
@@ -152,7 +173,7 @@ class Episodes:
             )
         return {**tf.nest.map_structure(lambda *x: tf.stack(x), *rows), "context": contexts}
 
-    def curves(self, params, correct, seed):
+    def curves(self, params: dict, correct: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """q `[T, n, contexts]`: forked copies get every context at every step (section 5.2.2)."""
         known = self.play(params, correct, seed)["known"]
         length, count = known["last"].shape[:2]
@@ -174,7 +195,7 @@ class Episodes:
         return self.lstm.step(params, state, x)
 
 
-def separate(curves, contexts, seed):
+def separate(curves: ArrayLike, contexts: int, seed: int) -> np.ndarray:
     """What K separate meta-learners do, each of which sees its own context alone (section 5.2.3).
 
     Args:

@@ -3,8 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn.dynamics import problems
 
-def linear_posterior_means(x, y, noise, scale=1.0):
+
+def linear_posterior_means(x: tf.Tensor, y: tf.Tensor, noise: float, scale: float = 1.0) -> tf.Tensor:
     """The posterior mean of W before each observation and after the last (equation 7, which gives W's transpose).
 
     Args:
@@ -32,7 +34,7 @@ def linear_posterior_means(x, y, noise, scale=1.0):
 class Phases:
     """The table of all functions with phases on a grid: `bins ** K` of them, equally likely (section 4.2.5)."""
 
-    def __init__(self, problem, bins=16):
+    def __init__(self, problem: problems.Fourier, bins: int = 16) -> None:
         """`problem`: a `problems.Fourier`; frequencies without amplitude have no axis in the table."""
         self._problem = problem
         self._there = [k for k, a in enumerate(problem.amplitudes) if a]
@@ -40,7 +42,7 @@ class Phases:
         grid = np.meshgrid(*[axis] * len(self._there), indexing="ij")
         self.phases = np.stack([g.ravel() for g in grid], -1).astype(np.float32)  # [bins ** K, K]
 
-    def values(self, x):
+    def values(self, x: np.ndarray) -> np.ndarray:
         """`[functions, N]` at points `[N]`."""
         frequencies = 2 * np.pi * (np.array(self._there) + 1)
         amplitudes = np.array([self._problem.amplitudes[k] for k in self._there])
@@ -49,7 +51,7 @@ class Phases:
             waves += amplitudes[k] * np.sin(x[None] * frequencies[k] + self.phases[:, k : k + 1])
         return waves
 
-    def posterior_means(self, x, y, points, noise):
+    def posterior_means(self, x: np.ndarray, y: np.ndarray, points: np.ndarray, noise: float) -> np.ndarray:
         """Mean functions `[T + 1, N]` at `points` after 0, 1, ... T observations `x`, `y` `[T]`.
 
         `noise`: standard deviation that the observer counts with: the data's, and what the grid leaves over.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_gtn import watching
 from tf_gtn.core import SGD, Functional, hyperparameters, outer_update, supervised, unroll
-from tf_gtn.dynamics import learners
+from tf_gtn.dynamics import learners, problems
 from tf_gtn.models import generators
 
 
@@ -23,8 +23,17 @@ class LinearGTN:
     """
 
     def __init__(
-        self, problem, task, seed, outer_steps, taught=True, inner_steps=20, batch_size=20, latent=16, learning_rate=3e-3
-    ):
+        self,
+        problem: problems.Linear,
+        task: tf.Tensor,
+        seed: int,
+        outer_steps: int,
+        taught: bool = True,
+        inner_steps: int = 20,
+        batch_size: int = 20,
+        latent: int = 16,
+        learning_rate: float = 3e-3,
+    ) -> None:
         """Draws the generator.
 
         Args:
@@ -55,26 +64,27 @@ class LinearGTN:
         return [*own, *self._hyper.trainable_variables]
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [*tf.nest.flatten(self._params), self._codes, *self._hyper.variables, *self._update.variables]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         return self._update.skipped
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         return self._update.consecutively_skipped
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, tf.Tensor]:
         """Outer step number `index`; returns `{"loss", "gradient_norm"}`."""
         return self._step(tf.constant(index))
 
-    def curves(self, count, seed):
+    def curves(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """q `[T + 1, count, K]` of so many fresh learners within their lesson, and losses on real data `[T + 1, count]`."""
         look = tf.function(self._lesson_seen, autograph=False)
         found = [look(tf.constant([seed, n])) for n in watching.each(range(count), "learners")]
-        return tuple(np.stack([f[i].numpy() for f in found], 1) for i in range(2))
+        q, losses = (np.stack([f[i].numpy() for f in found], 1) for i in range(2))
+        return q, losses
 
     def _outer(self, index):
         with tf.GradientTape() as tape:

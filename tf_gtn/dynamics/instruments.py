@@ -5,9 +5,10 @@ q is 1 where a part is learned and 0 where nothing is. Parts are singular modes,
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
-def effective_spectrum(estimate, modes):
+def effective_spectrum(estimate: tf.Tensor, modes: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
     """diag(U^T W_hat V) (learning dynamics paper, equations 3 and 5).
 
     Args:
@@ -21,18 +22,18 @@ def effective_spectrum(estimate, modes):
     return tf.einsum("...ik,...ij,...jk->...k", left, estimate, right)
 
 
-def modes_of(target):
+def modes_of(target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """`(U, s, V)` of matrices `[..., Ny, Nx]`, s from the largest on."""
     s, left, right = tf.linalg.svd(target)
     return left, s, right
 
 
-def linear_part(inputs, outputs):
+def linear_part(inputs: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """The matrix `[..., Ny, Nx]` that maps probes `[(...,) N, Nx]` to outputs `[..., N, Ny]` with the least squares (3.2.3)."""
     return tf.linalg.matrix_transpose(tf.linalg.pinv(inputs) @ outputs)
 
 
-def fourier_projection(estimate, target, count):
+def fourier_projection(estimate: tf.Tensor, target: tf.Tensor, count: int) -> tf.Tensor:
     """Re(g_hat g*) / |g|^2 of the first `count` frequencies (equation 10).
 
     Args:
@@ -46,13 +47,13 @@ def fourier_projection(estimate, target, count):
     return tf.math.real(found * tf.math.conj(wanted)) / tf.square(tf.abs(wanted))
 
 
-def probes(count=40):
+def probes(count: int = 40) -> np.ndarray:
     """Equispaced points over one period, `[count]`, centred (footnote 1)."""
     points = np.linspace(-0.5, 0.5, count + 1)[:-1]
     return (points - points.mean()).astype(np.float32)
 
 
-def ranked(curves, steps=None):
+def ranked(curves: ArrayLike, steps: ArrayLike | None = None) -> np.ndarray:
     """q_c as q_k: contexts from the one with the greatest mean over time on (equation 14).
 
     `curves` `[T, ..., K]` -> the same, ordered along the last axis, each run by itself. Where looks are not evenly spaced,
@@ -64,7 +65,7 @@ def ranked(curves, steps=None):
     return np.take_along_axis(curves, np.broadcast_to(order, curves.shape), -1)
 
 
-def steps_to(curves, steps, threshold=0.8, interpolate=False):
+def steps_to(curves: ArrayLike, steps: ArrayLike, threshold: float = 0.8, interpolate: bool = False) -> np.ndarray:
     """The first of `steps` [T] at which q > threshold, for curves `[T, ...]`; infinity where it never is: censored.
 
     With `interpolate`, where the straight line between two steps crosses it, as few steps (those of an episode) need.
@@ -82,7 +83,7 @@ def steps_to(curves, steps, threshold=0.8, interpolate=False):
     return np.where(above.any(0), first, np.inf)
 
 
-def ratio(slow, fast):
+def ratio(slow: ArrayLike, fast: ArrayLike) -> dict[str, float]:
     """How many times as long the slow part takes: medians over runs `[n]` of steps, those that never got there among them.
 
     A fast part that is there from the start counts as one step.
@@ -97,7 +98,9 @@ def ratio(slow, fast):
     return {"ratio": found, "censored": float(np.isinf(slow).mean())}
 
 
-def ratio_interval(slow, fast, each=1, resamples=1000, seed=3):
+def ratio_interval(
+    slow: ArrayLike, fast: ArrayLike, each: int = 1, resamples: int = 1000, seed: int = 3
+) -> tuple[float, float]:
     """95% percentile interval of `ratio` by the bootstrap over runs `[n]`; (NaN, NaN) below five, or where it can be NaN.
 
     `each`: so many runs in a row belong together, such as those of one teacher, and are drawn together.
@@ -109,10 +112,11 @@ def ratio_interval(slow, fast, each=1, resamples=1000, seed=3):
     found = np.array([ratio(slow[rows].ravel(), fast[rows].ravel())["ratio"] for rows in drawn])
     if np.isnan(found).any():
         return np.nan, np.nan
-    return tuple(float(end) for end in np.percentile(found, (2.5, 97.5), method="nearest"))
+    low, high = np.percentile(found, (2.5, 97.5), method="nearest")
+    return float(low), float(high)
 
 
-def by_value(curves, values, groups=10):
+def by_value(curves: ArrayLike, values: ArrayLike, groups: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """Curves of singular modes by their singular values (figures 1, 3, 5), for each of several equally large groups.
 
     A group's q is its mean effective value by its mean value: where values are close to 0, the mean of q itself is noise.

@@ -1,21 +1,29 @@
 """Learners: networks trained from scratch on a single task by SGD or Adam (sections 3.1 and 4.1, appendices A.1 and A.3)."""
 
 import itertools
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors, watching
-from tf_gtn.core import Functional, stacking, supervised
+from tf_gtn import arguments, watching
+from tf_gtn.core import Functional, optimizers, stacking, supervised
 from tf_gtn.dynamics import instruments, problems
 
 PROBES = 100  # of the linear function that a network is (section 3.2.3)
 
 
-def perceptron(inputs, outputs, units=(10,), activation=None, deviation=None, bias=False):
+@arguments.checked("dynamics.perceptron")
+def perceptron(
+    inputs: int,
+    outputs: int,
+    units: tuple[arguments.Count, ...] = (10,),
+    activation: str | None = None,
+    deviation: arguments.Positive | None = None,
+    bias: bool = False,
+) -> keras.Sequential:
     """A multilayer perceptron; A.1: 10 units, no activation, truncated normal with `deviation` 0.1; A.3: five of 256, ReLU."""
-    errors.at_least_one("dynamics.perceptron", units=units)
     initializer = (
         keras.initializers.GlorotUniform() if deviation is None else keras.initializers.TruncatedNormal(0.0, deviation)
     )
@@ -24,7 +32,7 @@ def perceptron(inputs, outputs, units=(10,), activation=None, deviation=None, bi
     return keras.Sequential([keras.Input((inputs,)), *layers, keras.layers.Dense(outputs, name="outputs", **dense)])
 
 
-def squared_error(targets, outputs):
+def squared_error(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """Summed over outputs, a mean over the batch, summed over networks side by side: each gets its own gradient."""
     return tf.reduce_sum(tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(targets, outputs), -1), -1))
 
@@ -32,7 +40,15 @@ def squared_error(targets, outputs):
 class Learners:
     """N networks side by side, each on a task of its own."""
 
-    def __init__(self, problem, tasks, model, optimizer, batch_size=100, seed=0):
+    def __init__(
+        self,
+        problem: problems.Regression,
+        tasks: tf.Tensor,
+        model: keras.Model,
+        optimizer: optimizers.Optimizer,
+        batch_size: int = 100,
+        seed: int = 0,
+    ) -> None:
         """Draws the networks.
 
         Args:
@@ -49,7 +65,7 @@ class Learners:
         self._train = tf.function(self._trained, autograph=False)
         self._look = tf.function(self._measured, autograph=False)
 
-    def curves(self, steps, checks=100):
+    def curves(self, steps: int, checks: int = 100) -> dict[str, np.ndarray]:
         """Trains for so many steps and looks `checks` times, evenly spaced.
 
         Returns:
@@ -84,7 +100,7 @@ class Learners:
         return shares(self._problem, self._tasks, outputs), loss
 
 
-def shares(problem, tasks, outputs):
+def shares(problem: problems.Regression, tasks: tf.Tensor, outputs: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
     """q `[..., N, K]` of functions `outputs(x [count, Nx]) -> [..., N, count, Ny]`, one for each of N tasks."""
     if isinstance(problem, problems.Linear):
         x = tf.random.stateless_normal((PROBES, problem.size), [7, 7])

@@ -1,18 +1,29 @@
 """LSTM meta-learners: networks whose activations learn a new task within an episode (sections 3.2 and 4.2, A.2 and A.4)."""
 
+from collections.abc import Callable
+from typing import Annotated, Protocol
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.core import Functional, updates
-from tf_gtn.dynamics import learners
+from tf_gtn import arguments
+from tf_gtn.core import Functional, optimizers, updates
+from tf_gtn.dynamics import learners, problems
 
 
 class LSTM:
     """An LSTM cell with a linear readout, as a pure function of its weights."""
 
-    def __init__(self, inputs, outputs, units=64, input_scale=1.0, memory=None):
+    @arguments.checked("dynamics.LSTM")
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        units: arguments.Count = 64,
+        input_scale: arguments.Positive = 1.0,
+        memory: Annotated[float, arguments.above(1)] | None = None,
+    ) -> None:
         """Makes the network.
 
         Args:
@@ -23,9 +34,6 @@ class LSTM:
           memory: the longest time that units remember to begin with, in steps: forget gates' biases are log u, u uniform from
             1 to it, and input gates' the negative ("chrono initialisation"); None: Keras' ones and zeros.
         """
-        errors.at_least_one("dynamics.LSTM", units=units)
-        if input_scale <= 0 or (memory is not None and memory <= 1):
-            raise errors.UserError(f"an LSTM's input_scale is above 0 and its memory above 1; got {input_scale}, {memory}")
         self._input_scale, self._memory = input_scale, memory
         x, h, c = (keras.Input((n,), name=name) for n, name in ((inputs, "x"), (units, "h"), (units, "c")))
         hidden, (h_next, c_next) = keras.layers.LSTMCell(units, name="lstm")(x, [h, c])
@@ -33,7 +41,7 @@ class LSTM:
         self.units, self.functional = units, Functional(keras.Model([x, h, c], [read, h_next, c_next], name="meta_learner"))
         self._rest = self.functional.values()[1]  # Keras' cell keeps a seed for dropout
 
-    def initial(self, seed):
+    def initial(self, seed: tf.Tensor) -> dict:
         """Fresh weights, as a function of `seed` (integer [2])."""
 
         def transform(weights):
@@ -46,14 +54,28 @@ class LSTM:
 
         return self.functional.initial_values(seed, transform)[0]
 
-    def start(self, count):
+    def start(self, count: int) -> dict:
         """The state of so many episodes before their first step."""
         return {"h": tf.zeros([count, self.units]), "c": tf.zeros([count, self.units])}
 
-    def step(self, params, state, x):
+    def step(self, params: dict, state: dict, x: tf.Tensor) -> tuple[dict, tf.Tensor]:
         """`x` `[n, inputs]` -> `(state, outputs [n, outputs])`."""
         (outputs, h, c), _ = self.functional(params, self._rest, [x, state["h"], state["c"]])
         return {"h": h, "c": c}, outputs
+
+
+class Episodes(Protocol):
+    """What an LSTM learns in.
+
+    Attributes:
+      lstm: it.
+    """
+
+    lstm: LSTM
+
+    def loss(self, params: dict, count: int, seed: tf.Tensor) -> tf.Tensor:
+        """The outer loss of so many episodes: a scalar whose gradient by `params` is what an update follows."""
+        ...
 
 
 class MetaTraining(updates.Updates):
@@ -63,7 +85,16 @@ class MetaTraining(updates.Updates):
       of: the episodes.
     """
 
-    def __init__(self, episodes, optimizer, seed, outer_steps, iterations=100, batch_size=200, final_rate=1.0):
+    def __init__(
+        self,
+        episodes: Episodes,
+        optimizer: optimizers.Optimizer,
+        seed: int,
+        outer_steps: int,
+        iterations: int = 100,
+        batch_size: int = 200,
+        final_rate: float = 1.0,
+    ) -> None:
         """Draws the LSTM.
 
         Args:
@@ -80,7 +111,7 @@ class MetaTraining(updates.Updates):
         super().__init__(state, self._update, ("loss", "gradient_norm"), seed, outer_steps, iterations)
 
     @property
-    def params(self):
+    def params(self) -> dict:
         """The LSTM's weights of the moment."""
         return self.state()["params"]
 
@@ -105,7 +136,13 @@ class Regression:
       length: T.
     """
 
-    def __init__(self, problem, length=20, network=LSTM, tasks=None):
+    def __init__(
+        self,
+        problem: problems.Regression,
+        length: int = 20,
+        network: Callable[[int, int], LSTM] = LSTM,
+        tasks: tf.Tensor | None = None,
+    ) -> None:
         """Makes the network.
 
         Args:
@@ -114,11 +151,11 @@ class Regression:
           network: `(inputs, outputs) -> LSTM`.
           tasks: always these, one for each episode of a batch: a Learner with an LSTM's parameters (figures A4, A6).
         """
-        inputs, outputs = (problem.size, problem.size) if hasattr(problem, "size") else (1, 1)
+        inputs, outputs = problem.widths
         self.problem, self.length, self._tasks = problem, length, tasks
         self.lstm = network(inputs + outputs, outputs)
 
-    def loss(self, params, count, seed):
+    def loss(self, params: dict, count: int, seed: tf.Tensor) -> tf.Tensor:
         """Mean over episodes and steps of the squared error, summed over outputs (equation 4)."""
         drawn, data = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         tasks = (
@@ -128,7 +165,7 @@ class Regression:
         _, outputs = self.run(params, x, y)
         return tf.reduce_mean(tf.reduce_sum(tf.math.squared_difference(outputs, y), -1))
 
-    def run(self, params, x, y):
+    def run(self, params: dict, x: tf.Tensor, y: tf.Tensor) -> tuple[dict, tf.Tensor]:
         """Episodes `[n, T, ...]` -> `(states before each step {[T, n, units]}, outputs [n, T, Ny])`."""
         state, states, outputs = self.lstm.start(x.shape[0]), [], []
         before = tf.concat([tf.zeros_like(y[:, :1]), y[:, :-1]], 1)
@@ -138,7 +175,7 @@ class Regression:
             outputs.append(read)
         return tf.nest.map_structure(lambda *s: tf.stack(s), *states), tf.stack(outputs, 1)
 
-    def curves(self, params, tasks, seed, last=False):
+    def curves(self, params: dict, tasks: tf.Tensor, seed: tf.Tensor, last: bool = False) -> tf.Tensor:
         """q `[T, n, K]` within episodes on the given tasks, by forked copies that get probes instead of x_t (3.2.3, 4.2.2).
 
         At t (from 0) the LSTM has seen t examples. `last`: at the last step alone, `[1, n, K]`.
@@ -162,7 +199,7 @@ class Regression:
 
         return learners.shares(self.problem, tasks, outputs)
 
-    def many_curves(self, params, tasks, seed, chunk=100):
+    def many_curves(self, params: dict, tasks: tf.Tensor, seed: int, chunk: int = 100) -> np.ndarray:
         """`curves` `[T, n, K]` of many tasks, so many at a time."""
         look = tf.function(self.curves, autograph=False)
         parts = [
@@ -171,7 +208,7 @@ class Regression:
         ]
         return np.concatenate(parts, 1)
 
-    def losses(self, params, tasks, seed):
+    def losses(self, params: dict, tasks: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """`[T]`: the squared error at each step, summed over outputs, its mean over an episode of each task."""
         x, y = self.problem.batch(tasks, self.length, seed)
         _, outputs = self.run(params, x, y)

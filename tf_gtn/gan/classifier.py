@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import data
 from tf_gtn.core import functional
 from tf_gtn.gan import sources
 from tf_gtn.models import learners
@@ -16,7 +17,15 @@ class Classifier:
       accuracy: on the validation images.
     """
 
-    def __init__(self, dataset, seed=0, epochs=30, batch_size=64, filters=(16, 32), units=64):
+    def __init__(
+        self,
+        dataset: data.Dataset,
+        seed: int = 0,
+        epochs: int = 30,
+        batch_size: int = 64,
+        filters: tuple[int, int] = (16, 32),
+        units: int = 64,
+    ) -> None:
         """Trains it: seconds for small images."""
         self._dataset = dataset
         model = learners.family("conv_plain", dataset.image_shape, dataset.num_classes, filters=filters, units=units).build(())
@@ -31,7 +40,7 @@ class Classifier:
         predicted = self._outputs(dataset.validation.images)[1].argmax(-1)
         self.accuracy = float((predicted == dataset.validation.labels).mean())
 
-    def features_and_classes(self, samples):
+    def features_and_classes(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Images `[n, H, W, C]` in [-1, 1] -> `(features [n, units], classes [n])`."""
         features, logits = self._outputs(sources.raw(samples, self._dataset))
         return features, logits.argmax(-1)

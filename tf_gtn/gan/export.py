@@ -2,10 +2,11 @@
 
 import tensorflow as tf
 
+from tf_gtn.gan import training as trainings
 from tf_gtn.teaching import saved_models
 
 
-def save(training, directory, version, network=0):
+def save(training: trainings.UnrolledGAN, directory: str, version: int, network: int = 0) -> str:
     """Exports one of the networks side by side to `<directory>/<version>/`, whole or not at all; returns that path."""
     module = _Module(training, network)
     signatures = {"serving_default": module.generate}

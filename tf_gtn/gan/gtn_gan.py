@@ -7,8 +7,11 @@ GAN of the same generator, discriminator and optimisers.
 import keras
 import tensorflow as tf
 
-from tf_gtn.core import Functional, outer_update, supervised
+from tf_gtn import data
+from tf_gtn.core import Functional, optimizers, outer_update, supervised
 from tf_gtn.gan import objectives, sources
+from tf_gtn.teaching import training as trainings
+from tf_gtn.teaching import treatments
 
 _INIT = 2**30 + 20
 
@@ -20,7 +23,16 @@ class Adversary:
       variables: its weights and its optimiser's slots.
     """
 
-    def __init__(self, dataset, discriminator, optimizer, seed, weight=1.0, batch_size=64, loss="non_saturating"):
+    def __init__(
+        self,
+        dataset: data.Dataset,
+        discriminator: keras.Model,
+        optimizer: optimizers.Optimizer,
+        seed: int,
+        weight: float = 1.0,
+        batch_size: int = 64,
+        loss: str = "non_saturating",
+    ) -> None:
         """Draws the discriminator anew.
 
         Args:
@@ -42,15 +54,15 @@ class Adversary:
         )
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return tf.nest.flatten(self._state)
 
-    def loss(self, treatment, seed):
+    def loss(self, treatment: treatments.GTN, seed: tf.Tensor) -> tf.Tensor:
         """The generator's adversarial loss, times its weight."""
         real, fake = self._batches(treatment, seed)
         return self._weight * self._players.generator_loss(self._tensors(), real, fake)
 
-    def update(self, treatment, seed):
+    def update(self, treatment: treatments.GTN, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of the discriminator, unless it is not finite; returns `{"discriminator_loss"}`."""
         state, (real, fake) = self._tensors(), self._batches(treatment, seed)
         loss = -self._players.f(state, real, fake)
@@ -59,7 +71,7 @@ class Adversary:
         tf.nest.map_structure(lambda variable, old, new: variable.assign(tf.where(finite, new, old)), self._state, state, after)
         return {"discriminator_loss": loss}
 
-    def fake(self, treatment, count, seed):
+    def fake(self, treatment: treatments.GTN, count: int, seed: tf.Tensor) -> tf.Tensor:
         """So many normalised images from fresh codes and labels, with batch statistics."""
         noise, label = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         classes = tf.random.stateless_uniform([count], label, 0, self._dataset.num_classes, tf.int32)
@@ -89,48 +101,49 @@ class GTNGAN:
 
     count = iterations = 1
 
-    def __init__(self, training, adversary):
+    def __init__(self, training: trainings.Training, adversary: Adversary) -> None:
         self.training, self._adversary = training, adversary
         self.taken = keras.Variable(0, dtype="int32", trainable=False, name="outer_steps_taken")
         self._generate = tf.function(self._generated, autograph=False)
 
     @property
-    def outer_steps(self):
+    def outer_steps(self) -> int:
         return self.training.outer_steps
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [*self.training.variables, self.taken]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         return self.training.skipped
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         return self.training.consecutively_skipped
 
     @property
-    def diverged(self):
+    def diverged(self) -> list[int]:
         """See `core.updates.Updates`."""
         return [0] if int(self.consecutively_skipped.numpy()) >= outer_update.MAX_SKIPPED else []
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, tf.Tensor]:
         found = self.training.step(index)
         self.taken.assign(index + 1)
         return found
 
-    def restart(self, fresh):
+    def restart(self, fresh: "GTNGAN") -> None:
         """See `teaching.training.Training.restart`."""
         self.training.restart(fresh.training)
         self.taken.assign(0)
 
-    def samples(self, count, seed):
+    def samples(self, count: int, seed: int) -> tf.Tensor:
         """`[1, count, H, W, C]` images in [-1, 1] (what is beyond black and white stays so)."""
         return self._generate(tf.constant([seed, -1]), count)
 
     def _generated(self, seed, count):
-        dataset = self.training.dataset
-        images = self._adversary.fake(self.training.treatment, count, seed)
+        dataset, treatment = self.training.dataset, self.training.treatment
+        assert isinstance(treatment, treatments.GTN)
+        images = self._adversary.fake(treatment, count, seed)
         raw = images * tf.constant(dataset.std, tf.float32) + tf.constant(dataset.mean, tf.float32)
         return sources.scaled(raw, dataset)[None]

@@ -1,11 +1,20 @@
 """Inference by optimisation: the code whose image is nearest to a given one (unrolled GAN paper, section 3.3.1)."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 from tf_gtn import legacy_keras
 
 
-def reconstruct(generate, targets, latent, seed, starts=3, iterations=100):
+def reconstruct(
+    generate: Callable[[tf.Tensor], tf.Tensor],
+    targets: tf.Tensor,
+    latent: int,
+    seed: tf.Tensor | Sequence[int],
+    starts: int = 3,
+    iterations: int = 100,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """z = argmin ||G(z) - x||^2 (equation 13) by L-BFGS from several random starts, all images at once; the best start stays.
 
     Args:

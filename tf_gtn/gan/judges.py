@@ -5,6 +5,8 @@ them, the median distance of random pairs of samples over that of real ones: nea
 `trouble` names either.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,27 +18,34 @@ ALIKE = 0.1  # entropy over modes, in nats: 98% are of one mode
 _REAL = 2500
 
 
-class _Judge:
-    keys = ("spread",)
+class Judge:
+    """What judges of all kinds share; see the module's docstring."""
 
-    def __init__(self, source):
-        self._source = source
+    keys: tuple[str, ...] = ("spread",)
+
+    def __init__(self, source: sources.Source) -> None:
+        self._source: Any = source
         self.real = source.sample((_REAL,), tf.constant([0, 1])).numpy()
         self._distance = np.median(measures.pairwise_distances(self.real))
 
-    def __call__(self, samples):
+    def __call__(self, samples: Any) -> dict[str, float]:
         found = {"spread": float(np.median(measures.pairwise_distances(samples)) / self._distance)}
         return {**self._found(np.asarray(samples)), **found}
 
     @property
-    def bounds(self):
+    def all_modes(self) -> int:
+        """How many modes the source has."""
+        raise NotImplementedError
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
         """`{key: (low, high)}`, beyond which no value can lie; the entropies are in nats."""
         most = float(np.log(self.all_modes))
         narrow = {"modes": (0.0, float(self.all_modes)), **dict.fromkeys(("entropy", "kl", "reverse_kl"), (0.0, most))}
         narrow |= dict.fromkeys(("high_quality", "coverage"), (0.0, 1.0))
         return {key: narrow.get(key, (0.0, np.inf)) for key in self.keys}
 
-    def trouble(self, found):
+    def trouble(self, found: dict[str, float]) -> tuple[str, str] | None:
         """`(name, reason)` of what is wrong with what was found, or None."""
         spread = found["spread"]
         if not np.isfinite(spread) or spread > DIVERGED:
@@ -54,13 +63,13 @@ class _Judge:
         raise NotImplementedError
 
 
-class Modes(_Judge):
+class Modes(Judge):
     """Of a `data.mixtures.Mixture`: see `measures.modes`."""
 
     keys = ("modes", "high_quality", "reverse_kl", "spread")
 
     @property
-    def all_modes(self):
+    def all_modes(self) -> int:
         return len(self._source.centers)
 
     def _alike(self, found):
@@ -71,19 +80,19 @@ class Modes(_Judge):
         return {key: found[key] for key in self.keys if key in found}
 
 
-class Classes(_Judge):
+class Classes(Judge):
     """Of `sources.Images`: classes by a classifier, density and coverage in its features."""
 
     keys = ("modes", "entropy", "kl", "density", "coverage", "spread")
 
-    def __init__(self, source, seed=0):
+    def __init__(self, source: sources.Images, seed: int = 0) -> None:
         super().__init__(source)
         self._classifier = classifier.Classifier(source.dataset, seed)
         real = sources.scaled(source.dataset.validation.images, source.dataset)
         self._features, _ = self._classifier.features_and_classes(real)
 
     @property
-    def all_modes(self):
+    def all_modes(self) -> int:
         return self._source.dataset.num_classes
 
     def _alike(self, found):
@@ -96,17 +105,17 @@ class Classes(_Judge):
         return {**found, "density": density, "coverage": coverage}
 
 
-class Stacks(_Judge):
+class Stacks(Judge):
     """Of stacked `sources.Images`: which combinations of classes there are, and KL to uniform."""
 
     keys = ("modes", "kl", "spread")
 
-    def __init__(self, source, seed=0):
+    def __init__(self, source: sources.Images, seed: int = 0) -> None:
         super().__init__(source)
         self._classifier = classifier.Classifier(source.dataset, seed)
 
     @property
-    def all_modes(self):
+    def all_modes(self) -> int:
         return self._source.dataset.num_classes**self._source.stacked
 
     def _alike(self, found):
@@ -120,13 +129,13 @@ class Stacks(_Judge):
         return {"modes": found["modes"], "kl": found["kl"]}
 
 
-def kind(source):
+def kind(source: mixtures.Mixture | sources.Images) -> type[Judge]:
     """The class of a source's judge."""
     if isinstance(source, mixtures.Mixture):
         return Modes
     return Stacks if source.stacked > 1 else Classes
 
 
-def of(source):
+def of(source: mixtures.Mixture | sources.Images) -> Judge:
     """The judge of a source's samples."""
     return kind(source)(source)

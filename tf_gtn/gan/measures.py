@@ -1,12 +1,17 @@
 """What a generator covers: modes of a mixture, classes, distances between samples, reconstructions."""
 
+from typing import Any
+
 import numpy as np
 import scipy.spatial
+from numpy.typing import ArrayLike
+
+from tf_gtn.data import mixtures
 
 SAMPLES = 2500  # by convention
 
 
-def modes(points, mixture, sigmas=3.0):
+def modes(points: ArrayLike, mixture: mixtures.Mixture, sigmas: float = 3.0) -> dict[str, Any]:
     """Of points `[n, 2]` against a `data.mixtures.Mixture`.
 
     Returns:
@@ -28,12 +33,12 @@ def modes(points, mixture, sigmas=3.0):
     }
 
 
-def held(shares, least=0.05):
+def held(shares: ArrayLike, least: float = 0.05) -> int:
     """How many modes get at least that share of the samples: "assigns significant mass" (figure 1)."""
     return int((np.asarray(shares) >= least).sum())
 
 
-def pairwise_distances(samples, pairs=5000, seed=0):
+def pairwise_distances(samples: np.ndarray, pairs: int = 5000, seed: int = 0) -> np.ndarray:
     """L2 distances of random pairs of samples `[n, ...]`, `[pairs]` (unrolled GAN paper, section 3.3.2)."""
     flat, rng = np.asarray(samples).reshape(len(samples), -1), np.random.default_rng(seed)
     first, second = rng.integers(0, len(flat), (2, pairs))
@@ -41,7 +46,7 @@ def pairwise_distances(samples, pairs=5000, seed=0):
     return np.linalg.norm(flat[first] - flat[second], axis=1)
 
 
-def classes(predicted, count):
+def classes(predicted: np.ndarray, count: int) -> dict[str, Any]:
     """Of predicted classes `[n]`: how many `modes` appear, `entropy` of their shares and `kl` to uniform, in nats."""
     shares = np.bincount(np.asarray(predicted), minlength=count) / len(predicted)
     there = shares[shares > 0]
@@ -49,7 +54,7 @@ def classes(predicted, count):
     return {"modes": int((shares > 0).sum()), "entropy": entropy, "kl": float(np.log(count) - entropy)}
 
 
-def density_and_coverage(real, fake, neighbors=5):
+def density_and_coverage(real: np.ndarray, fake: np.ndarray, neighbors: int = 5) -> tuple[float, float]:
     """Naeem et al. (2020) in some feature space: `real` `[n, k]`, `fake` `[m, k]` -> `(density, coverage)`."""
     from sklearn.neighbors import NearestNeighbors
 

@@ -8,16 +8,20 @@ gradient.
 """
 
 import dataclasses
+from typing import Annotated, Any
 
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.core import stacking, unroll
+from tf_gtn import arguments, errors
+from tf_gtn.core import functional, optimizers, stacking, unroll
 
 LOSSES = ("minimax", "non_saturating")
+Loss = Annotated[str, arguments.OneOf(LOSSES, "loss of a generator")]
+Network = functional.Functional | stacking.Stacked
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("gan.Players")
 class Players:
     """Both networks with their optimisers.
 
@@ -28,21 +32,17 @@ class Players:
         put right).
     """
 
-    generator: object
-    discriminator: object
-    generator_optimizer: object
-    discriminator_optimizer: object
-    loss: str = "minimax"
+    generator: Any
+    discriminator: Network
+    generator_optimizer: Any
+    discriminator_optimizer: optimizers.Optimizer
+    loss: Loss = "minimax"
 
-    def __post_init__(self):
-        if self.loss not in LOSSES:
-            raise errors.unknown("loss of a generator", self.loss, LOSSES)
-
-    def fake(self, generator, noise):
+    def fake(self, generator: dict, noise: tf.Tensor) -> tf.Tensor:
         """Samples of the generator, given its state and noise `[(N,) B, ...]`."""
         return self.generator(generator["params"], generator["model"], noise, training=True)[0]
 
-    def f(self, discriminator, real, fake):
+    def f(self, discriminator: dict, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         """E log D(x) + E log(1 - D(G(z))) (equation 4), summed over networks that stand side by side.
 
         Args:
@@ -52,7 +52,7 @@ class Players:
         real, fake = self._logits(discriminator, real, fake)
         return tf.reduce_sum(_mean(tf.math.log_sigmoid(real)) + _mean(tf.math.log_sigmoid(-fake)))
 
-    def generator_loss(self, discriminator, real, fake):
+    def generator_loss(self, discriminator: dict, real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         """What the generator minimises, given its samples."""
         if self.loss == "minimax":
             return self.f(discriminator, real, fake)
@@ -67,11 +67,11 @@ class Players:
     def _discriminator(self, state, samples):
         return self.discriminator(state["params"], state["model"], samples, training=True)[0][..., 0]
 
-    def discriminator_step(self, discriminator, real, fake):
+    def discriminator_step(self, discriminator: dict, real: tf.Tensor, fake: tf.Tensor) -> dict:
         """One step of the discriminator up f; differentiable in everything (equation 7)."""
         return self._step(self.discriminator_optimizer, discriminator, lambda d: -self.f(d, real, fake))
 
-    def generator_step(self, generator, discriminator, real, noise):
+    def generator_step(self, generator: dict, discriminator: dict, real: tf.Tensor, noise: tf.Tensor) -> dict:
         """One step of the generator down its loss; differentiable in everything."""
 
         def loss(g):
@@ -86,7 +86,7 @@ class Players:
         gradients = tape.gradient(value, player["params"], unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return self.apply(optimizer, player, gradients)
 
-    def apply(self, optimizer, player, gradients):
+    def apply(self, optimizer: optimizers.Optimizer, player: dict, gradients: Any) -> dict:
         """A player after its optimiser's step with these gradients."""
         hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         params, slots = optimizer.update(gradients, player["slots"], player["params"], hyper)
@@ -94,6 +94,7 @@ class Players:
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("gan.Unrolled")
 class Unrolled:
     """The generator's surrogate objective f_K (equation 9), and its relatives.
 
@@ -105,24 +106,22 @@ class Unrolled:
         training gradient in the same direction that a single unrolling step perturbs it" (section 4); 0: the gradient of f_K.
     """
 
-    steps: int = 0
+    steps: arguments.Whole = 0
     both: bool = False
     first_order: bool = False
-    extrapolation: float = 0.0
+    extrapolation: arguments.NotNegative = 0.0
 
-    def __post_init__(self):
-        if self.steps < 0 or self.extrapolation < 0:
-            raise errors.UserError(f"unrolled steps and extrapolation are at least 0; got {self.steps}, {self.extrapolation}")
-        if self.both and self.first_order:
-            raise errors.UserError(
-                "gan.Unrolled.first_order is of the discriminator's steps alone, and has no effect with both"
-            )
-        if not self.steps and (self.both or self.first_order):
-            raise errors.UserError("gan.Unrolled.both and first_order have no effect with 0 unrolled steps")
+    def __post_init__(self) -> None:
+        if self.both:
+            arguments.no_effect("gan.Unrolled", self, ("first_order",), "with both: it is of the discriminator's steps alone")
+        if not self.steps:
+            arguments.no_effect("gan.Unrolled", self, ("both", "first_order"), "with 0 unrolled steps")
         if self.extrapolation and self.steps != 1:
-            raise errors.UserError(f"extrapolation goes by what one unrolled step changes: steps is 1 then; got {self.steps}")
+            raise errors.UserError(
+                f"gan.Unrolled.extrapolation goes by what one unrolled step changes: steps is 1 then; got {self.steps}"
+            )
 
-    def loss(self, players, generator, discriminator, real, noise):
+    def loss(self, players: Players, generator: dict, discriminator: dict, real: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """f_K, or the generator's loss after K steps.
 
         Args:
@@ -176,7 +175,9 @@ class Unrolled:
         xs = {"real": real[:-1], "noise": noise[:-1]}
         return unroll(step, {}, ({"params": params, **rest}, discriminator), xs, checkpoint_every=0)[0]
 
-    def gradient(self, players, generator, discriminator, real, noise):
+    def gradient(
+        self, players: Players, generator: dict, discriminator: dict, real: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[tf.Tensor, Any]:
         """`(loss, gradients by the generator's params)`."""
         loss, gradients = _gradient(self, players, generator, discriminator, real, noise)
         if not self.extrapolation:

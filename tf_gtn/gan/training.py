@@ -1,10 +1,11 @@
 """Training of unrolled GANs: an outer step is many iterations in one graph, of N networks that differ in their seed alone."""
 
+import keras
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.core import Adam, Functional, stacking, supervised, updates
-from tf_gtn.gan import objectives
+from tf_gtn import arguments
+from tf_gtn.core import Adam, Functional, optimizers, stacking, supervised, updates
+from tf_gtn.gan import objectives, sources
 
 ADAM = Adam(1e-4, beta_1=0.5)  # unrolled GAN paper, appendix A
 _INIT, _STATISTICS = 2**30, 2**30 + 10  # seeds beside those of iterations
@@ -20,23 +21,24 @@ class UnrolledGAN(updates.Updates):
       count: how many networks stand side by side. What is not finite in one of them changes that one alone.
     """
 
+    @arguments.checked("gan.UnrolledGAN")
     def __init__(
         self,
-        generator,
-        discriminator,
-        source,
-        seed,
-        outer_steps,
-        iterations=100,
-        networks=1,
-        unrolled=None,
-        loss="minimax",
-        generator_optimizer=None,
-        discriminator_optimizer=None,
-        batch_size=512,
-        resample=False,
-        discriminator_unrolled=0,
-    ):
+        generator: keras.Model,
+        discriminator: keras.Model,
+        source: sources.Source,
+        seed: int,
+        outer_steps: arguments.Count,
+        iterations: arguments.Count = 100,
+        networks: arguments.Count = 1,
+        unrolled: objectives.Unrolled | None = None,
+        loss: objectives.Loss = "minimax",
+        generator_optimizer: optimizers.Optimizer | None = None,
+        discriminator_optimizer: optimizers.Optimizer | None = None,
+        batch_size: arguments.Count = 512,
+        resample: bool = False,
+        discriminator_unrolled: arguments.Whole = 0,
+    ) -> None:
         """Draws the networks of all seeds.
 
         Args:
@@ -56,19 +58,15 @@ class UnrolledGAN(updates.Updates):
         Raises:
           UserError: a number is out of range.
         """
-        numbers = {"outer_steps": outer_steps, "iterations": iterations, "networks": networks, "batch_size": batch_size}
-        errors.at_least_one("gan.UnrolledGAN", **numbers)
-        if discriminator_unrolled < 0:
-            raise errors.UserError(f"gan.UnrolledGAN.discriminator_unrolled is at least 0; got {discriminator_unrolled}")
-        if resample and not (unrolled and unrolled.steps):
-            raise errors.UserError("gan.UnrolledGAN.resample has no effect with 0 unrolled steps")
+        if not (unrolled and unrolled.steps):
+            arguments.no_effect("gan.UnrolledGAN", {"resample": resample}, ("resample",), "with 0 unrolled steps")
         self.count, self.seed = networks, seed
         self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
         self._batch, self.source = batch_size, source
         self._noise, self._ahead = generator.input_shape[1:], discriminator_unrolled
         optimizers = generator_optimizer or ADAM, discriminator_optimizer or ADAM
         parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
-        self.players = objectives.Players(*parts, *optimizers, loss)
+        self.players = objectives.Players(parts[0], parts[1], optimizers[0], optimizers[1], loss)
         state = {
             name: self._drawn(part, optimizer, k)
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
@@ -88,11 +86,11 @@ class UnrolledGAN(updates.Updates):
         values = drawn[0] if self.count == 1 else tf.nest.map_structure(lambda *v: tf.stack(v), *drawn)
         return supervised.initial_state(optimizer, *values)
 
-    def samples(self, count, seed):
+    def samples(self, count: int, seed: int) -> tf.Tensor:
         """`[networks, count, ...]` samples, batch statistics where there are any."""
         return self._generate(tf.constant([seed, -1]), count)
 
-    def frozen(self, network=0, count=1024):
+    def frozen(self, network: int = 0, count: int = 1024) -> tuple[Functional, dict, dict]:
         """`(functional, params, state)` of one generator; `state`: BatchNorm statistics of `count` samples, if there are any.
 
         With them, in inference mode, a sample does not depend on those beside it.

@@ -1,6 +1,8 @@
 """What a Keras model must be to be taught, in one line each, before the first step."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +12,7 @@ from tf_gtn import errors
 _PREPROCESSING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
-def check(model, image_shape, classes):
+def check(model: Any, image_shape: Sequence[int], classes: int) -> None:
     """Raises `UserError` unless a model maps normalised images to classes and has weights to teach.
 
     Builds the model if it is not built yet. Warns of layers that would normalise the images a second time.

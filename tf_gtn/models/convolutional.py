@@ -1,18 +1,27 @@
 """The few-shot literature's convolutional network (Leap, appendix F)."""
 
+from collections.abc import Sequence
+
 import keras
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 
 HEAD = "head"  # the last layer's name
 
 
-def four_modules(image_shape, classes, filters=64, modules=4, momentum=0.9, dtype="float32"):
+@arguments.checked("convolutional.four_modules")
+def four_modules(
+    image_shape: Sequence[int],
+    classes: int,
+    filters: arguments.Count = 64,
+    modules: arguments.Count = 4,
+    momentum: float = 0.9,
+    dtype: str = "float32",
+) -> keras.Sequential:
     """Modules of a 3x3 convolution, BatchNorm, ReLU and 2x2 max pooling, then a linear layer (Leap, appendix F: 64, four).
 
     `momentum` of BatchNorm's running statistics is not given; Keras' 0.99 would not leave its start in 100 steps.
     """
-    errors.at_least_one("convolutional.four_modules", filters=filters, modules=modules)
     if min(image_shape[:2]) < 2**modules:
         raise errors.UserError(
             f"{modules} modules halve an image {modules} times: it is at least {2**modules} pixels wide; got {image_shape}"

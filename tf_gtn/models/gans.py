@@ -1,26 +1,43 @@
 """Generators and discriminators of the unrolled GAN paper (Metz et al. 2017, appendices A to C, convolutions put right)."""
 
+from collections.abc import Sequence
+
 import keras
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 
 SLOPE = 0.3  # of LeakyReLU: appendices B and C
 
 
-def ring_generator(sample_shape=(2,), noise=256, units=(128, 128), gain=0.8, dtype="float32"):
+@arguments.checked("gans.ring_generator")
+def ring_generator(
+    sample_shape: Sequence[int] = (2,),
+    noise: arguments.Count = 256,
+    units: tuple[arguments.Count, ...] = (128, 128),
+    gain: float = 0.8,
+    dtype: str = "float32",
+) -> keras.Sequential:
     """Noise -> points: two ReLU layers and a projection, orthogonal weights scaled by 0.8 (appendix A)."""
-    _check(sample_shape, 1, "ring_generator", noise=noise, units=units)
-    return _perceptron(noise, units, *sample_shape, gain, None, "generator", dtype)
+    _check(sample_shape, 1, "ring_generator")
+    (numbers,) = sample_shape
+    return _perceptron(noise, units, numbers, gain, None, "generator", dtype)
 
 
-def ring_discriminator(sample_shape=(2,), units=(128,), gain=0.8, scale=4.0, dtype="float32"):
+@arguments.checked("gans.ring_discriminator")
+def ring_discriminator(
+    sample_shape: Sequence[int] = (2,),
+    units: tuple[arguments.Count, ...] = (128,),
+    gain: float = 0.8,
+    scale: float = 4.0,
+    dtype: str = "float32",
+) -> keras.Sequential:
     """Points, divided by 4, -> logit: one ReLU layer (appendix A; its width is not given there)."""
-    _check(sample_shape, 1, "ring_discriminator", units=units)
-    return _perceptron(*sample_shape, units, 1, gain, scale, "discriminator", dtype)
+    _check(sample_shape, 1, "ring_discriminator")
+    (numbers,) = sample_shape
+    return _perceptron(numbers, units, 1, gain, scale, "discriminator", dtype)
 
 
-def _check(shape, rank, name, **sizes):
-    errors.at_least_one(f"gans.{name}", **sizes)
+def _check(shape, rank, name):
     if len(shape) != rank:
         raise errors.UserError(f"{name} is for samples of {rank} axes; the source's are {list(shape)}")
 
@@ -35,12 +52,15 @@ def _perceptron(inputs, units, outputs, gain, scale, name, dtype):
     return keras.Sequential([*layers, keras.layers.Dense(outputs, name="outputs", **weights)], name=name)
 
 
-def rnn_generator(image_shape, noise=256, units=256, dtype="float32"):
+@arguments.checked("gans.rnn_generator")
+def rnn_generator(
+    image_shape: Sequence[int], noise: arguments.Count = 256, units: arguments.Count = 256, dtype: str = "float32"
+) -> keras.Model:
     """Noise -> images in [-1, 1], a column a step of an LSTM whose first state the noise makes (appendix B).
 
     All weights Glorot's, the forget gate's bias 1.
     """
-    _check(image_shape, 3, "rnn_generator", noise=noise, units=units)
+    _check(image_shape, 3, "rnn_generator")
     height, width, depth = image_shape
     x = keras.Input((noise,), dtype=dtype)
     hidden = keras.layers.Dense(units, activation="relu", name="first_state", dtype=dtype)(x)
@@ -59,13 +79,19 @@ def rnn_generator(image_shape, noise=256, units=256, dtype="float32"):
     return keras.Model(x, images, name="generator")
 
 
-def conv_discriminator(image_shape, filters=(16, 32, 32), normalization=True, dtype="float32"):
+@arguments.checked("gans.conv_discriminator")
+def conv_discriminator(
+    image_shape: Sequence[int],
+    filters: tuple[arguments.Count, ...] = (16, 32, 32),
+    normalization: bool = True,
+    dtype: str = "float32",
+) -> keras.Sequential:
     """Images -> logit: 3x3 convolutions of stride 2, BatchNorm, LeakyReLU, a projection (B: 16, 32, 32; C: 64, 128, 256).
 
     Where BatchNorm follows there are no biases: their gradient is 0 but for rounding, Adam makes whole steps of that, and the
     gradient through ten such steps is 1e12 (seen).
     """
-    _check(image_shape, 3, "conv_discriminator", filters=filters)
+    _check(image_shape, 3, "conv_discriminator")
     layers = [keras.Input(image_shape, dtype=dtype)]
     for i, width in enumerate(filters):
         options = {"use_bias": not normalization, "name": f"conv_{i + 1}", "dtype": dtype}
@@ -75,12 +101,19 @@ def conv_discriminator(image_shape, filters=(16, 32, 32), normalization=True, dt
     return keras.Sequential(layers, name="discriminator")
 
 
-def conv_generator(image_shape, noise=256, filters=(512, 256, 128, 64), normalization=True, dtype="float32"):
+@arguments.checked("gans.conv_generator")
+def conv_generator(
+    image_shape: Sequence[int],
+    noise: arguments.Count = 256,
+    filters: tuple[arguments.Count, ...] = (512, 256, 128, 64),
+    normalization: bool = True,
+    dtype: str = "float32",
+) -> keras.Sequential:
     """Noise -> images in [-1, 1]: a fully connected layer, transposed 3x3 convolutions of stride 2, a last one (appendix C).
 
     `filters`: of the first image and of each transposed convolution; sizes that do not come out even are cropped.
     """
-    _check(image_shape, 3, "conv_generator", noise=noise, filters=filters)
+    _check(image_shape, 3, "conv_generator")
     height, width, depth = image_shape
     factor = 2 ** (len(filters) - 1)
     rows, columns = -(-height // factor), -(-width // factor)

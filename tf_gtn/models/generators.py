@@ -1,15 +1,26 @@
 """Generators: latent code and label in, image out."""
 
+from collections.abc import Sequence
+
 import keras
 
-from tf_gtn import errors, registries
+from tf_gtn import arguments, registries
 
 REGISTRY = registries.Registry("generator")
 """`{name: function (image_shape, classes, latent, ...) -> keras.Model}`."""
 
 
 @REGISTRY.register("conditional")
-def conditional(image_shape, classes, latent=128, units=1024, channels=128, filters=64, dtype="float32"):
+@arguments.checked("generators.conditional")
+def conditional(
+    image_shape: Sequence[int],
+    classes: int,
+    latent: arguments.Count = 128,
+    units: arguments.Count = 1024,
+    channels: arguments.Count = 128,
+    filters: arguments.Count = 64,
+    dtype: str = "float32",
+) -> keras.Model:
     """The seed's generator: two fully connected and two convolutional layers, conditional on a one-hot label.
 
     FC `units`, FC `channels` * H/4 * W/4, upsampled conv `filters`, upsampled conv to the image's channels, 2 tanh
@@ -26,7 +37,6 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
     Returns:
       A model of `{"noise": [n, latent], "label": [n, classes]}` -> `[n, H, W, C]` in [-2, 2].
     """
-    errors.at_least_one("generators.conditional", latent=latent, units=units, channels=channels, filters=filters)
     noise = keras.Input((latent,), name="noise", dtype=dtype)
     label = keras.Input((classes,), name="label", dtype=dtype)
     x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
@@ -35,7 +45,17 @@ def conditional(image_shape, classes, latent=128, units=1024, channels=128, filt
 
 
 @REGISTRY.register("xy")
-def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, temperature=1.0, dtype="float32"):
+@arguments.checked("generators.xy")
+def xy(
+    image_shape: Sequence[int],
+    classes: int,
+    latent: arguments.Count = 128,
+    units: arguments.Count = 1024,
+    channels: arguments.Count = 128,
+    filters: arguments.Count = 64,
+    temperature: float = 1.0,
+    dtype: str = "float32",
+) -> keras.Model:
     """A generator of images with their soft labels from the code alone ("dark knowledge": GTN paper, appendix F, figure 4).
 
     The layers of `conditional`; a softmax layer on the first fully connected one makes the label. The paper does not say
@@ -48,7 +68,6 @@ def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, t
     Returns:
       A model of `{"noise": [n, latent]}` -> `{"image": [n, H, W, C], "label": [n, classes]}`.
     """
-    errors.at_least_one("generators.xy", latent=latent, units=units, channels=channels, filters=filters)
     noise = keras.Input((latent,), name="noise", dtype=dtype)
     image, hidden = _images(noise, image_shape, units, channels, filters, dtype)
     logits = keras.layers.Dense(classes, kernel_initializer="he_normal", name="label_logits", dtype=dtype)(hidden)
@@ -57,7 +76,15 @@ def xy(image_shape, classes, latent=128, units=1024, channels=128, filters=64, t
     return keras.Model({"noise": noise}, {"image": image, "label": label}, name="generator")
 
 
-def pairs(image_shape, classes, latent=64, units=(256, 256), output_scale=2.0, dtype="float32"):
+@arguments.checked("generators.pairs")
+def pairs(
+    image_shape: Sequence[int],
+    classes: int,
+    latent: arguments.Count = 64,
+    units: tuple[arguments.Count, ...] = (256, 256),
+    output_scale: float = 2.0,
+    dtype: str = "float32",
+) -> keras.Model:
     """A generator of vectors with real-valued targets from the code alone: states and what a policy's outputs should be there.
 
     Fully connected layers with LeakyReLU (GTN paper, appendix H does not describe the CartPole generator).
@@ -73,7 +100,6 @@ def pairs(image_shape, classes, latent=64, units=(256, 256), output_scale=2.0, d
     Returns:
       A model of `{"noise": [n, latent]}` -> `{"image": [n, *image_shape], "label": [n, classes]}`.
     """
-    errors.at_least_one("generators.pairs", latent=latent, units=units)
     (length,) = image_shape
     noise = x = keras.Input((latent,), name="noise", dtype=dtype)
     for i, width in enumerate(units):

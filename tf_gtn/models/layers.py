@@ -1,10 +1,13 @@
 """Layers that Keras has not."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 
-def channel_means(inputs):
+def channel_means(inputs: tf.Tensor) -> tf.Tensor:
     """`[..., channels]` -> the mean of each channel `[channels]`.
 
     As a matrix product: TensorFlow's sum over all but the last axis takes twice as long on a CPU, and its gradients, sums and
@@ -17,7 +20,7 @@ def channel_means(inputs):
     return tf.reshape(tf.matmul(tf.fill([1, count], 1 / tf.cast(count, flat.dtype)), flat), [-1])
 
 
-def add_to_channels(inputs, offset):
+def add_to_channels(inputs: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """`[..., channels]` + `[channels]`, by `bias_add`: its gradients cost nothing and one quick sum.
 
     Reshaped, because Grappler's remapper takes a convolution or product with a bias and LeakyReLU for something to fuse, and
@@ -36,20 +39,22 @@ class MeanOnlyBatchNormalization(keras.layers.Layer):
     for the learner was set to 0", GTN paper, A.1), and as a functional state it is differentiable.
     """
 
-    def __init__(self, momentum=0.0, beta_initializer="zeros", moving_mean_initializer="zeros", **kwargs):
+    def __init__(
+        self, momentum: float = 0.0, beta_initializer: Any = "zeros", moving_mean_initializer: Any = "zeros", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.momentum = momentum
         self.beta_initializer = keras.initializers.get(beta_initializer)
         self.moving_mean_initializer = keras.initializers.get(moving_mean_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Sequence[int | None]) -> None:
         channels = (input_shape[-1],)
         self.beta = self.add_weight(shape=channels, initializer=self.beta_initializer, name="beta")
         self.moving_mean = self.add_weight(
             shape=channels, initializer=self.moving_mean_initializer, trainable=False, name="moving_mean"
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`[..., channels]` -> the same shape."""
         if training:
             mean = channel_means(inputs)
@@ -58,10 +63,10 @@ class MeanOnlyBatchNormalization(keras.layers.Layer):
             mean = tf.convert_to_tensor(self.moving_mean)
         return add_to_channels(inputs, tf.convert_to_tensor(self.beta) - mean)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "momentum": self.momentum,

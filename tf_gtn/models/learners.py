@@ -8,24 +8,21 @@ import dataclasses
 import inspect
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
 
-from tf_gtn import errors, registries
-from tf_gtn.models import checks, convolutional, layers
+from tf_gtn import arguments, errors, registries
+from tf_gtn.models import checks, convolutional, stack
 
-KAIMING = "he_normal"  # with LeakyReLU 0.1: GTN paper, A.1
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "orthogonal", "random_normal")
 KERAS = "glorot_uniform"  # what a user's Keras model starts from, and so the architectures that are held out
 
-NORMALIZATIONS = {
-    "mean_only": lambda name, dtype: [layers.MeanOnlyBatchNormalization(name=name, dtype=dtype)],
-    "batch": lambda name, dtype: [keras.layers.BatchNormalization(momentum=0.0, name=name, dtype=dtype)],
-    "layer": lambda name, dtype: [keras.layers.LayerNormalization(name=name, dtype=dtype)],
-    "none": lambda name, dtype: [],
-}
+Initializer = Annotated[str, arguments.OneOf(INITIALIZERS, "initializer")]
+Ranges = Sequence[Sequence[int]]
+"""(lowest, highest) of each free width, both included."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +44,7 @@ REGISTRY = registries.Registry("learner")
 """`{name: function (image_shape, classes, ...) -> Family, or -> keras.Model where nothing is free}`."""
 
 
-def family(name, image_shape, classes, **options):
+def family(name: str, image_shape: Sequence[int], classes: int, **options: Any) -> Family:
     """The family of that name for images `[H, W, C]`; `UserError` with the nearest name if there is none.
 
     Where a function gives a model, not a `Family`, each network is made by a call of it.
@@ -66,7 +63,7 @@ def family(name, image_shape, classes, **options):
     return Family(name, (), lambda _: make(tuple(image_shape), classes, **options))
 
 
-def load(path):
+def load(path: str) -> keras.Model:
     """A saved .keras model; nothing in the file is run. `UserError` if it is not there or not whole."""
     if not tf.io.gfile.exists(path):
         raise errors.UserError(f"there is no model at {path}")
@@ -84,19 +81,20 @@ def load(path):
 
 
 @REGISTRY.register("conv2")
+@arguments.checked("learners.conv2")
 def conv2(
-    image_shape,
-    classes,
-    filters=((32, 128), (64, 256)),
-    units=(64, 256),
-    normalization="mean_only",
-    initializer=KAIMING,
-    dtype="float32",
-):
+    image_shape: Sequence[int],
+    classes: int,
+    filters: Ranges = ((32, 128), (64, 256)),
+    units: Sequence[int] = (64, 256),
+    normalization: stack.Normalization = "mean_only",
+    initializer: Initializer = stack.KAIMING,
+    dtype: str = "float32",
+) -> Family:
     """Two convolutions, each with max pooling, and a fully connected layer (GTN paper, A.1: those ranges)."""
 
     def build(widths):
-        net = _Stack(image_shape, normalization, dtype, initializer=initializer)
+        net = stack.Stack(image_shape, normalization, dtype, initializer=initializer)
         net.conv(widths[0]).pool().conv(widths[1]).pool()
         return net.flatten().dense(widths[2]).classifier(classes)
 
@@ -104,14 +102,15 @@ def conv2(
 
 
 @REGISTRY.register("conv5")
+@arguments.checked("learners.conv5")
 def conv5(
-    image_shape,
-    classes,
-    filters=((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)),
-    normalization="mean_only",
-    initializer=KAIMING,
-    dtype="float32",
-):
+    image_shape: Sequence[int],
+    classes: int,
+    filters: Ranges = ((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)),
+    normalization: stack.Normalization = "mean_only",
+    initializer: Initializer = stack.KAIMING,
+    dtype: str = "float32",
+) -> Family:
     """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (GTN paper, A.2)."""
     _ranges(filters, 5)
     deep = conv_deep(image_shape, classes, filters, normalization, initializer, dtype)
@@ -119,18 +118,19 @@ def conv5(
 
 
 @REGISTRY.register("conv_deep")
+@arguments.checked("learners.conv_deep")
 def conv_deep(
-    image_shape,
-    classes,
-    filters=((32, 64), *7 * [(64, 64)]),
-    normalization="mean_only",
-    initializer=KAIMING,
-    dtype="float32",
-):
+    image_shape: Sequence[int],
+    classes: int,
+    filters: Ranges = ((32, 64), *7 * [(64, 64)]),
+    normalization: stack.Normalization = "mean_only",
+    initializer: Initializer = stack.KAIMING,
+    dtype: str = "float32",
+) -> Family:
     """`conv5` with as many convolutions as `filters` has ranges."""
 
     def build(widths):
-        net = _Stack(image_shape, normalization, dtype, initializer=initializer)
+        net = stack.Stack(image_shape, normalization, dtype, initializer=initializer)
         for i, width in enumerate(widths):
             net.conv(width, strides=2 if i in (1, 3) else 1)
         return net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)).classifier(classes)
@@ -139,11 +139,19 @@ def conv_deep(
 
 
 @REGISTRY.register("mlp")
-def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_only", initializer=KAIMING, dtype="float32"):
+@arguments.checked("learners.mlp")
+def mlp(
+    image_shape: Sequence[int],
+    classes: int,
+    units: Ranges = ((64, 256), (64, 256)),
+    normalization: stack.Normalization = "mean_only",
+    initializer: Initializer = stack.KAIMING,
+    dtype: str = "float32",
+) -> Family:
     """Fully connected layers."""
 
     def build(widths):
-        net = _Stack(image_shape, normalization, dtype, initializer=initializer).flatten()
+        net = stack.Stack(image_shape, normalization, dtype, initializer=initializer).flatten()
         for width in widths:
             net.dense(width)
         return net.classifier(classes)
@@ -152,20 +160,34 @@ def mlp(image_shape, classes, units=((64, 256), (64, 256)), normalization="mean_
 
 
 @REGISTRY.register("conv_plain")
-def conv_plain(image_shape, classes, filters=(64, 128), units=128, dtype="float32"):
+@arguments.checked("learners.conv_plain")
+def conv_plain(
+    image_shape: Sequence[int],
+    classes: int,
+    filters: tuple[arguments.Count, arguments.Count] = (64, 128),
+    units: arguments.Count = 128,
+    dtype: str = "float32",
+) -> Family:
     """`conv2` without normalisation, biases instead; ReLU. Held out: no distribution of ours holds it."""
-    errors.at_least_one("conv_plain", filters=filters, units=units)
     net = (
-        _Stack(image_shape, "none", dtype, "relu", KERAS).conv(filters[0]).pool().conv(filters[1]).pool().flatten().dense(units)
+        stack.Stack(image_shape, "none", dtype, "relu", KERAS)
+        .conv(filters[0])
+        .pool()
+        .conv(filters[1])
+        .pool()
+        .flatten()
+        .dense(units)
     )
     return _fixed("conv_plain", net.classifier(classes))
 
 
 @REGISTRY.register("conv_batchnorm")
-def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"):
+@arguments.checked("learners.conv_batchnorm")
+def conv_batchnorm(
+    image_shape: Sequence[int], classes: int, filters: tuple[arguments.Count, ...] = (64, 128, 128), dtype: str = "float32"
+) -> Family:
     """Three convolutions with full BatchNorm, ReLU, global pooling. Held out."""
-    errors.at_least_one("conv_batchnorm", filters=filters)
-    net = _Stack(image_shape, "batch", dtype, "relu", KERAS)
+    net = stack.Stack(image_shape, "batch", dtype, "relu", KERAS)
     for i, width in enumerate(filters):
         net.conv(width, strides=2 if i else 1)
     net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype))
@@ -173,10 +195,12 @@ def conv_batchnorm(image_shape, classes, filters=(64, 128, 128), dtype="float32"
 
 
 @REGISTRY.register("depthwise")
-def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
+@arguments.checked("learners.depthwise")
+def depthwise(
+    image_shape: Sequence[int], classes: int, filters: tuple[arguments.Count, ...] = (64, 128), dtype: str = "float32"
+) -> Family:
     """Depthwise separable convolutions, LayerNorm, GELU. Held out."""
-    errors.at_least_one("depthwise", filters=filters)
-    net = _Stack(image_shape, "layer", dtype, "gelu", KERAS).conv(filters[0])
+    net = stack.Stack(image_shape, "layer", dtype, "gelu", KERAS).conv(filters[0])
     for i, width in enumerate(filters):
         net.add(keras.layers.DepthwiseConv2D(3, padding="same", name=f"depthwise_{i + 1}", dtype=dtype))
         net.conv(width, size=1).pool()
@@ -184,30 +208,38 @@ def depthwise(image_shape, classes, filters=(64, 128), dtype="float32"):
 
 
 @REGISTRY.register("mlp_plain")
-def mlp_plain(image_shape, classes, units=(128, 128), dtype="float32"):
+@arguments.checked("learners.mlp_plain")
+def mlp_plain(
+    image_shape: Sequence[int], classes: int, units: tuple[arguments.Count, ...] = (128, 128), dtype: str = "float32"
+) -> Family:
     """Fully connected, ReLU, biases, no normalisation. Held out."""
-    errors.at_least_one("mlp_plain", units=units)
-    net = _Stack(image_shape, "none", dtype, "relu", KERAS).flatten()
+    net = stack.Stack(image_shape, "none", dtype, "relu", KERAS).flatten()
     for width in units:
         net.dense(width)
     return _fixed("mlp_plain", net.classifier(classes))
 
 
 @REGISTRY.register("four_modules")
-def four_modules(image_shape, classes, filters=64, modules=None, momentum=0.0, dtype="float32"):
+@arguments.checked("learners.four_modules")
+def four_modules(
+    image_shape: Sequence[int],
+    classes: int,
+    filters: arguments.Count = 64,
+    modules: arguments.Count | None = None,
+    momentum: float = 0.0,
+    dtype: str = "float32",
+) -> Family:
     """`convolutional.four_modules`, whose weights Leap learns to begin from; fewer modules where images are small."""
     modules = modules or min(4, min(image_shape[:2]).bit_length() - 1)
     return _fixed("four_modules", convolutional.four_modules(image_shape, classes, filters, modules, momentum, dtype))
 
 
 def _trainable(name, ranges, build, initializer):
-    """A `Family`; `UserError` if the initialiser is unknown, or widths are free and a padded network would not start by it."""
-    if initializer not in INITIALIZERS:
-        raise errors.unknown(f"initializer of {name}", initializer, INITIALIZERS)
-    if initializer != KAIMING and any(low < high for low, high in ranges):
+    """A `Family`; `UserError` if widths are free and a padded network would not start by it."""
+    if initializer != stack.KAIMING and any(low < high for low, high in ranges):
         raise errors.UserError(
             f"{name} with initializer {initializer!r} takes fixed widths (lowest = highest): a narrow network inside a "
-            f"wider one starts as {KAIMING}"
+            f"wider one starts as {stack.KAIMING}"
         )
     return Family(name, ranges, build)
 
@@ -223,49 +255,3 @@ def _ranges(values, count=None):
         if not isinstance(value, list | tuple) or len(value) != 2 or not 1 <= value[0] <= value[1]:
             raise errors.UserError(f"a width is sampled from (lowest, highest) with 1 <= lowest <= highest; got {value!r}")
     return tuple((int(low), int(high)) for low, high in values)
-
-
-class _Stack:
-    """A Sequential in the making; every hidden layer is weights, normalisation, activation."""
-
-    def __init__(self, image_shape, normalization, dtype, activation="leaky_relu", initializer=KAIMING):
-        if normalization not in NORMALIZATIONS:
-            raise errors.unknown("normalization", normalization, NORMALIZATIONS)
-        self._layers = [keras.Input(image_shape, dtype=dtype)]
-        self._normalization, self._dtype = normalization, dtype
-        self._activation, self._initializer = activation, initializer
-        self._count = {}
-
-    def add(self, layer):
-        self._layers.append(layer)
-        return self
-
-    def conv(self, filters, size=3, strides=1):
-        return self._hidden("conv", lambda **kw: keras.layers.Conv2D(filters, size, strides=strides, padding="same", **kw))
-
-    def dense(self, units):
-        return self._hidden("dense", lambda **kw: keras.layers.Dense(units, **kw))
-
-    def pool(self):
-        return self.add(keras.layers.MaxPooling2D(2, padding="same", name=self._name("pool"), dtype=self._dtype))
-
-    def flatten(self):
-        return self.add(keras.layers.Flatten(name="flatten", dtype=self._dtype))
-
-    def classifier(self, classes):
-        self.add(keras.layers.Dense(classes, kernel_initializer=self._initializer, name="logits", dtype=self._dtype))
-        return keras.Sequential(self._layers)
-
-    def _hidden(self, kind, make):
-        name = self._name(kind)
-        self.add(
-            make(kernel_initializer=self._initializer, use_bias=self._normalization == "none", name=name, dtype=self._dtype)
-        )
-        self._layers += NORMALIZATIONS[self._normalization](f"{name}_norm", self._dtype)
-        if self._activation == "leaky_relu":
-            return self.add(keras.layers.LeakyReLU(negative_slope=0.1, name=f"{name}_relu", dtype=self._dtype))
-        return self.add(keras.layers.Activation(self._activation, name=f"{name}_{self._activation}", dtype=self._dtype))
-
-    def _name(self, kind):
-        self._count[kind] = self._count.get(kind, 0) + 1
-        return f"{kind}_{self._count[kind]}"

@@ -2,12 +2,19 @@
 
 import keras
 
-from tf_gtn import errors
+from tf_gtn import arguments
 
 
-def perceptron(inputs, outputs, units=(64,), activation="tanh", name="policy", dtype="float32"):
+@arguments.checked("models.perceptron")
+def perceptron(
+    inputs: int,
+    outputs: int,
+    units: tuple[arguments.Count, ...] = (64,),
+    activation: str | None = "tanh",
+    name: str = "policy",
+    dtype: str = "float32",
+) -> keras.Sequential:
     """Vectors `[n, inputs]` -> `[n, outputs]`, without a last activation (GTN paper, appendix H: 64 units with tanh)."""
-    errors.at_least_one("models.perceptron", units=units)
     layers = [keras.Input((inputs,), dtype=dtype)]
     for i, width in enumerate(units):
         layers.append(keras.layers.Dense(width, activation=activation, name=f"dense_{i + 1}", dtype=dtype))

@@ -10,12 +10,14 @@ the padded networks of a registered family with really narrow ones, and refuses 
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
+from typing import Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.core import functional, optimizers, supervised
 from tf_gtn.models import checks, learners
 
@@ -35,11 +37,11 @@ class Draw:
 class Template:
     """A family at fixed sizes, whose draws may be narrower."""
 
-    def __init__(self, family, widths, weight_norm):
+    def __init__(self, family: learners.Family, widths: Sequence[int], weight_norm: bool) -> None:
         self.family, self.widths = family, tuple(widths)
         self.functional = functional.Functional(family.build(self.widths), weight_norm)
 
-    def init(self, seed, widths):
+    def init(self, seed: tf.Tensor, widths: tf.Tensor | Sequence[int]) -> tuple[dict, dict]:
         """Fresh `(params, state)` of the network with these widths; graph-safe.
 
         Args:
@@ -70,6 +72,20 @@ class Template:
         return weights
 
 
+class Distribution(Protocol):
+    """What learners are drawn from.
+
+    Attributes:
+      templates: the `Template`s that run what is drawn; there is one trace for each.
+    """
+
+    templates: list[Template]
+
+    def draw(self, seed: Sequence[int]) -> Draw:
+        """The architecture that belongs to `seed`."""
+        ...
+
+
 class Population:
     """A distribution over learners: a family uniformly, then each width uniformly in its range.
 
@@ -77,7 +93,15 @@ class Population:
       templates: the `Template`s; there is one trace for each, whatever is drawn.
     """
 
-    def __init__(self, families: dict | list | tuple, image_shape, classes, weight_norm=True, splits=2):
+    @arguments.checked("models.Population")
+    def __init__(
+        self,
+        families: dict | list | tuple,
+        image_shape: Sequence[int],
+        classes: int,
+        weight_norm: bool = True,
+        splits: arguments.Count = 2,
+    ) -> None:
         """Builds the templates.
 
         Args:
@@ -90,8 +114,8 @@ class Population:
         """
         if not isinstance(families, dict):
             families = {name: {} for name in families}
-        if not families or splits < 1:
-            raise errors.UserError(f"a population needs at least one family and one template size; got {families!r}, {splits}")
+        if not families:
+            raise errors.UserError(f"a population needs at least one family; got {families!r}")
         self.templates, self._members = [], []
         for name, options in families.items():
             family = learners.family(name, image_shape, classes, **options)
@@ -110,7 +134,7 @@ class Population:
                 _checked.add(key)
             self._members.append((family, steps, members))
 
-    def draw(self, seed):
+    def draw(self, seed: Sequence[int]) -> Draw:
         """The architecture that belongs to `seed` (a sequence of integers)."""
         rng = np.random.default_rng(seed)
         family, steps, members = self._members[rng.integers(len(self._members))]
@@ -127,7 +151,15 @@ class Given:
       templates: a single one.
     """
 
-    def __init__(self, network: str, image_shape, classes, weight_norm=True, seed=0, options: dict | None = None):
+    def __init__(
+        self,
+        network: str,
+        image_shape: Sequence[int],
+        classes: int,
+        weight_norm: bool = True,
+        seed: int = 0,
+        options: dict | None = None,
+    ) -> None:
         """Loads or makes the network.
 
         Args:
@@ -158,7 +190,7 @@ class Given:
         self.templates = [_GivenTemplate(family, weight_norm, weights)]
         _check(self.templates[0], image_shape, classes)
 
-    def draw(self, seed):
+    def draw(self, seed: Sequence[int]) -> Draw:
         """The only architecture."""
         del seed
         return Draw(0, ())
@@ -183,7 +215,8 @@ def _check(template, image_shape, classes):
     """
     family, padded = template.family, template.functional
     lows = tuple(low for low, _ in family.ranges)
-    if supervised.gives_probabilities(padded, *padded.values(), image_shape):
+    params, state = padded.values()
+    if supervised.gives_probabilities(padded, params, state, image_shape):
         raise errors.UserError(f"{family.name} gives probabilities, learners give logits: leave the last softmax out")
     if lows == template.widths:
         return
@@ -194,7 +227,7 @@ def _check(template, image_shape, classes):
         weights = padded.weights(wide[0])
         cut = {alone.key(mine): _cut(weights[padded.key(other)], mine.shape) for mine, other in pairs}
         narrow = alone.initial_values(tf.constant([0, 0]), lambda _: cut)
-        one, other = (_taught(net, *values, image_shape, classes) for net, values in ((alone, narrow), (padded, wide)))
+        one, other = (_taught(net, values, image_shape, classes) for net, values in ((alone, narrow), (padded, wide)))
         moved = float(tf.reduce_max(tf.abs(one[1] - one[0])))
         same = not float(tf.reduce_max(tf.abs(one - other))) > moved * _SAME.get(one.dtype.name, 0.1)
     except (AttributeError, KeyError, ValueError, tf.errors.InvalidArgumentError):  # other weights, not just narrower ones
@@ -216,8 +249,9 @@ def _cut(weight, shape):
     return tf.constant(value)
 
 
-def _taught(network, params, state, image_shape, classes):
+def _taught(network, values, image_shape, classes):
     """A network's outputs on four random images before and after two steps of SGD on them, `[2, 4, classes]`."""
+    params, state = values
     layers = [layer for layer in network.model._flatten_layers() if isinstance(layer, _DROPOUT)]
     rates = [layer.rate for layer in layers]
     images = tf.random.stateless_normal([4, *image_shape], [0, 1])

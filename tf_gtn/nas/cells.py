@@ -6,15 +6,18 @@ one keeps the image's size, one halves it. As text:
 
     conv:-2.identity+-1.conv_3x3,0.max_2x2+-1.conv_1x1/reduce:...
 
-A `Space` is what searches know of: `sample`, `mutate`, `parse`, `build`, and `suggest`, which asks an Optuna trial.
+`space.Space` is what searches know of it.
 """
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 
 # Appendix C, in its order.
 OPERATIONS = (
@@ -37,8 +40,8 @@ KINDS = ("conv", "reduce")
 class Node:
     """Two inputs, by number (-2, -1: the last two layers; 0, 1, ...: earlier nodes), and the operation on each."""
 
-    inputs: tuple[int, int]
-    operations: tuple[str, str]
+    inputs: tuple[int, ...]
+    operations: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Architecture:
     conv: tuple[Node, ...]
     reduce: tuple[Node, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "/".join(f"{kind}:{_cell_text(getattr(self, kind))}" for kind in KINDS)
 
 
@@ -57,6 +60,7 @@ def _cell_text(cell):
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("nas.Cells")
 class Cells:
     """Networks of cells: a stem, `stages` times N cells with a halving cell in between, pooling, a classifier.
 
@@ -67,15 +71,12 @@ class Cells:
       stages: how many; the paper's have three.
     """
 
-    repeats: int = 3
-    filters: int = 32
-    nodes: int = 5
-    stages: int = 3
+    repeats: arguments.Count = 3
+    filters: arguments.Count = 32
+    nodes: arguments.Count = 5
+    stages: arguments.Count = 3
 
-    def __post_init__(self):
-        errors.at_least_one("nas.Cells", **dataclasses.asdict(self))
-
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> Architecture:
         """A uniformly drawn architecture; `rng`: `numpy.random.Generator`."""
         return Architecture(*(tuple(self._node(i, rng) for i in range(self.nodes)) for _ in KINDS))
 
@@ -83,7 +84,7 @@ class Cells:
         inputs, operations = rng.integers(-2, i, 2), rng.integers(0, len(OPERATIONS), 2)
         return Node(tuple(int(x) for x in inputs), tuple(OPERATIONS[o] for o in operations))
 
-    def mutate(self, architecture, rng):
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """The architecture with one input or one operation of one node drawn anew, and another than before."""
         while True:
             kind, i, side = KINDS[rng.integers(2)], int(rng.integers(self.nodes)), int(rng.integers(2))
@@ -96,7 +97,7 @@ class Cells:
             if found != architecture:
                 return found
 
-    def suggest(self, trial):
+    def suggest(self, trial: Any) -> Architecture:
         """The architecture that an Optuna trial's suggestions make."""
 
         def node(kind, i):
@@ -106,7 +107,7 @@ class Cells:
 
         return Architecture(*(tuple(node(kind, i) for i in range(self.nodes)) for kind in KINDS))
 
-    def parse(self, text):
+    def parse(self, text: str) -> Architecture:
         """The architecture that a text describes; `str` of it gives the text back.
 
         Raises:
@@ -139,7 +140,9 @@ class Cells:
                 raise errors.unknown("operation", operation, OPERATIONS)
         return node
 
-    def build(self, architecture, image_shape, classes, dtype="float32"):
+    def build(
+        self, architecture: Architecture, image_shape: Sequence[int], classes: int, dtype: str = "float32"
+    ) -> keras.Model:
         """A Keras model of images `[n, H, W, C]` -> logits `[n, classes]`.
 
         BatchNorm stands after every convolution, ReLU before; layers' names say where they are, so that equal architectures

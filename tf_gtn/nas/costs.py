@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 
-def parameters(model):
+def parameters(model: keras.Model) -> int:
     """The trainable ones."""
     return int(sum(np.prod(v.shape) for v in model.trainable_variables))
 
 
-def flops(model):
+def flops(model: keras.Model) -> int:
     """Multiplications and additions of the convolutions and dense layers of a built Keras model, for one image."""
     total = 0
     for layer in model._flatten_layers():
@@ -23,7 +23,7 @@ def flops(model):
     return total
 
 
-def latency(model, batch=1, rounds=20):
+def latency(model: keras.Model, batch: int = 1, rounds: int = 20) -> float:
     """Median milliseconds of a forward pass on this machine, traced, after two that don't count."""
     call = tf.function(lambda x: model(x, training=False), autograph=False)
     images = tf.zeros([batch, *model.input_shape[1:]])

@@ -3,11 +3,13 @@
 import io
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from tf_gtn.nas import cells
 
 
-def edges(cell):
+def edges(cell: Sequence[cells.Node]) -> list[tuple[str, str, str]]:
     """`[(from, to, operation)]` of a cell; inputs are "input -2", "input -1", nodes their numbers, and "output"."""
     name = lambda source: f"input {source}" if source < 0 else str(source)  # noqa: E731
     found = [(name(s), str(i), o) for i, node in enumerate(cell) for s, o in zip(node.inputs, node.operations)]
@@ -15,7 +17,7 @@ def edges(cell):
     return found + [(str(i), "output", "") for i in range(len(cell)) if str(i) not in used]
 
 
-def dot(architecture):
+def dot(architecture: cells.Architecture) -> str:
     """Graphviz source of both cells."""
     lines = ["digraph {", "rankdir=TB; node [shape=box, fontsize=11]; edge [fontsize=9];"]
     for kind in cells.KINDS:
@@ -28,7 +30,7 @@ def dot(architecture):
     return "\n".join([*lines, "}"])
 
 
-def picture(architecture, axes_of):
+def picture(architecture: cells.Architecture, axes_of: Callable[[int], Sequence[Any]]) -> None:
     """Draws with graphviz if there is its `dot`, else node by node; `axes_of(n)` gives n matplotlib axes."""
     if shutil.which("dot"):
         from PIL import Image

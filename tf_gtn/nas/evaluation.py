@@ -11,20 +11,27 @@ loss is not finite has `"failed"` instead of them. `seconds` is everything, `tra
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import arguments, data
 from tf_gtn.core import functional, supervised
 from tf_gtn.data import augmentation
 from tf_gtn.nas import costs
+from tf_gtn.nas import space as spaces
 from tf_gtn.teaching import lesson, loading
 
+SPLITS = ("train", "validation", "test")
+Split = Annotated[str, arguments.OneOf(SPLITS, "split")]
 _INIT, _ORDER, _AUGMENT = range(3)
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("nas.GTN")
 class GTN:
     """The learned lesson, with weight normalisation and the learned schedule ("128 steps", section 3.4).
 
@@ -41,17 +48,18 @@ class GTN:
 
     name: str = "gtn"
     export_dir: str = "digits"
-    steps: int | None = None
-    learning_rate_limit: float | str = "auto"
+    steps: arguments.Count | None = None
+    learning_rate_limit: arguments.Positive | Literal["auto"] = "auto"
     weight_norm: bool = True
-    split: str = "validation"
+    split: Split = "validation"
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         return (self.name,)
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("nas.Real")
 class Real:
     """SGD with Nesterov momentum on the real training data, its rate by a cosine to zero (NAO's training, as in the paper).
 
@@ -65,26 +73,29 @@ class Real:
     """
 
     name: str = "real"
-    epochs: float | tuple = 10
-    batch_size: int = 32
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    epochs: arguments.Positive | tuple[arguments.Positive, ...] = 10
+    batch_size: arguments.Count = 32
+    learning_rate: arguments.Positive = 0.05
+    momentum: arguments.Fraction = 0.9
+    weight_decay: arguments.NotNegative = 0.0
     augment: bool = False
-    cutout: int = 0
-    split: str = "validation"
+    cutout: arguments.Whole = 0
+    split: Split = "validation"
 
     @property
-    def all_epochs(self):
+    def all_epochs(self) -> tuple[float, ...]:
         return tuple(self.epochs) if isinstance(self.epochs, list | tuple) else (self.epochs,)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """Of the budgets that it gives rows of."""
         return tuple(f"{self.name}_{epochs:g}" for epochs in self.all_epochs)
 
 
-def evaluate(space, architecture, seed, budget, dataset):
+Budget = GTN | Real
+
+
+def evaluate(space: spaces.Space, architecture: str, seed: int, budget: Budget, dataset: data.Dataset) -> list[dict[str, Any]]:
     """Builds, trains and tests one network; returns its rows, one for each of `budget.names`.
 
     Args:
@@ -105,7 +116,9 @@ def evaluate(space, architecture, seed, budget, dataset):
     return rows
 
 
-def trained(space, architecture, seed, budget, dataset):
+def trained(
+    space: spaces.Space, architecture: str, seed: int, budget: Budget, dataset: data.Dataset
+) -> Iterator[tuple[str, keras.Model, float]]:
     """Yields `(budget's name, Keras model, seconds of training)` for each of `budget.names`; it is one model, trained anew."""
     keras.backend.clear_session()
     model = space.build(space.parse(architecture), dataset.image_shape, dataset.num_classes)
@@ -181,7 +194,7 @@ def _on_real(model, seed, budget, dataset):
         yield name, model, time.perf_counter() - began
 
 
-def cutout(images, seed, size):
+def cutout(images: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
     """Images `[B, H, W, C]` with a square of zeros somewhere in each, or reaching over its edge (DeVries & Taylor 2017)."""
     count, height, width, _ = images.shape
     centers = tf.random.stateless_uniform([2, count, 1, 1], seed + tf.constant([0, _AUGMENT + 1_000_000]))

@@ -13,8 +13,14 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from tf_gtn import errors
+
+if TYPE_CHECKING:  # a process of Ray's imports TensorFlow once its threads are set
+    from tf_gtn import data
+    from tf_gtn.nas import space as spaces
 
 RETRIES = 2  # of an evaluation that lost its process, and of a Ray that was lost
 _SETTINGS = 4  # the frame that either side of HTTP/2 begins with
@@ -24,7 +30,9 @@ _TICK = 0.3  # seconds between two looks at whether to stop
 class Farm:
     """Runs `evaluation.evaluate` for many architectures at once; a context manager."""
 
-    def __init__(self, space, dataset, address=None, workers=None):
+    def __init__(
+        self, space: "spaces.Space", dataset: "data.Dataset", address: str | None = None, workers: int | None = None
+    ) -> None:
         """Starts or joins Ray.
 
         Args:
@@ -47,7 +55,7 @@ class Farm:
 
     def _start(self):
         ray, address = self._ray, self._address
-        settings = {"address": address}
+        settings: dict[str, Any] = {"address": address}
         if address is None:  # "local": else RAY_ADDRESS, or a cluster that runs here, would be joined unasked
             settings = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
             settings |= {"num_cpus": self._asked} if self._asked else {}
@@ -71,20 +79,26 @@ class Farm:
         self._task = ray.remote(num_cpus=1, max_retries=0)(_evaluate)
 
     @property
-    def where(self):
+    def where(self) -> str:
         """What the evaluations run on, in words."""
         if self._address is not None:
             return f"on the Ray cluster at {self._address}"
         other = "; RAY_ADDRESS is not looked at, --ray_address joins a cluster" if os.environ.get("RAY_ADDRESS") else ""
         return f"on a Ray of their own on this machine{other}"
 
-    def __enter__(self):
+    def __enter__(self) -> "Farm":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         self._ray.shutdown()
 
-    def rows(self, jobs, more=lambda: None, space=None, stop=lambda: False):
+    def rows(
+        self,
+        jobs: Iterable[tuple],
+        more: Callable[[], tuple | None] = lambda: None,
+        space: "spaces.Space | None" = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[tuple[tuple, list[dict[str, Any]]]]:
         """Yields `(job, rows)` as evaluations end, `workers` at a time.
 
         Args:
@@ -164,7 +178,7 @@ class _Lost(Exception):
     """Ray did not bring an evaluation to its end, for a reason that is not the evaluation's."""
 
 
-def blames_network(row):
+def blames_network(row: dict[str, Any]) -> bool:
     """Whether a failed row is the network's own; once a lost Ray was written down as one, too."""
     lost = ("LocalRayletDied", "NodeDied", "RaySystem", "ObjectLost", "ObjectFetchTimedOut", "OwnerDied", "RpcError")
     lost += ("ReferenceCountingAssertion", "ObjectReconstructionFailed", "ObjectFreed", "TaskUnschedulable", "TaskCancelled")
@@ -181,7 +195,7 @@ def _line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def check(address=None):
+def check(address: str | None = None) -> None:
     """Raises `UserError` unless Ray is installed and, with an address, something listens there."""
     if importlib.util.find_spec("ray") is None:
         raise errors.UserError("architecture search needs Ray, which is not installed: pip install 'tf_gtn[nas]'")

@@ -4,12 +4,15 @@ As text: `depth=2,filters=16,kernel=3,pool=max,head=flatten,units=64,normalizati
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
 from tf_gtn import errors
 
-CHOICES = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     "depth": (0, 1, 2, 3, 4),  # convolutions; 0: a perceptron
     "filters": (4, 8, 16, 32),  # of the first, doubled once at the third
     "kernel": (1, 3, 5),
@@ -34,29 +37,29 @@ class Architecture:
     normalization: str
     activation: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return ",".join(f"{name}={value}" for name, value in dataclasses.asdict(self).items())
 
 
 @dataclasses.dataclass(frozen=True)
 class Plain:
-    """The space; see `cells` for what a space is."""
+    """The space; see `space.Space`."""
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> Architecture:
         return Architecture(**{name: options[rng.integers(len(options))] for name, options in CHOICES.items()})
 
-    def mutate(self, architecture, rng):
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """With another value of one choice."""
         name = list(CHOICES)[rng.integers(len(CHOICES))]
         others = [option for option in CHOICES[name] if option != getattr(architecture, name)]
         return dataclasses.replace(architecture, **{name: others[rng.integers(len(others))]})
 
-    def suggest(self, trial):
+    def suggest(self, trial: Any) -> Architecture:
         return Architecture(**{name: trial.suggest_categorical(name, list(options)) for name, options in CHOICES.items()})
 
-    def parse(self, text):
+    def parse(self, text: str) -> Architecture:
         """The architecture that a text describes; `UserError` if it is not one of this space."""
-        words = dict(word.partition("=")[::2] for word in text.split(","))
+        words = {name: value for name, _, value in (word.partition("=") for word in text.split(","))}
         if list(words) != list(CHOICES):
             raise errors.UserError(f"{text!r} is no plain architecture: {','.join(f'{name}=...' for name in CHOICES)}")
         values = {}
@@ -67,7 +70,9 @@ class Plain:
             values[name] = found[0]
         return Architecture(**values)
 
-    def build(self, architecture, image_shape, classes, dtype="float32"):
+    def build(
+        self, architecture: Architecture, image_shape: Sequence[int], classes: int, dtype: str = "float32"
+    ) -> keras.Sequential:
         """A Keras model of images `[n, H, W, C]` -> logits `[n, classes]`."""
         a, layers = architecture, [keras.Input(image_shape, dtype=dtype, name="images")]
 

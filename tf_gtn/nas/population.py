@@ -1,10 +1,13 @@
 """Networks of a search space as the learners that a GTN is trained with."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments
 from tf_gtn.models import learners, population
+from tf_gtn.nas import space as spaces
 
 
 class Population:
@@ -16,7 +19,16 @@ class Population:
       templates: one an architecture.
     """
 
-    def __init__(self, space, image_shape, classes, architectures=4, weight_norm=True, seed=1_000_003):
+    @arguments.checked("nas.Population")
+    def __init__(
+        self,
+        space: spaces.Space,
+        image_shape: Sequence[int],
+        classes: int,
+        architectures: arguments.Count = 4,
+        weight_norm: bool = True,
+        seed: int = 1_000_003,
+    ) -> None:
         """Draws and builds them.
 
         Args:
@@ -27,7 +39,6 @@ class Population:
           weight_norm: whether kernels are weight-normalised.
           seed: of the architectures; another than a search's, so that it meets none of them.
         """
-        errors.at_least_one("nas.Population", architectures=architectures)
         rng, self.templates = np.random.default_rng(seed), []
         for _ in range(architectures):
             architecture = space.sample(rng)
@@ -41,6 +52,6 @@ class Population:
 
             self.templates.append(population.Template(learners.Family(str(architecture), (), build), (), weight_norm))
 
-    def draw(self, seed):
+    def draw(self, seed: Sequence[int]) -> population.Draw:
         """The architecture that belongs to `seed` (a sequence of integers)."""
         return population.Draw(int(np.random.default_rng(seed).integers(len(self.templates))), ())

@@ -1,22 +1,27 @@
 """How well one evaluation ranks architectures against another: Spearman's correlation with bootstrapped intervals."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy.stats
 
+Numbers = Sequence[float] | np.ndarray
 
-def spearman(proxy, reference):
+
+def spearman(proxy: Numbers, reference: Numbers) -> float:
     """Spearman's rank correlation of two lists of numbers; NaN if one is constant or there are fewer than 3."""
     if len(proxy) < 3 or np.ptp(proxy) == 0 or np.ptp(reference) == 0:
         return float("nan")
     return float(scipy.stats.spearmanr(proxy, reference).statistic)
 
 
-def top(proxy, share=0.5):
+def top(proxy: Numbers, share: float = 0.5) -> np.ndarray:
     """Indices of the top share by the proxy ("the top 50% of architectures recommended by GTN evaluation scores")."""
     return np.argsort(-np.asarray(proxy), kind="stable")[: max(1, round(len(proxy) * share))]
 
 
-def correlation(proxy, reference, share=1.0, resamples=1000, seed=3):
+def correlation(proxy: Numbers, reference: Numbers, share: float = 1.0, resamples: int = 1000, seed: int = 3) -> dict[str, Any]:
     """`{"value", "ci95", "n"}`: within the top share by the proxy, and its percentile bootstrap over architectures."""
     proxy, reference = np.asarray(proxy, float), np.asarray(reference, float)
     rng, found = np.random.default_rng(seed), []
@@ -29,7 +34,9 @@ def correlation(proxy, reference, share=1.0, resamples=1000, seed=3):
     return {"value": spearman(proxy[kept], reference[kept]), "ci95": interval, "n": len(kept)}
 
 
-def difference(first, second, reference, share=1.0, resamples=1000, seed=3):
+def difference(
+    first: Numbers, second: Numbers, reference: Numbers, share: float = 1.0, resamples: int = 1000, seed: int = 3
+) -> dict[str, Any]:
     """The same of one proxy's correlation minus another's, resampled together."""
     first, second, reference = (np.asarray(x, float) for x in (first, second, reference))
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +16,7 @@ _KEYS = ("architecture", "seed", "budget")
 class Records:
     """Rows by (architecture, seed, budget); what a kill left of the last line is dropped, of others it is said."""
 
-    def __init__(self, base_dir):
+    def __init__(self, base_dir: str) -> None:
         """Reads what is there. Raises `files.Damaged` if the file can't be read at all."""
         self._path = os.path.join(base_dir, "evaluations.jsonl")
         self.rows = []
@@ -30,23 +32,23 @@ class Records:
         self.rows = [row for row in self.rows if farm.blames_network(row)]
         self._known = {_key(row): row for row in self.rows}
 
-    def find(self, architecture, seed, budget):
+    def find(self, architecture: str, seed: int, budget: str) -> dict[str, Any] | None:
         """The row of an evaluation; None if it is not finished."""
         return self._known.get((architecture, seed, budget))
 
-    def finished(self, job):
+    def finished(self, job: tuple) -> bool:
         """Whether all rows of a job `(architecture, seed, evaluation)` are there."""
         architecture, seed, budget = job
         return all(self.find(architecture, seed, name) for name in budget.names)
 
-    def add(self, rows):
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Appends rows."""
         new = {_key(row): row for row in rows if _key(row) not in self._known}
         files.append(self._path, [_line(json_values.plain(row, "an evaluation")) for row in new.values()])
         self._known |= new
         self.rows += new.values()
 
-    def of(self, budget, seed):
+    def of(self, budget: str, seed: int) -> list[dict[str, Any]]:
         """The rows of one budget and seed, in the order in which they ended."""
         return [row for row in self.rows if row["budget"] == budget and row["seed"] == seed]
 

@@ -10,10 +10,15 @@ evaluations end, nor on how many run at a time, and a search that was killed goe
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments
+from tf_gtn.nas import space as spaces
+
+Rows = Sequence[dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +27,13 @@ class Random:
 
     concurrent = math.inf  # it goes by no result
 
-    def propose(self, space, rows, index, seed):
+    def propose(self, space: spaces.Space, rows: Rows, index: int, seed: int) -> str:
         del rows
         return str(space.sample(np.random.default_rng([seed, index])))
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("nas.Evolution")
 class Evolution:
     """Regularised evolution (Real et al. 2019): the best of a sample of the newest architectures, mutated.
 
@@ -37,14 +43,11 @@ class Evolution:
       concurrent: how many evaluations may run at a time; fewer see more results.
     """
 
-    population: int = 20
-    sample: int = 5
-    concurrent: int = 8
+    population: arguments.Count = 20
+    sample: arguments.Count = 5
+    concurrent: arguments.Count = 8
 
-    def __post_init__(self):
-        errors.at_least_one("nas.Evolution", population=self.population, sample=self.sample, concurrent=self.concurrent)
-
-    def propose(self, space, rows, index, seed):
+    def propose(self, space: spaces.Space, rows: Rows, index: int, seed: int) -> str:
         rng = np.random.default_rng([seed, index])
         if len(rows) < self.population:
             return str(space.sample(rng))
@@ -55,6 +58,7 @@ class Evolution:
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("nas.TPE")
 class TPE:
     """Optuna's tree-structured Parzen estimator over the choices of the space.
 
@@ -63,13 +67,10 @@ class TPE:
       concurrent: how many evaluations may run at a time; fewer see more results.
     """
 
-    startup: int = 10
-    concurrent: int = 8
+    startup: arguments.Whole = 10
+    concurrent: arguments.Count = 8
 
-    def __post_init__(self):
-        errors.at_least_one("nas.TPE", concurrent=self.concurrent)
-
-    def propose(self, space, rows, index, seed):
+    def propose(self, space: spaces.Space, rows: Rows, index: int, seed: int) -> str:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -115,13 +116,13 @@ def _accuracy(row):
     return row.get("accuracy", -1.0)
 
 
-def halved(rows, share):
+def halved(rows: Rows, share: float) -> list[dict[str, Any]]:
     """The best `share` of rows by accuracy, at least one; failed ones never."""
     there = sorted((row for row in rows if "accuracy" in row), key=_accuracy, reverse=True)
     return there[: max(1, round(len(there) * share))]
 
 
-def pareto(rows, minimised, accuracy="accuracy"):
+def pareto(rows: Rows, minimised: Sequence[str], accuracy: str = "accuracy") -> list[dict[str, Any]]:
     """The rows that no other one beats: none is at least as accurate and at most as costly in all, and better in one.
 
     Args:

@@ -1,6 +1,6 @@
 """Advantage actor-critic with n-step returns (Mnih et al. 2016, in its synchronous form) as a tf-agents agent."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
@@ -19,7 +19,7 @@ class Losses(NamedTuple):
     gradient_norm: tf.Tensor
 
 
-def n_step_returns(rewards, discounts, ends, values, discount):
+def n_step_returns(rewards: tf.Tensor, discounts: tf.Tensor, ends: tf.Tensor, values: tf.Tensor, discount: float) -> tf.Tensor:
     """R_t = r_t + discount d_t R_{t+1}, where V(s_{t+1}) stands for R_{t+1} at an episode's end and after the last step.
 
     Args:
@@ -51,18 +51,18 @@ class A2CAgent(tf_agent.TFAgent):
 
     def __init__(
         self,
-        time_step_spec,
-        action_spec,
-        actor_network,
-        value_network,
-        optimizer,
-        unroll_length=5,
-        discount=0.99,
-        entropy_cost=0.01,
-        value_cost=0.5,
-        gradient_clipping=None,
-        name="A2CAgent",
-    ):
+        time_step_spec: Any,
+        action_spec: Any,
+        actor_network: Any,
+        value_network: Any,
+        optimizer: Any,
+        unroll_length: int = 5,
+        discount: float = 0.99,
+        entropy_cost: float = 0.01,
+        value_cost: float = 0.5,
+        gradient_clipping: float | None = None,
+        name: str = "A2CAgent",
+    ) -> None:
         """Builds policies and optimiser slots.
 
         Args:
@@ -94,12 +94,12 @@ class A2CAgent(tf_agent.TFAgent):
         )
 
     @property
-    def trained_variables(self):
+    def trained_variables(self) -> list[tf.Variable]:
         """The weights of both networks, each once."""
         return list(self._trained)
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         """Weights, optimiser state and counts."""
         return [*self._trained, *self._optimizer.variables, self.train_step_counter, self.skipped, self.consecutively_skipped]
 

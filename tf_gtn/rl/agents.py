@@ -1,11 +1,14 @@
 """tf-agents' parts put together: specs, networks, optimisers, agents."""
 
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
 import tensorflow as tf
 from tf_agents.agents.reinforce import reinforce_agent
 from tf_agents.specs import tensor_spec
 
-from tf_gtn import errors
-from tf_gtn.rl import a2c, networks
+from tf_gtn import arguments
+from tf_gtn.rl import a2c, environments, networks
 
 OPTIMIZERS = ("adam", "rmsprop")
 
@@ -25,7 +28,14 @@ class _RMSprop(tf.keras.optimizers.RMSprop):
                 mean_square.assign(tf.fill(mean_square.shape, tf.cast(self._initial_mean_square, mean_square.dtype)))
 
 
-def optimizer(name="adam", learning_rate=1e-3, decay=None, epsilon=1e-7, initial_mean_square=None):
+@arguments.checked("rl.optimizer")
+def optimizer(
+    name: Annotated[str, arguments.OneOf(OPTIMIZERS, "optimizer")] = "adam",
+    learning_rate: arguments.Positive | Callable[..., Any] = 1e-3,
+    decay: arguments.Fraction | None = None,
+    epsilon: arguments.NotNegative = 1e-7,
+    initial_mean_square: arguments.NotNegative | None = None,
+) -> tf.keras.optimizers.Optimizer:
     """A legacy Keras optimiser: adam, or rmsprop (Mnih et al. 2016: without momentum, not centred).
 
     Args:
@@ -36,16 +46,19 @@ def optimizer(name="adam", learning_rate=1e-3, decay=None, epsilon=1e-7, initial
       initial_mean_square: where rmsprop's mean squares begin, 0 where None; TensorFlow 1 and with it many A2Cs had 1.
     """
     if name == "adam":
-        for setting, value in (("decay", decay), ("initial_mean_square", initial_mean_square)):
-            if value is not None:
-                raise errors.UserError(f"{setting} is rmsprop's; with adam {value} would have no effect")
+        given = {"decay": decay, "initial_mean_square": initial_mean_square}
+        arguments.no_effect("rl.optimizer", given, given, "with adam: it is rmsprop's")
         return tf.keras.optimizers.Adam(learning_rate, epsilon=epsilon)
-    if name == "rmsprop":
-        return _RMSprop(learning_rate, 0.99 if decay is None else decay, epsilon, initial_mean_square or 0.0)
-    raise errors.unknown("optimizer", name, OPTIMIZERS)
+    return _RMSprop(learning_rate, 0.99 if decay is None else decay, epsilon, initial_mean_square or 0.0)
 
 
-def parts(make_environment, encoder, seed, shared, orthogonal=False):
+def parts(
+    make_environment: environments.Make,
+    encoder: networks.Encoder,
+    seed: int | Sequence[int],
+    shared: bool,
+    orthogonal: bool = False,
+) -> tuple[Any, Any, Any, Any]:
     """What an agent is made of: specs of time step and action, actor and value network; see `networks.actor_and_value`."""
     probe = make_environment(1, 0)
     specs = [tensor_spec.from_spec(spec) for spec in (probe.time_step_spec(), probe.action_spec())]
@@ -54,14 +67,33 @@ def parts(make_environment, encoder, seed, shared, orthogonal=False):
     return *specs, actor, value
 
 
-def make_a2c(make_environment, seed, encoder, optimizer, shared=True, orthogonal=False, agent=a2c.A2CAgent, **settings):
+def make_a2c(
+    make_environment: environments.Make,
+    seed: int | Sequence[int],
+    encoder: networks.Encoder,
+    optimizer: Any,
+    shared: bool = True,
+    orthogonal: bool = False,
+    agent: type[a2c.A2CAgent] = a2c.A2CAgent,
+    **settings: Any,
+) -> a2c.A2CAgent:
     """An `a2c.A2CAgent`, or another such `agent`, with such `settings` for these environments."""
-    made = agent(*parts(make_environment, encoder, seed, shared, orthogonal), optimizer, **settings)
+    time_step_spec, action_spec, actor, value = parts(make_environment, encoder, seed, shared, orthogonal)
+    made = agent(time_step_spec, action_spec, actor, value, optimizer, **settings)
     made.orthogonal = orthogonal  # for an agent that draws its weights anew
     return made
 
 
-def make_reinforce(make_environment, seed, encoder, optimizer, discount, entropy_cost, value_cost, gradient_clipping):
+def make_reinforce(
+    make_environment: environments.Make,
+    seed: int | Sequence[int],
+    encoder: networks.Encoder,
+    optimizer: Any,
+    discount: float,
+    entropy_cost: float,
+    value_cost: float,
+    gradient_clipping: float | None,
+) -> reinforce_agent.ReinforceAgent:
     """tf-agents' `ReinforceAgent` with a value network of its own."""
     *specs, actor, value = parts(make_environment, encoder, seed, shared=False)
     optimizer.build(networks.unique(actor.trainable_weights, value.trainable_weights))

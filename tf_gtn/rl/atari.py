@@ -6,7 +6,7 @@ import numpy as np
 from ale_py import ALEInterface, LoggerMode, roms
 from ale_py.vector_env import AtariVectorEnv
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.rl import environments
 
 
@@ -16,27 +16,28 @@ class AtariEnvironment(environments.VectorEnvironment):
     def _finished(self, last, truncated, info):
         return last & (truncated | (info["lives"] == 0))
 
-    def render(self, mode="rgb_array"):
+    def render(self, mode: str = "rgb_array") -> np.ndarray:
         del mode
         newest = self.current_time_step().observation[0]
         return newest[..., -3:] if self._environment.single_observation_space.shape[-1] == 3 else newest[..., -1]
 
 
+@arguments.checked("rl.atari")
 def make(
-    count,
-    seed,
-    game="breakout",
-    color=False,
-    frames=4,
-    size=84,
-    frame_skip=4,
-    sticky_actions=0.0,
-    clip_rewards=None,
-    noops=30,
-    episodic_life=False,
-    max_frames=108_000,
-    draw=False,
-):
+    count: int,
+    seed: int,
+    game: str = "breakout",
+    color: bool = False,
+    frames: arguments.Count = 4,
+    size: arguments.Count = 84,
+    frame_skip: arguments.Count = 4,
+    sticky_actions: arguments.Share = 0.0,
+    clip_rewards: arguments.Positive | None = None,
+    noops: arguments.Whole = 30,
+    episodic_life: bool = False,
+    max_frames: arguments.Count = 108_000,
+    draw: bool = False,
+) -> AtariEnvironment:
     """`count` games; observations are bytes `[size, size, frames]`, or `[size, size, 3 frames]` in colour.
 
     Args:
@@ -77,7 +78,7 @@ def make(
     return AtariEnvironment(environment, seed, game, clip_rewards=clip_rewards, transform=_channels_last)
 
 
-def games(most_actions=None):
+def games(most_actions: int | None = None) -> list[str]:
     """Names of the games for one player, or of those with so many actions at most (Leap, appendix H: 10)."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     gymnasium.register_envs(ale_py)

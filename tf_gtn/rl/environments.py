@@ -6,6 +6,8 @@ everything else. As in tf-agents, the step after an episode's last one resets an
 
 import contextlib
 import os
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
@@ -13,7 +15,7 @@ from tf_agents.environments import py_environment
 from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 
 WORKERS = ("together", "processes")
 _A_STEP = {"CartPole": (0, 1), "Acrobot": (-1, 0), "MountainCar": (-1, 0)}  # least and largest reward
@@ -34,7 +36,15 @@ class VectorEnvironment(py_environment.PyEnvironment):
       finished: `[B]` boolean, whether the step just taken was the last one that a score counts.
     """
 
-    def __init__(self, environment, seed, name, scale=None, clip_rewards=None, transform=None):
+    def __init__(
+        self,
+        environment: gymnasium.vector.VectorEnv,
+        seed: int,
+        name: str,
+        scale: float | Sequence[float] | np.ndarray | None = None,
+        clip_rewards: float | None = None,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         """Wraps `environment` (`gymnasium.vector.VectorEnv`, next-step autoreset).
 
         Args:
@@ -56,7 +66,7 @@ class VectorEnvironment(py_environment.PyEnvironment):
         if not isinstance(environment.single_observation_space, gymnasium.spaces.Box):
             raise errors.UserError(f"observations must be arrays; got {environment.single_observation_space}")
         super().__init__(handle_auto_reset=False)
-        self.score_bounds = (-np.inf, np.inf)
+        self.score_bounds: tuple[float, float] = (-np.inf, np.inf)
         self.name, self._environment, self._seed = name, environment, int(seed)
         self._clip, self._transform = clip_rewards, transform
         self.scale = None if scale is None else np.asarray(scale, np.float32)
@@ -74,36 +84,36 @@ class VectorEnvironment(py_environment.PyEnvironment):
         self.scores = np.zeros(environment.num_envs, np.float32)
 
     @property
-    def batched(self):
+    def batched(self) -> bool:
         return True
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         return self._environment.num_envs
 
-    def observation_spec(self):
+    def observation_spec(self) -> array_spec.ArraySpec:
         return self._observation_spec
 
-    def action_spec(self):
+    def action_spec(self) -> array_spec.BoundedArraySpec:
         return self._action_spec
 
-    def seed(self, seed):
+    def seed(self, seed: int) -> None:
         """What the next reset begins from."""
         self._seed = int(seed)
 
-    def render(self, mode="rgb_array"):
+    def render(self, mode: str = "rgb_array") -> np.ndarray | None:
         """A picture of the first environment as it stands, `[H, W, 3]` bytes; None where it was not made to be drawn."""
         del mode
         frames = self._environment.render() if self._environment.render_mode == "rgb_array" else None
         return None if frames is None else np.asarray(frames[0])
 
-    def close(self):
+    def close(self) -> None:
         self._environment.close()
 
-    def _asked(self, method, *arguments, **settings):
+    def _asked(self, method, *given, **settings):
         """What the environment answers; a `UserError` if one of its processes is gone."""
         try:
-            return getattr(self._environment, method)(*arguments, **settings)
+            return getattr(self._environment, method)(*given, **settings)
         except (BrokenPipeError, EOFError, ConnectionResetError):
             with contextlib.suppress(Exception):
                 self._environment.close(terminate=True)
@@ -139,9 +149,21 @@ class VectorEnvironment(py_environment.PyEnvironment):
         return observation if self.scale is None else (observation / self.scale).astype(np.float32)
 
 
+Make = Callable[..., VectorEnvironment]
+"""`(count, seed) -> VectorEnvironment` of so many environments, and with `draw=True` of such as can be drawn."""
+
+
+@arguments.checked("rl.environment")
 def make(
-    count, seed, name="CartPole-v1", max_episode_steps=None, scale=None, clip_rewards=None, workers="together", draw=False
-):
+    count: int,
+    seed: int,
+    name: str = "CartPole-v1",
+    max_episode_steps: arguments.Count | None = None,
+    scale: float | Sequence[float] | None = None,
+    clip_rewards: arguments.Positive | None = None,
+    workers: Annotated[str, arguments.OneOf(WORKERS, "kind of workers")] = "together",
+    draw: bool = False,
+) -> VectorEnvironment:
     """`count` environments of a Gymnasium name.
 
     Args:
@@ -156,16 +178,12 @@ def make(
     Raises:
       UserError: there is no such environment, or it does not fit.
     """
-    if workers not in WORKERS:
-        raise errors.unknown("kind of workers", workers, WORKERS)
     try:
         spec = gymnasium.spec(name)
     except gymnasium.error.Error:
         raise errors.unknown("environment", name, gymnasium.registry) from None
     mode = "async" if workers == "processes" else "sync" if spec.vector_entry_point is None else "vector_entry_point"
-    if max_episode_steps is not None and max_episode_steps < 1:
-        raise errors.UserError(f"max_episode_steps must be at least 1; got {max_episode_steps}")
-    settings = {"max_episode_steps": max_episode_steps} if max_episode_steps is not None else {}
+    settings: dict[str, Any] = {"max_episode_steps": max_episode_steps} if max_episode_steps is not None else {}
     if draw:
         settings["render_mode"] = "rgb_array"
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame, which draws, looks for a sound card
@@ -174,5 +192,6 @@ def make(
     made = VectorEnvironment(environment, seed, name, scale, clip_rewards)
     steps = max_episode_steps or spec.max_episode_steps
     if spec.name in _A_STEP and steps:
-        made.score_bounds = tuple(float(steps * reward) for reward in _A_STEP[spec.name])
+        least, largest = _A_STEP[spec.name]
+        made.score_bounds = float(steps * least), float(steps * largest)
     return made

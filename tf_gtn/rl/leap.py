@@ -1,9 +1,13 @@
 """Leap on the encoder that A2C agents of several environments begin with (Leap, appendix H)."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
+from tf_gtn.core import optimizers
 from tf_gtn.rl import a2c, networks
 from tf_gtn.transfer import leap
 
@@ -25,9 +29,9 @@ class Agent(a2c.A2CAgent):
 
     orthogonal = False
 
-    def __init__(self, *arguments, manifold=None, **settings):
+    def __init__(self, *given: Any, manifold: leap.Manifold | None = None, **settings: Any) -> None:
         """`manifold`: of the way, by default `Manifold()`; the others: see `A2CAgent`."""
-        super().__init__(*arguments, **settings)
+        super().__init__(*given, **settings)
         self._manifold = manifold or leap.Manifold()
         both = set.intersection(*({id(v) for v in n.trainable_variables} for n in (self.actor_network, self.value_network)))
         if not both:
@@ -42,7 +46,7 @@ class Agent(a2c.A2CAgent):
         self.length, self._loss_before = (tf.Variable(0.0, trainable=False, name=name) for name in ("length", "loss_before"))
         self._under_way = tf.Variable(False, trainable=False, name="under_way")
 
-    def begin(self, seed, encoder=None):
+    def begin(self, seed: int, encoder: Sequence[tf.Variable] | None = None) -> None:
         """Becomes a fresh agent, its weights drawn from `seed`, those of its encoder `encoder` if there is one."""
         networks.draw_both(self.actor_network, self.value_network, self.encoder, [seed, _INIT], self.orthogonal)
         for variable, value in zip(self.encoder, encoder or ()):
@@ -83,7 +87,16 @@ class Leap:
       encoder: the weights learned, in the order of `Agent.encoder`.
     """
 
-    def __init__(self, names, make, seed, outer_steps, updates, batch, optimizer):
+    def __init__(
+        self,
+        names: Iterable[str],
+        make: Callable[[str], Any],
+        seed: int,
+        outer_steps: int,
+        updates: int,
+        batch: int,
+        optimizer: optimizers.Optimizer,
+    ) -> None:
         """Draws the encoder.
 
         Args:
@@ -108,17 +121,18 @@ class Leap:
         self.environment_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="environment_steps")
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         slots = tf.nest.flatten(self._slots)
         return [*self.encoder, *slots, self.skipped, self.consecutively_skipped, self.environment_steps]
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, Any]:
         """Outer step number `index`; returns means over its agents: the last loss, the length of the way, the last scores."""
         rng = np.random.default_rng([self.seed, index, _TASKS])
         chosen = rng.choice(len(self._names), self._batch, replace=self._batch > len(self._names))
         total, found = [tf.zeros_like(v) for v in self.encoder], []
         for which in chosen:
             run = self._agent(self._names[which])
+            last: dict[str, Any] = {}
             run.begin(int(rng.integers(2**31)), self.encoder)
             for k in range(self._updates + 1):  # the last one is for the last point alone: what it changes is thrown away
                 last = run.step(k)

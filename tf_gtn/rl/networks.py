@@ -1,5 +1,8 @@
 """Actor and value networks for tf-agents' agents."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,25 +10,39 @@ import tensorflow_probability as tfp
 from tf_agents.networks import sequential
 from tf_agents.specs import tensor_spec
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
+from tf_gtn.rl import environments
+
+Encoder = Callable[[], list[tf.keras.layers.Layer]]
 
 
-def fully_connected(units=(64,), activation="tanh"):
+@arguments.checked("networks.fully_connected")
+def fully_connected(units: tuple[arguments.Count, ...] = (64,), activation: str | None = "tanh") -> list[tf.keras.layers.Layer]:
     """Fully connected layers (GTN paper, appendix H: one of 64 units with tanh)."""
-    errors.at_least_one("networks.fully_connected", units=units)
     return [tf.keras.layers.Dense(width, activation=activation) for width in units]
 
 
-def convolutional(filters=(16, 32), kernels=(8, 4), strides=(4, 2), units=256):
+@arguments.checked("networks.convolutional")
+def convolutional(
+    filters: tuple[arguments.Count, ...] = (16, 32),
+    kernels: tuple[arguments.Count, ...] = (8, 4),
+    strides: tuple[arguments.Count, ...] = (4, 2),
+    units: arguments.Count = 256,
+) -> list[tf.keras.layers.Layer]:
     """Images of bytes -> features: the network of Mnih et al. (2016), which Leap's appendix H takes over."""
-    errors.at_least_one("networks.convolutional", filters=filters, kernels=kernels, strides=strides, units=units)
     layers = [tf.keras.layers.Rescaling(1 / 255)]
     for width, kernel, stride in zip(filters, kernels, strides, strict=True):
         layers.append(tf.keras.layers.Conv2D(width, kernel, strides=stride, activation="relu"))
     return [*layers, tf.keras.layers.Flatten(), tf.keras.layers.Dense(units, activation="relu")]
 
 
-def actor_and_value(environment, encoder, seed, shared=True, orthogonal=False):
+def actor_and_value(
+    environment: environments.VectorEnvironment,
+    encoder: Encoder,
+    seed: int | Sequence[int],
+    shared: bool = True,
+    orthogonal: bool = False,
+) -> tuple[Any, Any, Any]:
     """Networks for the observations and actions of a `VectorEnvironment`.
 
     Args:
@@ -64,7 +81,9 @@ def actor_and_value(environment, encoder, seed, shared=True, orthogonal=False):
     return first, actor, value
 
 
-def draw_both(actor, value, encoders, seed, orthogonal=False):
+def draw_both(
+    actor: Any, value: Any, encoders: Sequence[tf.Variable], seed: int | Sequence[int], orthogonal: bool = False
+) -> None:
     """Draws an actor and a value network anew, whose `encoders` are these variables; see `actor_and_value`."""
     gains = None
     if orthogonal:
@@ -74,12 +93,12 @@ def draw_both(actor, value, encoders, seed, orthogonal=False):
     draw(unique(actor.variables, value.variables), seed, gains)
 
 
-def unique(*lists):
+def unique(*lists: Any) -> list[tf.Variable]:
     """The variables of all lists, each once."""
     return list({id(v): v for variables in lists for v in variables}.values())
 
 
-def draw(variables, seed, gains=None):
+def draw(variables: Sequence[tf.Variable], seed: int | Sequence[int], gains: Mapping[int, float] | None = None) -> None:
     """Draws weights anew from `seed` alone: biases zero, kernels Glorot uniform, as Keras does.
 
     With `gains`, kernels are orthogonal, times `gains[id(kernel)]`, or sqrt(2) for those that it does not name.

@@ -5,19 +5,20 @@ actor-critic's on real episodes of the taught policies, log pi(a|theta) (R - V(s
 value of the learners so far.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments
 from tf_gtn.core import SGD, Functional, Hyperparameters, outer_update, stacking, supervised, unroll
 from tf_gtn.models import perceptrons
-from tf_gtn.rl import rollouts
+from tf_gtn.rl import environments, rollouts
+from tf_gtn.teaching import treatments
 
 
-def squared_error(labels, outputs):
+def squared_error(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """The sum, over networks `[N, B, k]`, of each one's mean squared error."""
     return tf.reduce_sum(tf.reduce_mean(tf.math.squared_difference(labels, outputs), [1, 2]))
 
@@ -26,9 +27,11 @@ class Task(NamedTuple):
     """What an export says of the data, here states and actions; see `teaching.export`."""
 
     name: str
-    classes: tuple
-    image_shape: tuple
-    normalization: dict
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    normalization: dict[str, list[float]]
+    fingerprint: None = None  # a data set has both
+    pixel_range: None = None
 
 
 class PolicyGTN:
@@ -45,24 +48,25 @@ class PolicyGTN:
     inner_loss = "squared_error"
     weight_norm = False  # of policies
 
+    @arguments.checked("rl.PolicyGTN")
     def __init__(
         self,
-        treatment,
-        policy,
-        make_environment,
-        seed,
-        outer_steps,
-        policies=16,
-        episodes=4,
-        discount=0.99,
-        entropy_cost=0.02,
-        inner_learning_rate=1.0,
-        learning_rate=3e-3,
-        final_learning_rate=0.1,
-        value_learning_rate=3e-3,
-        value_steps=10,
-        normalize_advantages=True,
-    ):
+        treatment: treatments.GTN,
+        policy: keras.Model,
+        make_environment: environments.Make,
+        seed: int,
+        outer_steps: int,
+        policies: arguments.Count = 16,
+        episodes: arguments.Count = 4,
+        discount: float = 0.99,
+        entropy_cost: float = 0.02,
+        inner_learning_rate: float = 1.0,
+        learning_rate: float = 3e-3,
+        final_learning_rate: float = 0.1,
+        value_learning_rate: float = 3e-3,
+        value_steps: arguments.Count = 10,
+        normalize_advantages: bool = True,
+    ) -> None:
         """Builds everything but the environments.
 
         Args:
@@ -79,7 +83,6 @@ class PolicyGTN:
           value_learning_rate, value_steps: Adam's, and its steps on each outer step's episodes.
           normalize_advantages: whether advantages are divided by their root mean square.
         """
-        errors.at_least_one("rl.PolicyGTN", policies=policies, episodes=episodes, value_steps=value_steps)
         self.treatment, self.seed, self.outer_steps = treatment, seed, outer_steps
         self.arena = rollouts.Arena(make_environment)
         self._optimizer = SGD(inner_learning_rate, momentum=0.0)
@@ -100,7 +103,7 @@ class PolicyGTN:
         self._values = tf.function(self._valued, autograph=False, reduce_retracing=True)
 
     @property
-    def dataset(self):
+    def dataset(self) -> Task:
         """The real environment, as `teaching.export` describes data."""
         length = self.arena.observation_shape[0]
         scale = np.broadcast_to(1.0 if self.arena.scale is None else self.arena.scale, [length])
@@ -108,23 +111,23 @@ class PolicyGTN:
         return Task(self.arena.name, tuple(map(str, range(self.arena.actions))), self.arena.observation_shape, normalization)
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return self.treatment.trainable_variables + self.hyperparameters.trainable_variables
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         outer = self.treatment.variables + self.hyperparameters.variables + self._outer.variables
         return [*outer, *self._value.variables, *self._value_optimizer.variables, self.environment_steps]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         return self._outer.skipped
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         return self._outer.consecutively_skipped
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, Any]:
         """Outer step number `index`; returns scalars, `return` the taught policies' mean (sampled actions) among them."""
         seed = tf.constant([self.seed, index])
         taught = self._teach(seed)
@@ -148,7 +151,9 @@ class PolicyGTN:
             "environment_steps": int(self.environment_steps.numpy()),
         }
 
-    def returns(self, policies, episodes, seed, policy=None, steps=None):
+    def returns(
+        self, policies: int, episodes: int, seed: int, policy: keras.Model | None = None, steps: int | None = None
+    ) -> np.ndarray:
         """Undiscounted returns `[policies, episodes]` of fresh policies, taught and then greedy.
 
         Args:
@@ -168,7 +173,8 @@ class PolicyGTN:
         return played.returns.reshape(policies, episodes)
 
     def _fresh_value(self):
-        model = perceptrons.perceptron(*self.arena.observation_shape, 1, name="value")
+        (length,) = self.arena.observation_shape
+        model = perceptrons.perceptron(length, 1, name="value")
         fresh = Functional(model)
         fresh.assign(*fresh.initial_values(tf.constant([self.seed, -2])))
         return model

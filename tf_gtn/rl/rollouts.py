@@ -1,9 +1,16 @@
 """Experience as arrays: whole episodes, and n steps of environments that go on."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from tf_gtn.core import stacking
+from tf_gtn.rl import environments
+
+Act = Callable[[int, np.ndarray], np.ndarray]
+"""`(t, observations [B, ...]) -> actions [B]`."""
 
 
 class Episodes(NamedTuple):
@@ -25,10 +32,10 @@ class Episodes(NamedTuple):
     returns: np.ndarray
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         return int(self.taken.sum())
 
-    def returns_to_go(self, discount, values):
+    def returns_to_go(self, discount: float, values: np.ndarray) -> np.ndarray:
         """`[L, B]`: R_t = r_t + discount R_{t+1}; where an episode was cut off, its last observation's value follows.
 
         `values` [L + 1, B]: of the observations.
@@ -42,7 +49,7 @@ class Episodes(NamedTuple):
         return found
 
 
-def episodes_of(environment, act, seed):
+def episodes_of(environment: environments.VectorEnvironment, act: Act, seed: int) -> Episodes:
     """Runs every environment for one episode from a reset with `seed`; `act(t, observations [B, ...]) -> actions [B]`."""
     environment.seed(seed)
     now = environment.reset()
@@ -56,10 +63,11 @@ def episodes_of(environment, act, seed):
         ended = now.is_last()
         returns = np.where(going & ended, environment.scores, returns)
         going = going & ~ended
-    return Episodes(np.stack(observations), *(np.stack(column) for column in zip(*rows)), returns)
+    actions, rewards, taken, discounts = (np.stack(column) for column in zip(*rows))
+    return Episodes(np.stack(observations), actions, rewards, taken, discounts, returns)
 
 
-def returns_of(environment, act, seed):
+def returns_of(environment: environments.VectorEnvironment, act: Act, seed: int) -> np.ndarray:
     """Undiscounted returns `[B]` of an episode of each environment, or of a game of several lives; nothing else is kept."""
     environment.seed(seed)
     now, t = environment.reset(), 0
@@ -74,7 +82,7 @@ def returns_of(environment, act, seed):
 class Arena:
     """Where populations of taught policies play: as many environments as they need, made when first needed."""
 
-    def __init__(self, make_environment):
+    def __init__(self, make_environment: environments.Make) -> None:
         """`make_environment`: `count, seed -> VectorEnvironment`."""
         self._make, self._environments, self._acts = make_environment, {}, {}
         probe = make_environment(1, 0)
@@ -82,7 +90,9 @@ class Arena:
         self.name, self.scale = probe.name, probe.scale
         probe.close()
 
-    def play(self, learner, taught, episodes, seed, greedy=False):
+    def play(
+        self, learner: stacking.Stacked, taught: tuple[dict, dict], episodes: int, seed: Sequence[int], greedy: bool = False
+    ) -> Episodes:
         """`Episodes` of N policies with `episodes` environments each, the first policy's first.
 
         Args:

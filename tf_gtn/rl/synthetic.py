@@ -5,17 +5,21 @@ performs well on a target task" (GTN paper, appendix H: future work). The outer 
 pairs and ranks for fitness, since the judgement has no gradient. All members of the population learn side by side in one graph.
 """
 
+from typing import Any
+
 import keras
+import numpy as np
 import scipy.stats
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.core import Adam, Functional, outer_update, stacking, unroll
 from tf_gtn.models import perceptrons
 from tf_gtn.rl import a2c, rollouts
+from tf_gtn.rl import environments as environment_parts
 
 
-def mdp(length, actions, units=64, latent=4, reach=2.0):
+def mdp(length: int, actions: int, units: int = 64, latent: int = 4, reach: float = 2.0) -> tuple[keras.Model, keras.Model]:
     """The networks of an MDP: `{"noise"}` -> first state, and `{"state", "action"}` -> next state, reward, logit of the end.
 
     Args:
@@ -49,23 +53,24 @@ class SyntheticEnvironment:
       outer_steps, variables, environment_steps: as of `policy_gtn.PolicyGTN`.
     """
 
+    @arguments.checked("rl.SyntheticEnvironment")
     def __init__(
         self,
-        make_environment,
-        seed,
-        outer_steps,
-        pairs=8,
-        sigma=0.1,
-        learning_rate=0.03,
-        final_learning_rate=0.1,
-        updates=30,
-        unroll_length=10,
-        environments=16,
-        inner_learning_rate=0.01,
-        discount=0.99,
-        entropy_cost=0.01,
-        episodes=4,
-    ):
+        make_environment: environment_parts.Make,
+        seed: int,
+        outer_steps: arguments.Count,
+        pairs: arguments.Count = 8,
+        sigma: float = 0.1,
+        learning_rate: float = 0.03,
+        final_learning_rate: float = 0.1,
+        updates: arguments.Count = 30,
+        unroll_length: arguments.Count = 10,
+        environments: arguments.Count = 16,
+        inner_learning_rate: float = 0.01,
+        discount: float = 0.99,
+        entropy_cost: float = 0.01,
+        episodes: arguments.Count = 4,
+    ) -> None:
         """Draws the first MDP.
 
         Args:
@@ -77,8 +82,6 @@ class SyntheticEnvironment:
           updates, unroll_length, environments, inner_learning_rate, discount, entropy_cost: of A2C with Adam inside an MDP.
           episodes: real ones that judge a member.
         """
-        numbers = {"outer_steps": outer_steps, "pairs": pairs, "updates": updates, "unroll_length": unroll_length}
-        errors.at_least_one("rl.SyntheticEnvironment", **numbers, environments=environments, episodes=episodes)
         self.seed, self.outer_steps = seed, outer_steps
         self._arena = rollouts.Arena(make_environment)
         if len(self._arena.observation_shape) != 1:
@@ -103,18 +106,18 @@ class SyntheticEnvironment:
         self._apply = tf.function(self._outer.apply, autograph=False)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [self._flat, *self._outer.variables, self.environment_steps]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         return self._outer.skipped
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         return self._outer.consecutively_skipped
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, Any]:
         """Outer step number `index`; `return` is the population's mean, `loss` its negative."""
         noise = tf.random.stateless_normal([self._pairs, *self._flat.shape], [self.seed, index])
         noise = tf.concat([noise, -noise], 0)
@@ -130,7 +133,7 @@ class SyntheticEnvironment:
         steps = int(self.environment_steps.numpy())
         return {"loss": loss, "gradient_norm": norm, "return": fitness.mean(), "environment_steps": steps}
 
-    def returns(self, agents, episodes, seed):
+    def returns(self, agents: int, episodes: int, seed: int) -> np.ndarray:
         """Undiscounted real returns `[agents, episodes]` of fresh agents that learned in the present MDP, greedy."""
         members = tf.repeat(tf.convert_to_tensor(self._flat)[None], agents, 0)
         taught = self._taught(members, tf.constant([seed, -1]))

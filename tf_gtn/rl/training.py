@@ -1,6 +1,7 @@
 """Agents in their environments, as runs that can be killed: A2C on n steps at a time, REINFORCE on whole episodes."""
 
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,7 @@ from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
 from tf_gtn import watching
+from tf_gtn.rl import environments as environment_parts
 from tf_gtn.rl import networks, rollouts
 from tf_gtn.teaching import saved_models
 
@@ -24,10 +26,10 @@ class _Scores:
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="environment_steps")
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         return [self._recent, self._count, self.steps]
 
-    def add(self, scores, steps):
+    def add(self, scores: Any, steps: int) -> None:
         self.steps.assign_add(steps)
         if len(scores):
             count = int(self._count.numpy())
@@ -37,7 +39,7 @@ class _Scores:
             self._recent.assign(recent)
             self._count.assign(count + len(scores))
 
-    def metrics(self):
+    def metrics(self) -> dict[str, Any]:
         """The mean of those that there are, NaN if there is none."""
         count = min(int(self._count.numpy()), RECENT)
         mean = self._recent.numpy()[:count].mean() if count else np.nan
@@ -52,17 +54,19 @@ class Agent:
       skipped, consecutively_skipped: see `outer_update.OuterUpdate`.
     """
 
-    def __init__(self, agent, make_environment, seed, outer_steps):
+    _environment: environment_parts.VectorEnvironment
+
+    def __init__(self, agent: Any, make_environment: environment_parts.Make, seed: int, outer_steps: int) -> None:
         self.agent, self.outer_steps, self.seed = agent, outer_steps, seed
         self._make_environment, self._tests, self._scores = make_environment, {}, _Scores()
         self._sample = tf.function(self._sampled, autograph=False)
         self._likeliest = tf.function(lambda now: agent.policy.action(now).action, autograph=False)
 
     @property
-    def environment_steps(self):
+    def environment_steps(self) -> tf.Variable:
         return self._scores.steps
 
-    def returns(self, count, episodes, seed, greedy=True):
+    def returns(self, count: int, episodes: int, seed: int, greedy: bool = True) -> np.ndarray:
         """Undiscounted returns `[count, episodes]` of the greedy policy, or of sampled actions.
 
         In as many environments at a time as the agent learns in.
@@ -81,7 +85,7 @@ class Agent:
             found.extend(rollouts.returns_of(self._tests[at_once], act, _environment_seed(seed, k)))
         return np.array(found[:number]).reshape(count, episodes)
 
-    def frames(self, seed, count=8):
+    def frames(self, seed: int, count: int = 8) -> np.ndarray | None:
         """Pictures `[count, H, W(, 3)]` from a greedy episode, evenly spaced; None where the environment can't be drawn."""
         environment, pictures, every = self._make_environment(1, 0, draw=True), [], 1
 
@@ -99,7 +103,7 @@ class Agent:
             return None
         return np.stack([pictures[i] for i in np.linspace(0, len(pictures) - 1, count).round().astype(int)])
 
-    def save_policy(self, path):
+    def save_policy(self, path: str) -> None:
         """Writes the greedy policy as a SavedModel that tf-agents loads, for any batch size."""
         saver = policy_saver.PolicySaver(self.agent.policy, batch_size=None)
         saved_models.publish(*os.path.split(path), saver.save)
@@ -121,7 +125,16 @@ class A2C(Agent):
     and a resumed run takes them again, so that it goes on from the very same states.
     """
 
-    def __init__(self, agent, make_environment, seed, outer_steps, environments=16, unroll_length=5, restart_every=1000):
+    def __init__(
+        self,
+        agent: Any,
+        make_environment: environment_parts.Make,
+        seed: int,
+        outer_steps: int,
+        environments: int = 16,
+        unroll_length: int = 5,
+        restart_every: int = 1000,
+    ) -> None:
         """`make_environment`: `count, seed -> VectorEnvironment`; the agent is made for it."""
         super().__init__(agent, make_environment, seed, outer_steps)
         self._environment = make_environment(environments, 0)
@@ -131,25 +144,25 @@ class A2C(Agent):
         self._update = tf.function(agent.train, autograph=False)
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         return [*self.agent.variables, *self._scores.variables, self._kept]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         return self.agent.skipped
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         return self.agent.consecutively_skipped
 
-    def begin(self, seed, *start):
+    def begin(self, seed: int, *start: Any) -> None:
         """Becomes the run of another seed, and keeps what was traced; of agents with `begin(seed, *start)`, as `leap.Agent`."""
         self.seed, self._now = seed, None
         self.agent.begin(seed, *start)
         for variable in (*self._scores.variables, self._kept):
             variable.assign(tf.zeros_like(variable))
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, Any]:
         """Update number `index`; returns scalars, `return` the mean score of the newest 100 episodes among them."""
         place = index % self._restart_every
         if place == 0 or self._now is None:
@@ -182,7 +195,15 @@ class A2C(Agent):
 class Reinforce(Agent):
     """One outer step is one update of tf-agents' `ReinforceAgent` on an episode of each environment."""
 
-    def __init__(self, agent, make_environment, seed, outer_steps, environments=4, optimizer=None):
+    def __init__(
+        self,
+        agent: Any,
+        make_environment: environment_parts.Make,
+        seed: int,
+        outer_steps: int,
+        environments: int = 4,
+        optimizer: Any = None,
+    ) -> None:
         """`optimizer`: the agent's, whose state is saved with it; see `A2C` for the others."""
         super().__init__(agent, make_environment, seed, outer_steps)
         self._environment, self._optimizer = make_environment(environments, 0), optimizer
@@ -190,13 +211,13 @@ class Reinforce(Agent):
         self.skipped, self.consecutively_skipped = (tf.Variable(0, trainable=False, name=n) for n in ("skipped", "in_a_row"))
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         return [*self._own(), *self._scores.variables, self.skipped, self.consecutively_skipped]
 
     def _own(self):
         return networks.unique(self.agent.variables, self._optimizer.variables, [self.agent.train_step_counter])
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, Any]:
         """Update number `index`; see `A2C.step`. One that is not finite changes nothing, and is counted."""
 
         own, count = _environment_seed(self.seed, index), self._environment.batch_size

@@ -1,25 +1,35 @@
 """Teachers on networks and inner optimisers that they were not trained for."""
 
 import functools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import watching
-from tf_gtn.core import supervised
-from tf_gtn.teaching import inner_loop, lesson
+from tf_gtn import data, watching
+from tf_gtn.core import optimizers, supervised
+from tf_gtn.models import population as populations
+from tf_gtn.teaching import inner_loop, lesson, protocols
 
 
 class Examiner:
     """Teaches fresh learners of one population by one treatment, whatever the hyperparameters; one trace a template, kept."""
 
-    def __init__(self, dataset, population, treatment, optimizer):
+    def __init__(
+        self,
+        dataset: data.Dataset,
+        population: populations.Distribution,
+        treatment: protocols.Treatment,
+        optimizer: optimizers.Optimizer,
+    ) -> None:
         self.dataset, self.inner_steps, self.optimizer = dataset, treatment.inner_steps, optimizer
-        self._population, self._watches = population, hasattr(treatment, "observe")
+        self._population, self._watches = population, isinstance(treatment, protocols.Watching)
         self._loops = [inner_loop.InnerLoop(t, treatment, optimizer) for t in population.templates]
         self._functions = {}
 
-    def examine(self, hyper, split, seed, indices):
+    def examine(
+        self, hyper: Mapping[str, tf.Tensor], split: data.Split | None, seed: int, indices: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Teaches the learners of these numbers.
 
         Args:
@@ -71,7 +81,14 @@ class Examiner:
         return correct, tf.reduce_mean(tf.map_fn(loss, xs["treatment"], fn_output_signature=tf.float32))
 
 
-def by_learned_schedule(examiner, schedule, learners, seed, limits=lesson.LIMITS, selection_learners=2):
+def by_learned_schedule(
+    examiner: Examiner,
+    schedule: dict[str, tf.Tensor],
+    learners: int,
+    seed: int,
+    limits: Sequence[float] = lesson.LIMITS,
+    selection_learners: int = 2,
+) -> tuple[np.ndarray, float]:
     """Test accuracies with the learned schedule, its learning rates limited to a share of the largest.
 
     As in `lesson.Lesson.best`, the teacher's own batches choose the limit: the lowest mean loss of fresh networks on them after
@@ -90,11 +107,13 @@ def by_learned_schedule(examiner, schedule, learners, seed, limits=lesson.LIMITS
     """
     chosen_by = range(learners, learners + selection_learners)
     after = {s: examiner.examine(lesson.limited(schedule, s), None, seed, chosen_by)[1].mean() for s in limits}
-    limit = min(limits, key=after.get)
+    limit = min(limits, key=after.__getitem__)
     return examiner.examine(lesson.limited(schedule, limit), examiner.dataset.test, seed, range(learners))[0], limit
 
 
-def by_constant_rate(examiner, rates, learners, seed, selection_learners=2):
+def by_constant_rate(
+    examiner: Examiner, rates: Sequence[float], learners: int, seed: int, selection_learners: int = 2
+) -> tuple[np.ndarray, float]:
     """Test accuracies with another optimiser at a constant learning rate: the one with the best mean validation accuracy.
 
     Args:
@@ -112,5 +131,5 @@ def by_constant_rate(examiner, rates, learners, seed, selection_learners=2):
 
     chosen_by = range(learners, learners + selection_learners)
     found = {rate: examiner.examine(hyper(rate), examiner.dataset.validation, seed, chosen_by)[0].mean() for rate in rates}
-    rate = max(rates, key=found.get)
+    rate = max(rates, key=found.__getitem__)
     return examiner.examine(hyper(rate), examiner.dataset.test, seed, range(learners))[0], rate

@@ -3,11 +3,13 @@
 "a recurrent GTN that is conditioned on previous learner outputs could adapt its samples" (GTN paper, section 4: future work).
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from tf_gtn.core import functional, supervised
-from tf_gtn.teaching import treatments
+from tf_gtn.teaching import curricula, treatments
 
 
 class ClosedLoop(treatments.GTN):
@@ -19,7 +21,14 @@ class ClosedLoop(treatments.GTN):
 
     name = "closed_loop"
 
-    def __init__(self, generator, curriculum, seed, weight_norm=True, units=64):
+    def __init__(
+        self,
+        generator: keras.Model,
+        curriculum: curricula.Curriculum,
+        seed: tf.Tensor,
+        weight_norm: bool = True,
+        units: int = 64,
+    ) -> None:
         """As `GTN`, with `units` in the recurrent network's memory."""
         super().__init__(generator, curriculum, seed, weight_norm)
         self._shape = (curriculum.classes, curriculum.latent)
@@ -31,25 +40,27 @@ class ClosedLoop(treatments.GTN):
         )
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [*super().variables, *tf.nest.flatten(self._controller)]
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return [*super().trainable_variables, *tf.nest.flatten(self._controller)]
 
-    def params(self):
+    def params(self) -> Any:
         controller = tf.nest.map_structure(tf.convert_to_tensor, self._controller)
         return {"generator": super().params(), "controller": controller}
 
-    def initial_memory(self):
+    def initial_memory(self) -> dict[str, tf.Tensor]:
         """The teacher before its first look at the learner."""
         return {"hidden": tf.zeros([1, self._units], self._dtype), "shift": tf.zeros(self._shape, self._dtype)}
 
-    def batch(self, params, x, memory):
+    def batch(  # pyrefly: ignore[bad-override]  # one that watches takes its memory as well
+        self, params: Any, x: Any, memory: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return super().batch(params["generator"], {**x, "noise": x["noise"] + tf.matmul(x["label"], memory["shift"])})
 
-    def observe(self, params, memory, labels, outputs):
+    def observe(self, params: Any, memory: dict[str, tf.Tensor], labels: tf.Tensor, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """The memory after the learner's `outputs` [B, classes] on a batch with these labels."""
         labels = tf.cast(labels, outputs.dtype)
         count = tf.maximum(tf.reduce_sum(labels, 0), 1e-6)[:, tf.newaxis]
@@ -59,7 +70,7 @@ class ClosedLoop(treatments.GTN):
         return {"hidden": answer["hidden"], "shift": tf.reshape(answer["shift"], self._shape)}
 
 
-def controller(classes, latent, units, dtype="float32"):
+def controller(classes: int, latent: int, units: int, dtype: str = "float32") -> keras.Model:
     """A minimal gated unit (Zhou et al. 2016) with a linear readout that starts at zero.
 
     A model of `{"seen": [1, classes^2 + 1], "hidden": [1, units]}` -> `{"hidden": [1, units], "shift": [1, classes * latent]}`.

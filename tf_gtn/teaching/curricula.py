@@ -1,16 +1,19 @@
 """Curricula: which latent codes and labels the generator sees at each inner step (GTN paper, section 3.2 and figure 1c)."""
 
 import copy
+from typing import Annotated
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors, registries
+from tf_gtn import arguments, errors, registries
 
 ORDERS = registries.Registry("curriculum order")
 """`{name: function (batches [N, B, ...], seed) -> the same, permuted}`; `none` has no codes to permute."""
 LABELS = ("fixed", "learned")
+Order = Annotated[str, arguments.OneOf(ORDERS, "curriculum order")]
+Labels = Annotated[str, arguments.OneOf(LABELS, "curriculum labels")]
 _FIRST_LOGIT = 5.0  # learned labels start as one-hot ones, softened: 0.94 for the class among ten
 
 
@@ -42,7 +45,7 @@ def _reversed(batches, seed):
     return batches[::-1]
 
 
-def cycling_labels(inner_steps, batch_size, classes):
+def cycling_labels(inner_steps: int, batch_size: int, classes: int) -> np.ndarray:
     """Class indices `[T, B]` that go through the classes in turn, on across batches: every batch as even as it can be."""
     return (np.arange(inner_steps * batch_size, dtype=np.int32) % classes).reshape(inner_steps, batch_size)
 
@@ -65,19 +68,20 @@ class Curriculum:
         their random start.
     """
 
+    @arguments.checked("teaching.curriculum")
     def __init__(
         self,
-        inner_steps,
-        batch_size,
-        latent,
-        classes,
-        seed,
-        order="full",
-        learned=True,
-        epochs=1,
-        labels="fixed",
-        dtype="float32",
-    ):
+        inner_steps: int,
+        batch_size: int,
+        latent: int,
+        classes: int,
+        seed: tf.Tensor,
+        order: Order = "full",
+        learned: bool = True,
+        epochs: arguments.Count = 1,
+        labels: Labels = "fixed",
+        dtype: str = "float32",
+    ) -> None:
         """Draws the first codes from a unit Gaussian.
 
         Args:
@@ -96,18 +100,17 @@ class Curriculum:
         Raises:
           UserError: an unknown order or kind of label, epochs that don't divide T, or learned labels without fixed codes.
         """
-        if labels not in LABELS:
-            raise errors.unknown("curriculum labels", labels, LABELS)
-        ORDERS.check(order)
-        if epochs < 1 or inner_steps % epochs:
-            raise errors.UserError(f"curriculum epochs must divide the {inner_steps} inner steps; got {epochs}")
+        if inner_steps % epochs:
+            raise errors.UserError(f"teaching.curriculum.epochs must divide the {inner_steps} inner steps; got {epochs}")
         if order == "none" and (labels == "learned" or epochs > 1):
             raise errors.UserError(
                 "a curriculum of order 'none' draws every sample anew: its labels can't be learned nor repeated"
             )
         self.inner_steps, self.batch_size, self.latent, self.classes = inner_steps, batch_size, latent, classes
         self.order, self.epochs, self.dtype = order, epochs, dtype
-        self.noise = self.logits = self.labels = None
+        self.noise: keras.Variable | None = None
+        self.logits: keras.Variable | None = None
+        self.labels: np.ndarray | None = None
         if order != "none":
             batches = inner_steps // epochs
             noise = tf.random.stateless_normal((batches, batch_size, latent), seed, dtype=dtype)
@@ -118,18 +121,20 @@ class Curriculum:
                 self.logits = keras.Variable(logits, dtype=dtype, name="label_logits")
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.order
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return [v for v in (self.noise, self.logits) if v is not None]
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return [v for v in self.variables if v.trainable]
 
-    def presented(self, order=None, inner_steps=None, batch_size=None):
+    def presented(
+        self, order: str | None = None, inner_steps: int | None = None, batch_size: int | None = None
+    ) -> "Curriculum":
         """The same codes for another use: in another order; or, where nothing is fixed, in other numbers.
 
         Raises:
@@ -148,7 +153,7 @@ class Curriculum:
         other.inner_steps, other.batch_size = inner_steps or self.inner_steps, batch_size or self.batch_size
         return other
 
-    def xs(self, seed):
+    def xs(self, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """What each step gets: `{"noise": [T, B, latent], "label": [T, B, classes]}`, and "target" where labels are learned.
 
         `seed` (integer tensor [2]) decides what is random.

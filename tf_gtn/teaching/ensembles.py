@@ -8,29 +8,29 @@ import itertools
 import numpy as np
 
 
-def accuracy(probabilities, labels):
+def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Share of N that the learners' mean probabilities classify right."""
     return float((np.mean(probabilities, 0).argmax(-1) == labels).mean())
 
 
-def individual_accuracies(probabilities, labels):
+def individual_accuracies(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Accuracy of each learner by itself: `[learners]`."""
     return (np.argmax(probabilities, -1) == labels).mean(1)
 
 
-def disagreement(probabilities):
+def disagreement(probabilities: np.ndarray) -> float:
     """Share of N on which two learners differ, a mean over all pairs; 0 for a single learner."""
     predicted = np.argmax(probabilities, -1)
     pairs = [(a != b).mean() for a, b in itertools.combinations(predicted, 2)]
     return float(np.mean(pairs)) if pairs else 0.0
 
 
-def sizes(learners):
+def sizes(learners: int) -> list[int]:
     """1, 2, 4, ... and all of them."""
     return sorted({2**k for k in range(learners.bit_length()) if 2**k < learners} | {learners})
 
 
-def accuracy_by_size(probabilities, labels, subsets=20, seed=0):
+def accuracy_by_size(probabilities: np.ndarray, labels: np.ndarray, subsets: int = 20, seed: int = 0) -> np.ndarray:
     """Mean accuracy of random ensembles of each of the `sizes`: `[sizes]`.
 
     Args:

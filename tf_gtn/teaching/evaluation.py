@@ -1,13 +1,20 @@
 """Few-step accuracy of fresh learners."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import watching
-from tf_gtn.core import supervised
-from tf_gtn.teaching import inner_loop
+from tf_gtn import data, watching
+from tf_gtn.core import optimizers, supervised
+from tf_gtn.models import population as populations
+from tf_gtn.teaching import inner_loop, protocols
+from tf_gtn.teaching import training as trainings
+
+Recall = Callable[[str, Callable[[], Any]], Any]
+"""`(key, make) -> value`: what an earlier run found under a key, or what `make()` gives."""
 
 VALIDATION_SEED, TEST_SEED = 1_000_001, 2_000_003  # of learners that judge, the same ones at every validation
 
@@ -18,13 +25,20 @@ class Evaluator:
     `hyper()` gives `{name: [T]}`, the inner optimiser's hyperparameters of the moment.
     """
 
-    def __init__(self, dataset, population, treatment, optimizer, hyper):
+    def __init__(
+        self,
+        dataset: data.Dataset,
+        population: populations.Distribution,
+        treatment: protocols.Treatment,
+        optimizer: optimizers.Optimizer,
+        hyper: Callable[[], dict],
+    ) -> None:
         self._dataset, self._population, self._hyper = dataset, population, hyper
         self._loops = [inner_loop.InnerLoop(t, treatment, optimizer) for t in population.templates]
         self._functions = {}
 
     @classmethod
-    def of(cls, training, population=None):
+    def of(cls, training: trainings.Training, population: populations.Distribution | None = None) -> "Evaluator":
         """Of a `training.Training`, on its own population or another."""
         return cls(
             training.dataset,
@@ -34,7 +48,9 @@ class Evaluator:
             training.hyperparameters.values,
         )
 
-    def accuracies(self, split, learners, seed, curve=False, recall=None):
+    def accuracies(
+        self, split: data.Split, learners: int, seed: int, curve: bool = False, recall: Recall | None = None
+    ) -> np.ndarray:
         """Accuracies of fresh learners on a split.
 
         Args:
@@ -49,7 +65,7 @@ class Evaluator:
         """
         return self._taught("curve" if curve else "correct", split, learners, seed, recall) / len(split)
 
-    def probabilities(self, split, learners, seed):
+    def probabilities(self, split: data.Split, learners: int, seed: int) -> np.ndarray:
         """Class probabilities `[learners, N, classes]` of the learners whose `accuracies` the same arguments give."""
         return self._taught("probabilities", split, learners, seed)
 

@@ -13,27 +13,51 @@ import os
 import shutil
 import struct
 import tempfile
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.teaching import saved_models, schema, treatments, trust
+from tf_gtn.teaching import protocols, saved_models, schema, treatments, trust
 
 METADATA = "metadata.json"
 
 
-def metadata(training, config="", accuracy=None, score=None):
+class Trained(Protocol):
+    """What an export is made of: a `training.Training` of a `treatments.GTN`, or what is like it.
+
+    Attributes:
+      treatment, hyperparameters: what is exported.
+      dataset: says `name`, `classes`, `image_shape`, `normalization`; `fingerprint` and `pixel_range`, which may be None.
+      weight_norm: of learners.
+      inner_loss, outer_steps, seed: of its training.
+    """
+
+    treatment: Any
+    hyperparameters: Any
+    inner_loss: str
+    outer_steps: int
+    seed: int
+
+    @property
+    def dataset(self) -> Any: ...
+
+    @property
+    def weight_norm(self) -> bool: ...
+
+
+def metadata(training: Trained, config: str = "", accuracy: dict | None = None, score: dict | None = None) -> dict[str, Any]:
     """What an export says of itself: the contents of `assets/metadata.json`.
 
     Args:
-      training: the finished `training.Training`, of a `treatments.GTN`, or what is like it: see `save`.
+      training: finished.
       config: the configuration of the run, as text.
       accuracy: `{"mean", "ci95", "learners"}` of fresh learners on the test split, if measured.
       score: the same of fresh policies' returns, for a GTN that teaches policies.
     """
     curriculum, dataset = training.treatment.curriculum, training.dataset
-    fingerprint, pixel_range = (getattr(dataset, name, None) for name in ("fingerprint", "pixel_range"))
+    fingerprint, pixel_range = dataset.fingerprint, dataset.pixel_range
     return {
         "schema_version": schema.VERSION,
         "dataset": dataset.name,
@@ -54,12 +78,12 @@ def metadata(training, config="", accuracy=None, score=None):
     }
 
 
-def exportable(training):
+def exportable(training: Trained) -> bool:
     """Whether it is a GTN whose batches don't depend on the learner, with a schedule of SGD's learning rate and momentum."""
     return not _obstacle(training)
 
 
-def check_exportable(training):
+def check_exportable(training: Trained) -> None:
     """Raises `UserError` if it can't be exported."""
     obstacle = _obstacle(training)
     if obstacle:
@@ -70,17 +94,14 @@ def _obstacle(training):
     names = sorted(training.hyperparameters.values())
     if names != ["learning_rate", "momentum"]:
         return f"an export carries SGD's learning_rate and momentum; this run's inner optimiser has {names}"
-    if not isinstance(training.treatment, treatments.GTN) or hasattr(training.treatment, "observe"):
+    treatment = training.treatment
+    if not isinstance(treatment, treatments.GTN) or isinstance(treatment, protocols.Watching):
         return f"an export carries a generator with its curriculum; this run's treatment is {training.treatment.name}"
     return None
 
 
-def save(training, directory, version, meta):
-    """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path.
-
-    `training` has `treatment`, a GTN, `hyperparameters`, and for `metadata` also `dataset` (`name`, `classes`, `image_shape`,
-    `normalization`), `weight_norm` (of learners), `inner_loss`, `outer_steps` and `seed`.
-    """
+def save(training: Trained, directory: str, version: int, meta: dict[str, Any]) -> str:
+    """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path."""
     check_exportable(training)
     return _publish(training.treatment, _values(training), directory, version, meta)
 

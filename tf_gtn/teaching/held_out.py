@@ -2,21 +2,30 @@
 
 import functools
 import itertools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import watching
+from tf_gtn import data, watching
 from tf_gtn.data import reader
 from tf_gtn.models import learners
-from tf_gtn.teaching import lesson
+from tf_gtn.teaching import evaluation, lesson, loading
 
 RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 MOMENTA = (0.0, 0.5, 0.9)
 DECAYS = ("constant", "linear")
 
 
-def compare(gtn, dataset, name, count, seed, selection_learners=6, recall=None):
+def compare(
+    gtn: loading.LoadedGTN,
+    dataset: data.Dataset,
+    name: str,
+    count: int,
+    seed: int,
+    selection_learners: int = 6,
+    recall: evaluation.Recall | None = None,
+) -> dict[str, Any]:
     """Test accuracies of fresh networks of a registered architecture, taught by the GTN and by real data.
 
     The GTN's lesson finds the limit of its learning rates by itself, on synthetic loss. Real data gets as many batches of the

@@ -1,8 +1,13 @@
 """The inner loop: a fresh learner takes T optimiser steps on the batches of a treatment."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
-from tf_gtn.core import supervised, unrolling
+from tf_gtn.core import optimizers, supervised, unrolling
+from tf_gtn.models import population
+from tf_gtn.teaching import protocols
 
 
 class InnerLoop:
@@ -12,21 +17,29 @@ class InnerLoop:
     differentiably. A treatment that watches the learner adds its `memory`.
     """
 
-    def __init__(self, template, treatment, optimizer):
+    def __init__(self, template: population.Template, treatment: protocols.Treatment, optimizer: optimizers.Optimizer) -> None:
         self.template, self.treatment, self.optimizer = template, treatment, optimizer
         self.learner = template.functional
-        self._watches = hasattr(treatment, "observe")
+        self._watching = treatment if isinstance(treatment, protocols.Watching) else None
 
-    def initial_state(self, seed, widths):
+    def initial_state(self, seed: tf.Tensor, widths: tf.Tensor) -> dict:
         """A fresh learner; `seed` integer [2], `widths` integer, one a free width of the template."""
         state = supervised.initial_state(self.optimizer, *self.template.init(seed, widths))
-        return {**state, "memory": self.treatment.initial_memory()} if self._watches else state
+        return {**state, "memory": self._watching.initial_memory()} if self._watching else state
 
-    def xs(self, hyper, seed):
+    def xs(self, hyper: dict, seed: tf.Tensor) -> dict:
         """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) is for what the treatment samples."""
         return {"treatment": self.treatment.xs(seed), "hyper": hyper}
 
-    def run(self, state, xs, measure=None, measure_params=(), measure_xs=(), recompute_every=1):
+    def run(
+        self,
+        state: dict,
+        xs: dict,
+        measure: Callable[[dict, Any, Any], Any] | None = None,
+        measure_params: Any = (),
+        measure_xs: Any = (),
+        recompute_every: int = 1,
+    ) -> tuple[dict, dict[str, Any]]:
         """Teaches; differentiable in the state, `xs` and the treatment's variables.
 
         Args:
@@ -43,22 +56,22 @@ class InnerLoop:
 
         def step(params, state, x):
             teaching = params["treatment"]
-            memory = (state["memory"],) if self._watches else ()
+            memory = (state["memory"],) if self._watching else ()
             images, labels = self.treatment.batch(teaching, x["treatment"], *memory)
             learner = {key: state[key] for key in ("params", "slots", "model")}
             learner, loss, outputs = supervised.update(self.learner, self.optimizer, learner, images, labels, x["hyper"])
-            if self._watches:
-                learner["memory"] = self.treatment.observe(teaching, *memory, labels, outputs)
+            if self._watching:
+                learner["memory"] = self._watching.observe(teaching, state["memory"], labels, outputs)
             measured = measure(learner, params["measure"], x["measure"]) if measure else ()
             return learner, {"inner_loss": loss, "measured": measured}
 
         return unrolling.unroll(step, params, state, {**xs, "measure": measure_xs}, checkpoint_every=recompute_every)
 
-    def logits(self, state, images):
+    def logits(self, state: dict, images: tf.Tensor) -> tf.Tensor:
         """Logits in inference mode, with the BatchNorm statistics of the last batch it was taught on."""
         return self.learner(state["params"], state["model"], images, training=False)[0]
 
-    def probabilities(self, state, images, chunk=1000):
+    def probabilities(self, state: dict, images: tf.Tensor, chunk: int = 1000) -> tf.Tensor:
         """Class probabilities `[n, classes]` of normalised images `[n, H, W, C]`, a chunk at a time; graph-safe."""
         parts = [images[i : i + chunk] for i in range(0, images.shape[0], chunk)]
         return tf.concat([tf.nn.softmax(self.logits(state, part)) for part in parts], 0)

@@ -1,14 +1,18 @@
 """A lesson for any Keras model: SGD with momentum on given batches, by a given schedule, compiled once a model."""
 
 import math
+from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import tensorflow as tf
 
-from tf_gtn import watching
+from tf_gtn import arguments, watching
 from tf_gtn.core import functional, optimizers, supervised, unrolling
 
 LOSSES = ("cross_entropy", "squared_error")
+Network = tuple[dict, dict]
+"""`(params, state)` of a `core.Functional`."""
 LIMITS = (1.0, 0.3, 0.1, 0.03, 0.01)
 
 
@@ -22,7 +26,15 @@ class Lesson:
       learner: the model as a `core.Functional`.
     """
 
-    def __init__(self, model, image_shape, weight_norm=False, loss="cross_entropy", from_logits=None):
+    @arguments.checked("teaching.Lesson")
+    def __init__(
+        self,
+        model: keras.Model,
+        image_shape: Sequence[int],
+        weight_norm: bool = False,
+        loss: Annotated[str, arguments.OneOf(LOSSES, "loss")] = "cross_entropy",
+        from_logits: bool | None = None,
+    ) -> None:
         """Wraps a model.
 
         Args:
@@ -40,7 +52,7 @@ class Lesson:
         self._teach = tf.function(self._run, autograph=False)
         self._hits = tf.function(self._count, autograph=False)
 
-    def teach(self, start, xs):
+    def teach(self, start: Network, xs: dict[str, tf.Tensor]) -> tuple[Network, tf.Tensor, tf.Tensor]:
         """Takes the T steps of `xs`.
 
         Args:
@@ -53,7 +65,9 @@ class Lesson:
         with _last_batch_statistics(self.learner.model):
             return self._teach(start, xs)
 
-    def best(self, start, xs, limits=LIMITS):
+    def best(
+        self, start: Network, xs: dict[str, tf.Tensor], limits: Sequence[float] = LIMITS
+    ) -> tuple[Network, tf.Tensor, float, dict[float, float]]:
         """The lesson with ever smaller learning rates, from the same start: the one with the lowest loss on its batches.
 
         The rates are limited to a fraction of the largest, not multiplied by it: what a foreign architecture can't stand is the
@@ -66,14 +80,14 @@ class Lesson:
             limit: self.teach(start, limited(xs, limit)) for limit in watching.each(limits, "limits of the learning rate")
         }
         after = {s: float(t[2]) if tf.math.is_finite(t[2]) else float("inf") for s, t in trials.items()}
-        limit = min(limits, key=after.get)
+        limit = min(limits, key=after.__getitem__)
         return trials[limit][0], trials[limit][1], limit, after
 
-    def accuracy(self, trained, images, labels):
+    def accuracy(self, trained: Network, images: tf.Tensor, labels: tf.Tensor) -> float:
         """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""
         return float(self._hits(trained, images, tf.cast(labels, tf.int32))) / len(labels)
 
-    def at_chance(self, trained, xs):
+    def at_chance(self, trained: Network, xs: dict[str, tf.Tensor]) -> tuple[float, bool]:
         """`(accuracy on the batches of xs, whether always naming their most frequent class is as good)`.
 
         As good: less than two standard errors below.
@@ -106,10 +120,11 @@ class Lesson:
         return tf.reduce_mean(keras.losses.categorical_crossentropy(labels, outputs, from_logits=self._from_logits))
 
     def _count(self, trained, images, labels):
-        return supervised.count_correct(lambda chunk: self.learner(*trained, chunk, training=False)[0], images, labels)
+        params, state = trained
+        return supervised.count_correct(lambda chunk: self.learner(params, state, chunk, training=False)[0], images, labels)
 
 
-def limited(xs, limit):
+def limited(xs: dict[str, tf.Tensor], limit: float) -> dict[str, tf.Tensor]:
     """`xs` with its learning rates at most `limit` times the largest of them."""
     rates = xs["learning_rate"]
     return {**xs, "learning_rate": tf.minimum(rates, limit * tf.reduce_max(rates))}

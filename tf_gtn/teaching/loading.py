@@ -8,7 +8,9 @@ import math
 import numbers
 import os
 import pathlib
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,7 +22,7 @@ from tf_gtn.teaching import export, lesson, saved_models, schema, trust
 READY_MADE = pathlib.Path(__file__).parent / "ready_made"
 
 
-def load(export_dir):
+def load(export_dir: str | os.PathLike) -> "LoadedGTN":
     """Loads an export.
 
     Args:
@@ -78,7 +80,7 @@ class LoadedGTN:
       metadata: dict, the export's `assets/metadata.json`.
     """
 
-    def __init__(self, path, metadata, model):
+    def __init__(self, path: str, metadata: dict[str, Any], model: Any) -> None:
         self.path, self.metadata = path, metadata
         self._model = model  # keeps the variables of the signatures alive
         self._generate = model.signatures["generate"]
@@ -95,7 +97,7 @@ class LoadedGTN:
         )
 
     @property
-    def classes(self) -> tuple:
+    def classes(self) -> tuple[str, ...]:
         """Names of the classes, or actions, by label."""
         return tuple(self.metadata["classes"])
 
@@ -104,7 +106,7 @@ class LoadedGTN:
         """`(H, W, C)`, or the shape of an observation."""
         return tuple(self.metadata["image_shape"])
 
-    def generate(self, noise, label) -> tf.Tensor:
+    def generate(self, noise: Any, label: Any) -> tf.Tensor:
         """Images `[n, H, W, C]`, each independent of its neighbours.
 
         Args:
@@ -127,7 +129,7 @@ class LoadedGTN:
             raise errors.UserError(f"noise and label have one row an image; got {noise.shape[0]} and {label.shape[0]} rows")
         return saved_models.never_empty(lambda noise, label: self._generate(noise=noise, label=label)["image"], noise, label)
 
-    def as_dataset(self, steps=None):
+    def as_dataset(self, steps: int | None = None) -> tf.data.Dataset:
         """`tf.data.Dataset` of `(images [B, H, W, C], labels [B, classes])`, in curriculum order.
 
         `steps` batches, by default as many as the GTN was trained with; beyond those the curriculum starts over.
@@ -135,7 +137,7 @@ class LoadedGTN:
         batches = tf.data.Dataset.from_tensor_slices((self._lesson["image"], self._lesson["label"]))
         return batches.repeat().take(self._steps(steps))
 
-    def normalize(self, images):
+    def normalize(self, images: Any) -> tf.Tensor:
         """Real images `[n, H, W]` or `[n, H, W, C]`, or observations, as their source has them, as learners expect them."""
         wanted, shape = self.metadata["image_shape"], tf.convert_to_tensor(images).shape
         grey = len(wanted) == 3 and wanted[-1] == 1 and shape.is_compatible_with([None, *wanted[:2]])
@@ -146,7 +148,14 @@ class LoadedGTN:
             normalization.warn_of_other_range(images, normalized, self.metadata.get("pixel_range"), self.metadata["dataset"])
         return normalized
 
-    def train(self, keras_model, steps=None, learning_rate_scale="auto", weight_norm=False, from_logits=None):
+    def train(
+        self,
+        keras_model: keras.Model,
+        steps: int | None = None,
+        learning_rate_scale: float | str = "auto",
+        weight_norm: bool = False,
+        from_logits: bool | None = None,
+    ) -> dict[str, Any]:
         """Teaches `keras_model`, in place, in a few SGD steps with the learned learning rates and momenta.
 
         The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with
@@ -210,7 +219,7 @@ class LoadedGTN:
                 )
         return history
 
-    def evaluate(self, keras_model, data) -> float:
+    def evaluate(self, keras_model: keras.Model, data: Any) -> float:
         """The share of images that a taught model classifies right.
 
         Args:
@@ -235,7 +244,7 @@ class LoadedGTN:
         predicted = keras_model.predict(self.normalize(images), verbose=0).argmax(-1)
         return float((predicted == labels).mean())
 
-    def lesson(self, steps=None):
+    def lesson(self, steps: int | None = None) -> dict[str, tf.Tensor]:
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""
         index = tf.range(self._steps(steps)) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
@@ -258,7 +267,7 @@ def _scale(value):
     return scale
 
 
-def ready_made():
+def ready_made() -> list[str]:
     """Names of the exports that come with the package."""
     return sorted(folder.name for folder in READY_MADE.iterdir() if folder.is_dir())
 

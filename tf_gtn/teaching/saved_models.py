@@ -7,6 +7,8 @@
 
 import os
 import re
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,7 +18,7 @@ GRAPH = "saved_model.pb"
 _UNFINISHED, _REPLACED = ".unfinished-", ".replaced-"
 
 
-def publish(directory, version, write):
+def publish(directory: str | os.PathLike, version: int | str, write: Callable[[str], Any]) -> str:
     """Has `write(path)` make a version, and shows it as `<directory>/<version>/`; returns that path.
 
     A version is a number, where `find` is to find it, or a name.
@@ -39,7 +41,7 @@ def publish(directory, version, write):
     return path
 
 
-def find(path):
+def find(path: str) -> str | None:
     """The folder of the highest whole version in `path` or `path/export`, or `path` itself if it is one; None if there is none.
 
     Folders that hold no SavedModel, whatever their name, are passed over.
@@ -58,7 +60,7 @@ def find(path):
     return None
 
 
-def never_empty(make, *batches):
+def never_empty(make: Callable[..., tf.Tensor], *batches: tf.Tensor) -> tf.Tensor:
     """`make(*batches)` of batches `[n, ...]` -> `[n, ...]`, also for n = 0, where TensorFlow's convolutions fail."""
     count = tf.shape(batches[0])[0]
     missing = tf.maximum(1 - count, 0)

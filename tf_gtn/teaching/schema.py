@@ -3,6 +3,7 @@
 import math
 import numbers
 import reprlib
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,7 +11,7 @@ VERSION = 1
 
 
 def _whole(value, low=1):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= low
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
 def _number(value):
@@ -74,7 +75,7 @@ OPTIONAL = {
 }
 
 
-def check(metadata):
+def check(metadata: Any) -> None:
     """Raises `ValueError` for the first field that is missing or wrong."""
     if not isinstance(metadata, dict):
         raise ValueError("metadata.json must be an object with fields")
@@ -88,7 +89,7 @@ def check(metadata):
         raise ValueError(f"metadata.json: normalization is for {means} channels, image_shape has {channels}")
 
 
-def signatures(metadata):
+def signatures(metadata: dict[str, Any]) -> dict[str, tuple[dict, dict]]:
     """`{signature: (inputs, outputs)}`, each `{name: shape}`, as metadata says they are."""
     image, label = metadata["image_shape"], [len(metadata["classes"])]
     batch = [None, metadata["batch_size"]]
@@ -101,7 +102,7 @@ def signatures(metadata):
     }
 
 
-def check_signatures(metadata, graph):
+def check_signatures(metadata: dict[str, Any], graph: Any) -> None:
     """Raises `ValueError` unless the signatures of a `MetaGraphDef` are as metadata says; makes no tensor.
 
     The number of inner steps is the length of the schedule that the export keeps.

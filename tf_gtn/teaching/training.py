@@ -1,15 +1,18 @@
 """The outer loop's step: a fresh learner is taught, judged on real data, and the treatment improved by the meta-gradient."""
 
 import functools
+import inspect
 import itertools
 
 import keras
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.core import averaging, estimators, hyperparameters, outer_update, supervised
+from tf_gtn import arguments, data, errors
+from tf_gtn.core import averaging, estimators, hyperparameters, optimizers, outer_update
 from tf_gtn.data import reader
-from tf_gtn.teaching import inner_loop
+from tf_gtn.models import population as populations
+from tf_gtn.teaching import inner_loop, protocols
+from tf_gtn.teaching import problem as problems
 
 
 class Training:
@@ -23,32 +26,33 @@ class Training:
 
     inner_loss = "cross_entropy"
 
+    @arguments.checked("teaching.Training")
     def __init__(
         self,
-        dataset,
-        population,
-        treatment,
-        inner_optimizer,
+        dataset: data.Dataset,
+        population: populations.Distribution,
+        treatment: protocols.Treatment,
+        inner_optimizer: optimizers.Optimizer,
         *,
-        outer_steps: int,
-        outer_batch=64,
-        learning_rate=0.02,
-        final_learning_rate=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        loss="every",
-        estimator=None,
-        learn_hyperparameters=True,
-        per_step=True,
-        recompute_every=1,
-        learners: int | None = None,
-        weight=1.0,
-        auxiliary=None,
-        seed=0,
-        dtype="float32",
-        strategy=None,
-    ):
+        outer_steps: arguments.Count,
+        outer_batch: arguments.Count = 64,
+        learning_rate: arguments.Positive = 0.02,
+        final_learning_rate: arguments.Share = 0.1,
+        beta_1: arguments.Fraction = 0.9,
+        beta_2: arguments.Fraction = 0.999,
+        epsilon: arguments.Positive = 1e-7,
+        loss: estimators.Loss = "every",
+        estimator: estimators.Estimator | None = None,
+        learn_hyperparameters: bool = True,
+        per_step: bool = True,
+        recompute_every: arguments.Whole = 1,
+        learners: arguments.Count | None = None,
+        weight: arguments.NotNegative = 1.0,
+        auxiliary: protocols.Auxiliary | None = None,
+        seed: int = 0,
+        dtype: str = "float32",
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
         """Makes the variables; nothing is traced yet.
 
         Args:
@@ -69,8 +73,7 @@ class Training:
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
             meta-gradients are averaged. None: one a replica.
           weight: of the outer loss beside that of `auxiliary`; with 0 nobody is taught.
-          auxiliary: another objective of the treatment, or None. It has `loss(treatment, seed)`, a scalar that is added to the
-            outer loss, `update(treatment, seed)`, its own step, which returns `{name: scalar}`, and `variables`.
+          auxiliary: another objective of the treatment, or None.
           seed: of the learners and batches.
           dtype: of the hyperparameters.
           strategy: a `tf.distribute.Strategy` whose replicas share the learners; the parameters are plain variables of each
@@ -79,37 +82,18 @@ class Training:
         Raises:
           UserError: `loss` is neither "every" nor "last", a number is out of range, or `weight` has nothing beside it.
         """
-        if loss not in estimators.LOSSES:
-            raise errors.unknown("loss", loss, estimators.LOSSES)
         replicas = 1 if strategy is None else strategy.num_replicas_in_sync
         if learners is not None and learners % replicas:
             raise errors.UserError(
                 f"teaching.Training.learners must be a multiple of the {replicas} replicas that share them; got {learners}"
             )
-        for name, value, lowest in (
-            ("outer_steps", outer_steps, 1),
-            ("outer_batch", outer_batch, 1),
-            ("recompute_every", recompute_every, 0),
-            ("learners", replicas if learners is None else learners, 1),
-        ):
-            if value < lowest:
-                raise errors.UserError(f"teaching.Training.{name} must be at least {lowest}; got {value}")
-        if not learning_rate > 0:
-            raise errors.UserError(f"teaching.Training.learning_rate must be above 0; got {learning_rate}")
-        for name, value, fits, wanted in (
-            ("final_learning_rate", final_learning_rate, 0 <= final_learning_rate <= 1, "between 0 and 1"),
-            ("beta_1", beta_1, 0 <= beta_1 < 1, "at least 0 and below 1"),
-            ("beta_2", beta_2, 0 <= beta_2 < 1, "at least 0 and below 1"),
-            ("epsilon", epsilon, epsilon > 0, "above 0"),
-            ("weight", weight, weight == 1 or (weight >= 0 and auxiliary is not None), "1, or at least 0 beside another loss"),
-        ):
-            if not fits:
-                raise errors.UserError(f"teaching.Training.{name} must be {wanted}; got {value}")
+        if auxiliary is None and weight != 1:
+            arguments.no_effect("teaching.Training", {"weight": weight}, ("weight",), "without another loss beside it")
         for name, value, example in (
             ("inner_optimizer", inner_optimizer, "@optimizers.SGD()"),
             ("estimator", estimator, "@estimators.Full()"),
         ):
-            if isinstance(value, type) or (callable(value) and not hasattr(value, "name") and not hasattr(value, "update")):
+            if inspect.isclass(value) or inspect.isfunction(value):
                 raise errors.UserError(
                     f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}"
                 )
@@ -131,32 +115,32 @@ class Training:
         self._steps = {}
 
     @property
-    def weight_norm(self):
+    def weight_norm(self) -> bool:
         """Whether learners' kernels are weight-normalised."""
         return self.inner_loops[0].learner.weight_norm
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return [*self.treatment.trainable_variables, *self.hyperparameters.trainable_variables]
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """Everything that a resumed run needs, in a fixed order."""
         memory = tf.nest.flatten(self._memory)
         other = self._auxiliary.variables if self._auxiliary is not None else []
         return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables, *other]
 
     @property
-    def skipped(self):
+    def skipped(self) -> tf.Tensor:
         """Steps whose loss or gradient was not finite."""
         return self._update.skipped
 
     @property
-    def consecutively_skipped(self):
+    def consecutively_skipped(self) -> tf.Tensor:
         """Those since the last one that was."""
         return self._update.consecutively_skipped
 
-    def step(self, index):
+    def step(self, index: int) -> dict[str, tf.Tensor]:
         """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors.
 
         And what an auxiliary objective's update returns.
@@ -172,15 +156,15 @@ class Training:
         others = (self.population.draw([*seed, attempt]) for attempt in itertools.count())
         return next(other for other in others if other.template == draw.template)
 
-    def problem(self, template, widths):
+    def problem(self, template: int, widths: tf.Tensor) -> problems.Problem:
         """One architecture's inner problem, as `core.estimators` sees it; `widths` integer, one a free width."""
-        return Problem(self, self.inner_loops[template], widths)
+        return problems.Problem(self, self.inner_loops[template], widths)
 
-    def values(self):
+    def values(self) -> list[tf.Tensor]:
         """The outer parameters' values, in the order of `trainable_variables`."""
         return [tf.convert_to_tensor(v) for v in self.trainable_variables]
 
-    def restart(self, fresh):
+    def restart(self, fresh: "Training") -> None:
         """Becomes what `fresh` is, a `Training` of the same make with another seed, and keeps what was traced."""
         for mine, other in zip(self.variables, fresh.variables, strict=True):
             mine.assign(other)
@@ -218,73 +202,19 @@ class Training:
         else:
             loss = inner_loss = tf.zeros([])
             gradients = [tf.zeros_like(value) for value in values]
-        if self._auxiliary is None:
+        auxiliary = self._auxiliary
+        if auxiliary is None:
             return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": self._update.apply(loss, gradients)}
         own, other = tf.unstack(tf.random.experimental.stateless_split(tf.random.experimental.stateless_fold_in(seed, -1), 2))
-        added, added_gradients = self._auxiliary_gradient(values, own)
+        added, added_gradients = self._auxiliary_gradient(auxiliary, values, own)
         loss = self._weight * loss + added
         gradients = [self._weight * g + a for g, a in zip(gradients, added_gradients)]
         norm = self._update.apply(loss, gradients)
-        return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": norm, **self._auxiliary.update(self.treatment, other)}
+        return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": norm, **auxiliary.update(self.treatment, other)}
 
-    def _auxiliary_gradient(self, values, seed):
+    def _auxiliary_gradient(self, auxiliary, values, seed):
         with tf.GradientTape() as tape:
             tape.watch(values)
             with keras.StatelessScope(list(zip(self.trainable_variables, values))):
-                loss = self._auxiliary.loss(self.treatment, seed)
+                loss = auxiliary.loss(self.treatment, seed)
         return loss, tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-
-class Problem:
-    """The lesson of one fresh learner as a function of the outer parameters' values: a `Problem` of `core.estimators`."""
-
-    def __init__(self, training, loop, widths):
-        self._training, self._loop, self._widths = training, loop, widths
-        self.length = training.inner_steps
-
-    def begin(self, values, seed):
-        """A fresh learner."""
-        with self._at(values):
-            return self._loop.initial_state(_split(seed)[0], self._widths)
-
-    def advance(self, values, state, seed, start, steps, judge):
-        """`steps` inner steps from number `start` on; returns `(state, losses, inner losses [steps])`.
-
-        `judge` is "every" (the real loss after each step, on a fresh batch each time: `losses` [steps]), "end" ([1]) or "none"
-        ([0]).
-        """
-        training, reader = self._training, self._training._reader
-        _, lesson, real = _split(seed)
-
-        whole = isinstance(steps, int) and steps == self.length
-
-        def part(x):
-            return x if whole else x[start : start + steps]
-
-        def measure(state, params, sample):
-            images, labels = reader.batch(params, sample)
-            return supervised.cross_entropy(labels, self._loop.logits(state, images))
-
-        during = {}
-        if judge == "every":
-            samples = reader.sample((self.length, training._outer_batch), real)
-            during = {"measure": measure, "measure_params": reader.params(), "measure_xs": tf.nest.map_structure(part, samples)}
-        with self._at(values):
-            xs = tf.nest.map_structure(part, self._loop.xs(training.hyperparameters.values(), lesson))
-            state, ys = self._loop.run(state, xs, recompute_every=training._recompute_every, **during)
-        if judge == "every":
-            losses = ys["measured"]
-        elif judge == "end":
-            losses = measure(state, reader.params(), reader.sample((training._outer_batch,), real))[tf.newaxis]
-        else:
-            losses = tf.zeros([0], ys["inner_loss"].dtype)
-        return state, losses, ys["inner_loss"]
-
-    def _at(self, values):
-        """The outer variables have these values in here."""
-        return keras.StatelessScope(list(zip(self._training.trainable_variables, values)))
-
-
-def _split(seed):
-    """Seeds of the learner, of its lesson and of the real batches that judge it."""
-    return tf.unstack(tf.random.experimental.stateless_split(seed, 3))

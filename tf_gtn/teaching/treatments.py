@@ -1,51 +1,28 @@
 """Treatments: where the batches of the inner loop come from (GTN paper, section 3.3).
 
-`Treatment` says what one is; `REGISTRY` has the functions that make those without a generator, by name.
-
-A treatment that watches the learner (`closed_loop.ClosedLoop`) has a memory besides: `initial_memory()`, and `batch` and
-`observe` take it. `inner_loop.InnerLoop` asks `hasattr(treatment, "observe")`.
+`protocols.Treatment` says what one is; `REGISTRY` has the functions that make those without a generator, by name.
 """
 
 import copy
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors, registries
+from tf_gtn import data, errors, registries
 from tf_gtn.core import functional
 from tf_gtn.data import reader
-from tf_gtn.teaching import curricula
+from tf_gtn.teaching import curricula, protocols
 
 REGISTRY = registries.Registry("treatment", reserved=("gtn",))
 """`{name: function (dataset, inner_steps, batch_size, seed) -> Treatment}`, with two integers for a seed."""
 
 
-class Treatment(Protocol):
-    """Where a learner's batches come from.
-
-    Attributes:
-      name: of its kind.
-      inner_steps: T.
-      trainable_variables: outer parameters.
-      variables: those and what else was drawn for the run; a checkpoint has them.
-    """
-
-    name: str
-    inner_steps: int
-    trainable_variables: Sequence
-    variables: Sequence
-
-    def params(self) -> Any:
-        """The tensors that every inner step gets, a nested structure."""
-
-    def xs(self, seed) -> Any:
-        """The tensors of which inner step t gets the t-th; `seed` (integer tensor [2]) decides what is random."""
-
-    def batch(self, params, x) -> tuple:
-        """`(images [B, H, W, C], labels [B, classes])` of an inner step; it runs in the step's graph."""
+def curriculum_of(treatment: protocols.Treatment) -> curricula.Curriculum | None:
+    """The curriculum of a treatment that has one."""
+    return treatment.curriculum if isinstance(treatment, GTN) else None
 
 
 class GTN:
@@ -56,7 +33,9 @@ class GTN:
 
     name = "gtn"
 
-    def __init__(self, generator, curriculum, seed, weight_norm=True):
+    def __init__(
+        self, generator: keras.Model, curriculum: curricula.Curriculum, seed: tf.Tensor, weight_norm: bool = True
+    ) -> None:
         """Draws the generator's weights anew.
 
         Args:
@@ -74,41 +53,41 @@ class GTN:
         self._params = tf.nest.map_structure(lambda value: keras.Variable(value, dtype=value.dtype, name="generator"), params)
 
     @property
-    def inner_steps(self):
+    def inner_steps(self) -> int:
         return self.curriculum.inner_steps
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return tf.nest.flatten(self._params) + self.curriculum.variables
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return tf.nest.flatten(self._params) + self.curriculum.trainable_variables
 
-    def presented(self, **use):
+    def presented(self, **use: Any) -> "GTN":
         """The same generator and codes for another use: see `Curriculum.presented`."""
         other = copy.copy(self)  # the same variables
         other.curriculum = self.curriculum.presented(**use)
         return other
 
-    def params(self):
+    def params(self) -> Any:
         """The generator's plain weights: joined once for all inner steps."""
         return self.generator.weights(tf.nest.map_structure(tf.convert_to_tensor, self._params))
 
-    def xs(self, seed):
+    def xs(self, seed: tf.Tensor) -> Any:
         return self.curriculum.xs(seed)
 
-    def batch(self, params, x):
+    def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self.synthesise(params, self._state, x, batch_statistics=True)
 
-    def synthesise(self, weights, state, x, batch_statistics):
+    def synthesise(self, weights: dict, state: dict, x: Any, batch_statistics: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """`{"noise", "label"}` -> images and labels, from plain weights and BatchNorm statistics or with the batch's own."""
         output, _ = self.generator.apply_weights(weights, state, self._inputs(x), training=batch_statistics)
         if isinstance(output, dict):
             return output["image"], output["label"]
         return output, x.get("target", x["label"])
 
-    def generate(self, noise, label):
+    def generate(self, noise: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         """Images for `noise` [n, latent] and `label` [n, classes], each by itself.
 
         BatchNorm uses the statistics of the whole curriculum here, so that an image does not depend on its neighbours in
@@ -118,7 +97,7 @@ class GTN:
         x = {"noise": noise, "label": label}
         return self.synthesise(weights, self.population_state(weights), x, batch_statistics=False)[0]
 
-    def population_state(self, weights):
+    def population_state(self, weights: dict) -> dict:
         """BatchNorm statistics of the curriculum: the mean over its batches."""
         xs = self.xs(tf.zeros([2], tf.int32))
         total = tf.nest.map_structure(tf.zeros_like, self._state)
@@ -137,25 +116,25 @@ class Distilled:
 
     name = "distilled"
 
-    def __init__(self, inner_steps, batch_size, image_shape, classes, seed):
+    def __init__(self, inner_steps: int, batch_size: int, image_shape: Sequence[int], classes: int, seed: tf.Tensor) -> None:
         self.pixels = keras.Variable(tf.random.stateless_normal((inner_steps, batch_size, *image_shape), seed), name="pixels")
         self._labels = curricula.cycling_labels(inner_steps, batch_size, classes)
         self._classes, self.inner_steps = classes, inner_steps
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return [self.pixels]
 
     variables = trainable_variables
 
-    def params(self):
+    def params(self) -> Any:
         return {}
 
-    def xs(self, seed):
+    def xs(self, seed: tf.Tensor) -> Any:
         del seed
         return {"image": tf.convert_to_tensor(self.pixels), "label": tf.one_hot(self._labels, self._classes)}
 
-    def batch(self, params, x):
+    def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         del params
         return x["image"], x["label"]
 
@@ -171,24 +150,24 @@ class Real:
     name = "real"
     trainable_variables = variables = ()
 
-    def __init__(self, dataset, inner_steps, batch_size):
+    def __init__(self, dataset: data.Dataset, inner_steps: int, batch_size: int) -> None:
         self._reader = reader.Reader(dataset, dataset.train)
         self._shape, self.inner_steps = (inner_steps, batch_size), inner_steps
 
-    def presented(self, inner_steps=None, batch_size=None):
+    def presented(self, inner_steps: int | None = None, batch_size: int | None = None) -> "Real":
         """The same data in other numbers of steps and examples."""
         other = copy.copy(self)
         other.inner_steps = inner_steps or self.inner_steps
         other._shape = other.inner_steps, batch_size or self._shape[1]
         return other
 
-    def params(self):
+    def params(self) -> Any:
         return {"real": self._reader.params()}
 
-    def xs(self, seed):
+    def xs(self, seed: tf.Tensor) -> Any:
         return self._reader.sample(self._shape, seed)
 
-    def batch(self, params, x):
+    def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._reader.batch(params["real"], x)
 
 
@@ -206,7 +185,7 @@ class Fixed:
 
     trainable_variables = ()
 
-    def __init__(self, name, images, labels):
+    def __init__(self, name: str, images: Any, labels: Any) -> None:
         """`images` [T, B, H, W, C] of mean 0 and variance 1, `labels` [T, B, classes]."""
         self.name, self.inner_steps = name, len(images)
         self._xs = {
@@ -215,23 +194,23 @@ class Fixed:
         }
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         return list(self._xs.values())
 
-    def params(self):
+    def params(self) -> Any:
         return {}
 
-    def xs(self, seed):
+    def xs(self, seed: tf.Tensor) -> Any:
         del seed
         return tf.nest.map_structure(tf.convert_to_tensor, self._xs)
 
-    def batch(self, params, x):
+    def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         del params
         return x["image"], x["label"]
 
 
 @REGISTRY.register("real_subset")
-def real_subset(dataset, inner_steps, batch_size, seed):
+def real_subset(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int]) -> Fixed:
     """A random choice of T * B training images, classes as even as they can be, none twice before all of a class were taken."""
     rng = np.random.default_rng(seed)
     labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
@@ -249,7 +228,7 @@ def real_subset(dataset, inner_steps, batch_size, seed):
 
 
 @REGISTRY.register("k_means")
-def k_means(dataset, inner_steps, batch_size, seed):
+def k_means(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int]) -> Fixed:
     """Cluster centres of each class' training images (scikit-learn's k-means), as many as a class has places in T * B.
 
     Fewer where a class has fewer images; they come again then, in the same order.
@@ -272,12 +251,11 @@ def k_means(dataset, inner_steps, batch_size, seed):
     return Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))
 
 
-def batches(treatment, seed=0):
+def batches(treatment: protocols.Treatment, seed: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
     """Yields `(images, labels)` of a lesson, step by step; of one that watches the learner, as before its first look.
 
     `seed` decides what is random in them.
     """
-    params, xs = treatment.params(), treatment.xs(tf.constant([seed, 0]))
-    memory = (treatment.initial_memory(),) if hasattr(treatment, "observe") else ()
+    params, xs, memory = treatment.params(), treatment.xs(tf.constant([seed, 0])), protocols.first_memory(treatment)
     for x in zip(*map(tf.unstack, tf.nest.flatten(xs))):
         yield treatment.batch(params, tf.nest.pack_sequence_as(xs, x), *memory)

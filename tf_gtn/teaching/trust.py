@@ -10,7 +10,7 @@ import os
 import stat
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_gtn import errors
 from tf_gtn.teaching import saved_models
@@ -69,7 +69,7 @@ _OBJECTS = {
 }
 
 
-def read_graph(path):
+def read_graph(path: str) -> meta_graph_pb2.MetaGraphDef:
     """The only `MetaGraphDef` of the SavedModel at `path`, as a protobuf: nothing is built or run.
 
     Raises:
@@ -146,7 +146,7 @@ def _forbidden_objects(objects):
     return found
 
 
-def check_files(path):
+def check_files(path: str) -> None:
     """Raises `ValueError` unless the local folder `path` holds plain files and folders, and no link leads out of it."""
     root = os.path.realpath(path)
     for folder, folders, files in os.walk(path):
@@ -160,13 +160,13 @@ def check_files(path):
                 raise ValueError(f"{name} is not a file")
 
 
-def write_checksums(path):
+def write_checksums(path: str) -> None:
     """Notes the SHA-256 of each file of an export."""
     with tf.io.gfile.GFile(os.path.join(path, CHECKSUMS), "w") as file:
         json.dump(_checksums(path), file, indent=2)
 
 
-def check_checksums(path):
+def check_checksums(path: str) -> None:
     """Raises `ValueError` if a file is not as it was exported; an older export says nothing of its files, and passes."""
     if not tf.io.gfile.exists(os.path.join(path, CHECKSUMS)):
         return

@@ -4,24 +4,27 @@ Both learn a task for K steps whenever its turn comes ("we allow multiple task r
 them.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from tf_gtn import arguments
 from tf_gtn.core import Functional, supervised
 from tf_gtn.models import convolutional
-from tf_gtn.transfer import leap, methods
+from tf_gtn.transfer import leap, method
 
 _GATES, _STEP, _LARGEST = "hat/gates", "hat/step", 6.0
 
 
-class _Continual(methods.Method):
+class _Continual(method.Method):
     """Methods whose tasks have weights of their own, in `state["own"]`, one beside the other."""
 
-    def visited(self, state, task):
+    def visited(self, state: dict, task: tf.Tensor) -> tuple[method.Network, dict, dict]:
         """`(network, params, model)` with which a task of pretraining is learned on."""
         raise NotImplementedError
 
-    def stored(self, state, task, params, model):
+    def stored(self, state: dict, task: tf.Tensor, params: dict, model: dict) -> dict:
         """The state after that."""
         raise NotImplementedError
 
@@ -32,7 +35,7 @@ class _Continual(methods.Method):
     def _all_drawn(self, seeds):
         return tf.nest.map_structure(lambda *v: tf.stack(v), *map(self._drawn, tf.unstack(seeds)))
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Writes nothing: there is no single network that new tasks begin with."""
 
     def _update(self, state, seed, number):
@@ -42,7 +45,7 @@ class _Continual(methods.Method):
             draws = tf.random.experimental.stateless_split(tf.stack([seed, number * self._batch + n]), 2)
             task = tf.random.stateless_uniform([], draws[0], 0, self.count, tf.int32)
             network, params, model = self.visited(state, task)
-            batch = methods.batches(self.tasks, task, inner.batch_size, draws[1])
+            batch = method.batches(self.tasks, task, inner.batch_size, draws[1])
             found = leap.train(
                 network, inner.optimizer, (params, model), batch, inner.steps, None, supervised.cross_entropy, inner.hyper
             )
@@ -63,27 +66,28 @@ class HAT(_Continual):
 
     head_learned = False
 
-    def __init__(self, *arguments, largest_scale=400.0, sparsity=0.75):
-        """`largest_scale`, `sparsity`: s_max and c of Serra et al. (2018); the others: see `methods.Method`."""
+    @arguments.checked("transfer.HAT")
+    def __init__(self, *shared: Any, largest_scale: arguments.Positive = 400.0, sparsity: arguments.NotNegative = 0.75) -> None:
+        """`largest_scale`, `sparsity`: s_max and c of Serra et al. (2018); the others: see `method.Method`."""
         self._scale, self._sparsity = largest_scale, sparsity
-        super().__init__(*arguments)
+        super().__init__(*shared)
 
     def _begun(self, params, model, own_seeds):
         self._gated = Functional(_with_gates(self.network.model))
         own = self._all_drawn(own_seeds)
         return {**super()._begun(params, model, own_seeds), "own": own, "seen": tf.zeros([self.count])}
 
-    def begin(self, state, seed, steps):
-        """See `methods.Method`."""
+    def begin(self, state: dict, seed: tf.Tensor, steps: int) -> tuple[method.Network, dict, dict]:
+        """See `method.Method`."""
         return self._bound(state, self._drawn(seed), self._earlier(state, state["seen"]), steps)
 
-    def visited(self, state, task):
+    def visited(self, state: dict, task: tf.Tensor) -> tuple[method.Network, dict, dict]:
         """See `_Continual`."""
         others = state["seen"] * (1 - tf.one_hot(task, self.count))
         own = {p: v[task] for p, v in state["own"].items()}
         return self._bound(state, own, self._earlier(state, others), self.inner.steps)
 
-    def stored(self, state, task, params, model):
+    def stored(self, state: dict, task: tf.Tensor, params: dict, model: dict) -> dict:
         """See `_Continual`."""
         own = {p: _at(v, task, params[p]) for p, v in state["own"].items()}
         shared = {p: params[p] for p in state["params"]}
@@ -130,17 +134,17 @@ class ProgressiveNets(_Continual):
         self._parts = [Functional(part) for part in _column(self.network.model, self.count)]
         return {"own": self._all_drawn(own_seeds), "seen": tf.zeros([self.count])}
 
-    def begin(self, state, seed, steps):
-        """See `methods.Method`."""
+    def begin(self, state: dict, seed: tf.Tensor, steps: int) -> tuple[method.Network, dict, dict]:
+        """See `method.Method`."""
         del steps
         return self._bound(state, self._drawn(seed), state["seen"])
 
-    def visited(self, state, task):
+    def visited(self, state: dict, task: tf.Tensor) -> tuple[method.Network, dict, dict]:
         """See `_Continual`."""
         own = tf.nest.map_structure(lambda v: v[task], state["own"])
         return self._bound(state, own, state["seen"] * (1 - tf.one_hot(task, self.count)))
 
-    def stored(self, state, task, params, model):
+    def stored(self, state: dict, task: tf.Tensor, params: dict, model: dict) -> dict:
         """See `_Continual`."""
         own = tf.nest.map_structure(lambda v, new: _at(v, task, new), state["own"], {"params": params, "model": model})
         return {"own": own, "seen": _at(state["seen"], task, 1.0)}

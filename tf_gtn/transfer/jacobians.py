@@ -1,9 +1,22 @@
 """How good the identity is in the place of the Jacobians that Leap leaves out (Leap, appendix D, figure 4)."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from tf_gtn.core import functional
 
-def of_layer(network, start, batch, steps, learning_rate, path, loss_fn, whole=True):
+
+def of_layer(
+    network: functional.Functional,
+    start: tuple[dict, dict],
+    batch: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    steps: int,
+    learning_rate: float,
+    path: str,
+    loss_fn: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    whole: bool = True,
+) -> tf.Tensor:
     """d(a layer's kernel after i steps of SGD) / d(the same kernel at the start), for i from 1 to `steps`.
 
     The paper does not say which of two it means:
@@ -62,7 +75,7 @@ def of_layer(network, start, batch, steps, learning_rate, path, loss_fn, whole=T
     return tf.stack(found)
 
 
-def relative_precision(jacobian):
+def relative_precision(jacobian: tf.Tensor) -> tf.Tensor:
     """rho = ||I - J||_1 / ||J||_1 in the Schatten 1-norm, of `[..., n, n]` (appendix D)."""
     identity = tf.eye(jacobian.shape[-1], dtype=jacobian.dtype)
 

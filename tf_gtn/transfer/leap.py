@@ -5,13 +5,22 @@ ways of all tasks get shorter. Nothing is kept but the point before, so memory d
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments
+from tf_gtn.core import optimizers
+
+Batches = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""`t -> (inputs, labels)`."""
+Judge = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""`(labels, outputs) -> scalar`."""
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("transfer.Manifold")
 class Manifold:
     """In what a way is measured.
 
@@ -22,15 +31,13 @@ class Manifold:
         coordinate, what that adds where the loss rises.
     """
 
-    power: int = 1
+    power: Annotated[int, arguments.between(1, 2)] = 1
     loss: bool = True
     stabilizer: bool = True
 
-    def __post_init__(self):
-        if self.power not in (1, 2):
-            raise errors.UserError(f"transfer.Manifold.power is 1, the length, or 2, the energy; got {self.power}")
-
-    def increment(self, before, gradient, loss_before, after, loss_after):
+    def increment(
+        self, before: Any, gradient: Any, loss_before: tf.Tensor, after: Any, loss_after: tf.Tensor
+    ) -> tuple[Any, tf.Tensor]:
         """One segment's share of the meta-gradient (equation 8 over p, with Jacobians for the identity).
 
         Args:
@@ -54,7 +61,19 @@ class Manifold:
         return tf.nest.map_structure(lambda d: scale * d, direction), squared
 
 
-def train(network, optimizer, start, batch, steps, manifold, loss_fn, hyper=None, error_fn=None, enough=None, in_a_row=1):
+def train(
+    network: Callable[..., tuple],
+    optimizer: optimizers.Optimizer,
+    start: tuple[dict, dict],
+    batch: Batches,
+    steps: int,
+    manifold: Manifold | None,
+    loss_fn: Judge,
+    hyper: Callable[[tf.Tensor], dict] | None = None,
+    error_fn: Judge | None = None,
+    enough: Callable[[dict, dict, tf.Tensor], tf.Tensor] | None = None,
+    in_a_row: int = 1,
+) -> dict[str, Any]:
     """Trains on one task and accumulates the meta-gradient on the way, in one pass; graph-safe.
 
     Args:

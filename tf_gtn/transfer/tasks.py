@@ -1,11 +1,12 @@
 """Classification tasks of one shape, side by side in one tensor, read in a graph."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, data, errors
 
 _ROTATIONS = 36  # of 10 degrees each ("36 uniformly spaced rotations", appendix F)
 
@@ -21,7 +22,14 @@ class Tasks:
       image_shape: `(H, W, C)`.
     """
 
-    def __init__(self, names, images, held_out, counts=None, rotated=False):
+    def __init__(
+        self,
+        names: Iterable[str],
+        images: np.ndarray,
+        held_out: int,
+        counts: Sequence[int] | None = None,
+        rotated: bool = False,
+    ) -> None:
         """Keeps the images as bytes.
 
         Args:
@@ -44,32 +52,34 @@ class Tasks:
             rotated,
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
     @property
-    def mean(self):
+    def mean(self) -> tf.Tensor:
         """Of the training images' pixels, 0 to 255."""
         return tf.bitcast(self._scale, tf.float32)[0]
 
     @property
-    def std(self):
+    def std(self) -> tf.Tensor:
         """Of the same."""
         return tf.bitcast(self._scale, tf.float32)[1]
 
-    def become(self, other):
+    def become(self, other: "Tasks") -> None:
         """Holds what `other` of the same form does."""
         self.names = other.names
         for mine, theirs in ((self._images, other._images), (self._counts, other._counts), (self._scale, other._scale)):
             mine.assign(theirs)
 
-    def with_last(self, task):
+    def with_last(self, task: int) -> "Tasks":
         """The same tasks, number `task` at the end."""
         order = [k for k in range(len(self)) if k != task] + [task]
         names, held_out = [self.names[k] for k in order], self._images.shape[2] - self._kept
         return Tasks(names, self._images.numpy()[order], held_out, self._counts.numpy()[order], self._rotated)
 
-    def batch(self, task, size, seed, held_out=False, augmented=True):
+    def batch(
+        self, task: int | tf.Tensor, size: int, seed: tf.Tensor, held_out: bool = False, augmented: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """So many random images `[size, H, W, C]` of a task and their one-hot labels, as a function of `seed` (integer [2]).
 
         `augmented`: whether training images are turned, if the tasks are made so.
@@ -85,7 +95,7 @@ class Tasks:
             images = _turned(images, tf.cast(turns, tf.float32) * (2 * np.pi / _ROTATIONS))
         return images, tf.one_hot(label, self.classes)
 
-    def held_out(self, task):
+    def held_out(self, task: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """All images of a task that no training sees, and their one-hot labels."""
         count = tf.gather(self._counts, task)
         images = self._images[task][:count, self._kept :]
@@ -96,7 +106,14 @@ class Tasks:
         return (tf.cast(images, tf.float32) - self.mean) / self.std
 
 
-def of_alphabets(alphabets, classes=20, held_out=5, seed=0, rotated=False):
+@arguments.checked("transfer.alphabets")
+def of_alphabets(
+    alphabets: Mapping[str, np.ndarray],
+    classes: arguments.Count = 20,
+    held_out: arguments.Count = 5,
+    seed: int = 0,
+    rotated: bool = False,
+) -> Tasks:
     """An alphabet a task, `classes` random characters of each; smaller alphabets are left out (Leap, appendix F).
 
     Args:
@@ -119,7 +136,10 @@ def of_alphabets(alphabets, classes=20, held_out=5, seed=0, rotated=False):
     return Tasks(names, np.stack(chosen), held_out, rotated=rotated)
 
 
-def of_data_sets(data_sets, samples=100, held_out=20, seed=0):
+@arguments.checked("transfer.data_sets")
+def of_data_sets(
+    data_sets: Mapping[str, data.Dataset], samples: arguments.Count = 100, held_out: arguments.Count = 20, seed: int = 0
+) -> Tasks:
     """A data set a task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
 
     All images are taken to 0 to 255, since one mean and standard deviation is all tasks'.
@@ -153,17 +173,17 @@ def of_data_sets(data_sets, samples=100, held_out=20, seed=0):
     return Tasks(data_sets, images, held_out, counts)
 
 
-def inverted(dataset):
+def inverted(dataset: data.Dataset) -> data.Dataset:
     """Black on white."""
     return _changed(dataset.in_full_range(), lambda images: 255 - images)
 
 
-def turned(dataset):
+def turned(dataset: data.Dataset) -> data.Dataset:
     """By a quarter turn."""
     return _changed(dataset, lambda images: np.rot90(images, axes=(1, 2)))
 
 
-def textured(dataset):
+def textured(dataset: data.Dataset) -> data.Dataset:
     """Before a smooth random pattern of its own for each image, from a fixed seed."""
 
     def change(images):
@@ -175,7 +195,7 @@ def textured(dataset):
     return _changed(dataset.in_full_range(), change)
 
 
-def in_color(dataset):
+def in_color(dataset: data.Dataset) -> data.Dataset:
     """Grey images with three equal channels; others as they are."""
     return _changed(dataset, lambda images: np.repeat(images, 3, -1) if images.shape[-1] == 1 else images)
 

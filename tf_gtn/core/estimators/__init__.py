@@ -22,9 +22,9 @@ from tf_gtn.core.estimators.es import ES
 from tf_gtn.core.estimators.es_backprop import ESBackprop
 from tf_gtn.core.estimators.full import Full
 from tf_gtn.core.estimators.pes import PES
-from tf_gtn.core.estimators.problem import LOSSES, Estimate, Problem
+from tf_gtn.core.estimators.problem import LOSSES, Estimate, Estimator, Loss, Problem
 from tf_gtn.core.estimators.truncated import Truncated
 
 REGISTRY = {estimator.name: estimator for estimator in (Full, Truncated, ES, PES, ESBackprop)}
 
-__all__ = ["ES", "LOSSES", "PES", "REGISTRY", "ESBackprop", "Estimate", "Full", "Problem", "Truncated"]
+__all__ = ["ES", "LOSSES", "PES", "REGISTRY", "ESBackprop", "Estimate", "Estimator", "Full", "Loss", "Problem", "Truncated"]

@@ -1,14 +1,17 @@
 """Evolution strategies over whole unrolls."""
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
-from tf_gtn.core.estimators import perturbation, settings
+from tf_gtn import arguments
+from tf_gtn.core.estimators import perturbation
 from tf_gtn.core.estimators import problem as problems
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("estimators.ES")
 class ES(problems.Memoryless):
     """Antithetic evolution strategies: the gradient of the objective smoothed by N(0, sigma^2), without a backward pass.
 
@@ -25,16 +28,14 @@ class ES(problems.Memoryless):
       UserError: `pairs` is below 1, or `sigma` is not above 0.
     """
 
-    pairs: int = 4
-    sigma: float = 0.01
+    pairs: arguments.Count = 4
+    sigma: arguments.Positive = 0.01
 
     name = "es"
 
-    def __post_init__(self):
-        settings.count(self, "pairs")
-        settings.positive(self, "sigma")
-
-    def estimate(self, problem, values, seed, loss, state):
+    def estimate(
+        self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any
+    ) -> problems.Estimate:
         values = [tf.convert_to_tensor(v) for v in values]
         noise, seeds = perturbation.draw(seed, values, self.pairs, self.sigma)
 

@@ -1,14 +1,17 @@
 """Evolution strategies and backpropagation, each parameter by whichever varies less."""
 
 import dataclasses
+from typing import Annotated, Any
 
 import tensorflow as tf
 
-from tf_gtn.core.estimators import perturbation, settings
+from tf_gtn import arguments
+from tf_gtn.core.estimators import perturbation
 from tf_gtn.core.estimators import problem as problems
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("estimators.ESBackprop")
 class ESBackprop(problems.Memoryless):
     """Two estimates of the smoothed objective's gradient at the same perturbed points, weighted by their inverse variances.
 
@@ -28,16 +31,14 @@ class ESBackprop(problems.Memoryless):
       UserError: `pairs` is below 2, which has no variance, or `sigma` is not above 0.
     """
 
-    pairs: int = 4
-    sigma: float = 0.01
+    pairs: Annotated[int, arguments.at_least(2)] = 4
+    sigma: arguments.Positive = 0.01
 
     name = "es_backprop"
 
-    def __post_init__(self):
-        settings.count(self, "pairs", 2)
-        settings.positive(self, "sigma")
-
-    def estimate(self, problem, values, seed, loss, state):
+    def estimate(
+        self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any
+    ) -> problems.Estimate:
         values = [tf.convert_to_tensor(v) for v in values]
         noise, seeds = perturbation.draw(seed, values, self.pairs, self.sigma)
 

@@ -1,6 +1,7 @@
 """Backpropagation through the whole unroll."""
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,7 +14,9 @@ class Full(problems.Memoryless):
 
     name = "full"
 
-    def estimate(self, problem, values, seed, loss, state):
+    def estimate(
+        self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any
+    ) -> problems.Estimate:
         values = [tf.convert_to_tensor(v) for v in values]
         value, gradients, inner_loss = problems.gradient(lambda v: problems.objective(problem, v, seed, loss), values)
         return problems.Estimate(value, gradients, inner_loss, state)

@@ -4,10 +4,13 @@ A structure over both signs has a leading axis `[2 * pairs]`: the pairs' positiv
 Memory grows with pairs x outer parameters, never with pairs x inner process.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 
-def draw(seed, values, pairs, sigma):
+def draw(seed: tf.Tensor, values: list[tf.Tensor], pairs: int, sigma: float) -> tuple[list[tf.Tensor], tf.Tensor]:
     """The pairs of one call.
 
     Returns:
@@ -20,16 +23,16 @@ def draw(seed, values, pairs, sigma):
     return noise, tf.random.experimental.stateless_split(inner_seed, pairs)
 
 
-def both(noise, seeds):
+def both(noise: list[tf.Tensor], seeds: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Noise and seeds `[2 * pairs, ...]` of both signs."""
     return [tf.concat([n, -n], 0) for n in noise], tf.tile(seeds, [2, 1])
 
 
-def points(values, noise):
+def points(values: list[tf.Tensor], noise: list[tf.Tensor]) -> list[tf.Tensor]:
     return [v + n for v, n in zip(values, noise)]
 
 
-def slopes(losses, noise, sigma):
+def slopes(losses: tf.Tensor, noise: list[tf.Tensor], sigma: float) -> list[tf.Tensor]:
     """A gradient of the smoothed loss a pair, (L(v + n) - L(v - n)) n / (2 sigma^2): list of `[pairs, ...]`.
 
     Args:
@@ -42,7 +45,7 @@ def slopes(losses, noise, sigma):
     return [tf.reshape(tf.cast(scale, n.dtype), [-1] + [1] * (n.shape.rank - 1)) * n for n in noise]
 
 
-def each(fn, elements):
+def each(fn: Callable[[Any], Any], elements: Any) -> Any:
     """`tf.map_fn` over the leading axis, one element at a time, so that memory holds one inner process.
 
     `fn` is traced once, as a function that is not inlined: the sums of gradients inside stay out of the loop's frame, for

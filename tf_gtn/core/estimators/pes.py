@@ -1,15 +1,17 @@
 """Persistent evolution strategies: an outer step a window, and no truncation bias."""
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.core.estimators import perturbation, settings
+from tf_gtn import arguments, errors
+from tf_gtn.core.estimators import perturbation
 from tf_gtn.core.estimators import problem as problems
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("estimators.PES")
 class PES:
     """2 N inner processes that live on between outer steps; each call takes them `window` steps further, under fresh noise.
 
@@ -36,18 +38,13 @@ class PES:
       UserError: `pairs` or `window` is below 1, or `sigma` is not above 0; when it is used, `window` does not divide T.
     """
 
-    pairs: int = 4
-    sigma: float = 0.01
-    window: int = 8
+    pairs: arguments.Count = 4
+    sigma: arguments.Positive = 0.01
+    window: arguments.Count = 8
 
     name = "pes"
 
-    def __post_init__(self):
-        settings.count(self, "pairs")
-        settings.positive(self, "sigma")
-        settings.count(self, "window")
-
-    def init(self, problem, values, seed):
+    def init(self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor) -> Any:
         """The state before step 0; what it holds besides its shapes and t is drawn by the first call."""
         self._windows(problem)
         inner = problem.begin(values, seed)
@@ -58,7 +55,9 @@ class PES:
             "step": tf.fill([self.pairs], -1),
         }
 
-    def estimate(self, problem, values, seed, loss, state):
+    def estimate(
+        self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any
+    ) -> problems.Estimate:
         judge, windows = problems.judge(loss), self._windows(problem)
         values, state = tf.nest.map_structure(tf.convert_to_tensor, (list(values), state))
         places = tf.range(self.pairs) * windows // self.pairs  # in windows
@@ -115,7 +114,7 @@ class PES:
     def _windows(self, problem):
         """How many make an episode."""
         if problem.length % self.window:
-            raise errors.UserError(f"PES.window must divide the {problem.length} inner steps; got {self.window}")
+            raise errors.UserError(f"estimators.PES.window must divide the {problem.length} inner steps; got {self.window}")
         return problem.length // self.window
 
 

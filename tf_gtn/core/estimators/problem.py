@@ -1,12 +1,14 @@
 """What an estimator sees of an inner process and what it returns; the objective and its exact gradient."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments
 
 LOSSES = ("every", "last")
+Loss = Annotated[str, arguments.OneOf(LOSSES, "loss")]
 
 
 class Problem(Protocol):
@@ -21,10 +23,12 @@ class Problem(Protocol):
 
     length: int
 
-    def begin(self, values, seed):
+    def begin(self, values: list[tf.Tensor], seed: tf.Tensor) -> Any:
         """A fresh inner state, before step 0: a nested structure of tensors with static shapes."""
 
-    def advance(self, values, state, seed, start, steps, judge):
+    def advance(
+        self, values: list[tf.Tensor], state: Any, seed: tf.Tensor, start: int | tf.Tensor, steps: int | tf.Tensor, judge: str
+    ) -> tuple[Any, tf.Tensor, tf.Tensor]:
         """Takes `steps` inner steps from number `start` on; differentiable in `values` and `state`.
 
         Args:
@@ -50,39 +54,54 @@ class Estimate(NamedTuple):
     """
 
     loss: tf.Tensor
-    gradients: list
+    gradients: list[tf.Tensor]
     inner_loss: tf.Tensor
     state: Any
+
+
+class Estimator(Protocol):
+    """What estimates an outer gradient; see the package's docstring."""
+
+    name: str
+
+    def init(self, problem: Problem, values: list[tf.Tensor], seed: tf.Tensor) -> Any:
+        """The state to hand to the first `estimate`."""
+        ...
+
+    def estimate(self, problem: Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any) -> Estimate:
+        """The gradient, and the state to hand to the next one."""
+        ...
 
 
 class Memoryless:
     """An estimator that keeps nothing between outer steps."""
 
-    def init(self, problem, values, seed):
+    def init(self, problem: Problem, values: list[tf.Tensor], seed: tf.Tensor) -> Any:
         """`()`."""
         del problem, values, seed
         return ()
 
 
-def judge(loss):
+@arguments.checked("estimators")
+def judge(loss: Loss) -> str:
     """Where a stretch of steps is judged: "every" step, or at the "end" for the loss "last".
 
     Raises:
       UserError: `loss` is neither "every" nor "last".
     """
-    if loss not in LOSSES:
-        raise errors.unknown("loss", loss, LOSSES)
     return "end" if loss == "last" else "every"
 
 
-def objective(problem, values, seed, loss):
+def objective(problem: Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str) -> tuple[tf.Tensor, tf.Tensor]:
     """A whole unroll; returns `(objective, inner_loss)`, scalars."""
     state = problem.begin(values, seed)
     _, losses, inner_losses = problem.advance(values, state, seed, 0, problem.length, judge(loss))
     return tf.reduce_mean(losses), inner_losses[-1]
 
 
-def gradient(fn, values):
+def gradient(
+    fn: Callable[[list[tf.Tensor]], tuple[tf.Tensor, tf.Tensor]], values: list[tf.Tensor]
+) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
     """`fn(values) -> (loss, inner_loss)` differentiated; returns `(loss, gradients, inner_loss)`."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)

@@ -1,17 +1,19 @@
 """Backpropagation through a window of the unroll."""
 
 import dataclasses
+from typing import Annotated, Any
 
 import tensorflow as tf
 
-from tf_gtn import errors
-from tf_gtn.core.estimators import full, settings
+from tf_gtn import arguments
+from tf_gtn.core.estimators import full
 from tf_gtn.core.estimators import problem as problems
 
 PLACES = ("end", "random")
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("estimators.Truncated")
 class Truncated(problems.Memoryless):
     """Unrolls to the window's end e and backpropagates through the last `window` steps only; the state before is a constant.
 
@@ -32,17 +34,14 @@ class Truncated(problems.Memoryless):
       UserError: `window` is below 1, or `place` is unknown.
     """
 
-    window: int = 8
-    place: str = "end"
+    window: arguments.Count = 8
+    place: Annotated[str, arguments.OneOf(PLACES, "estimators.Truncated.place")] = "end"
 
     name = "truncated"
 
-    def __post_init__(self):
-        settings.count(self, "window")
-        if self.place not in PLACES:
-            raise errors.unknown("Truncated.place", self.place, PLACES)
-
-    def estimate(self, problem, values, seed, loss, state):
+    def estimate(
+        self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any
+    ) -> problems.Estimate:
         if self.window >= problem.length:
             return full.Full().estimate(problem, values, seed, loss, state)
         judge = problems.judge(loss)
