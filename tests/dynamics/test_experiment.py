@@ -127,7 +127,7 @@ def test_run_files_are_complete(name):
         ("more/dynamics.Linear.uniform = (6.0, 0.05)", ["uniform"]),
         ("many/dynamics.Linear.noise = 5.0", ["values", "noise"]),
         ("dynamics.MetaLearner.final_rate = -1.0", ["final_rate"]),
-        ("dynamics.LSTM.memory = 0.5", ["memory above 1"]),
+        ("dynamics.LSTM.memory = 0.5", ["memory must be above 1"]),
         ("dynamics.perceptron.units = 3", ["units", "3"]),
     ],
 )

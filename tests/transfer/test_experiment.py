@@ -158,7 +158,7 @@ def test_run_files_are_complete(name, here):
         ("transfer.MAML.manifold = @transfer.Manifold()", "unknown transfer.MAML parameter 'manifold'"),
         ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
-        ("transfer.Experiment.in_turn = ('digits',)", "in_turn is for no numbers"),
+        ("transfer.Experiment.in_turn = ('digits',)", "not both"),
         ("DATASET = 'omniglotto'", "omniglot"),
         ("DATASET = 'digits'", "data set 'digits' has no alphabets: it is 'glyphs', or one such as 'omniglot'"),
         (
