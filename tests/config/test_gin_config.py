@@ -9,7 +9,7 @@ import gin
 import pytest
 
 from tf_gtn import arguments, errors
-from tf_gtn.config import gin_config, gin_table
+from tf_gtn.config import checking, gin_config, gin_table, statements
 
 
 class Trainer:
@@ -71,7 +71,7 @@ def gin_dir(tmp_path, monkeypatch):
     (parts.parent / "run.gin").write_text(
         "# A run.\ninclude 'gin/toy/parts/data.gin'\n\nOUTER_STEPS = 700\nTrainer.steps = %OUTER_STEPS\n"
     )
-    monkeypatch.setattr(gin_config, "GIN_DIR", tmp_path / "package" / "gin")
+    monkeypatch.setattr(statements, "GIN_DIR", tmp_path / "package" / "gin")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return tmp_path / "package" / "gin"
@@ -116,7 +116,7 @@ def test_gin_folder_lies_in_the_wheel_or_beside_the_package(tmp_path, inside):
     (tmp_path / "tf_gtn" / "config").mkdir(parents=True)
     folder = tmp_path / ("tf_gtn/gin" if inside else "gin")
     folder.mkdir()
-    copy = shutil.copy(gin_config.__file__, tmp_path / "tf_gtn" / "config")
+    copy = shutil.copy(statements.__file__, tmp_path / "tf_gtn" / "config")
     spec = importlib.util.spec_from_file_location("copied_gin_config", copy)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -214,21 +214,21 @@ def test_names_and_syntax(binding, expected):
 
 
 def test_a_name_of_another_program(monkeypatch):
-    monkeypatch.setitem(gin_config.PROGRAMS, "elsewhere", "train_elsewhere")
-    monkeypatch.setitem(gin_config.PROGRAMS, "training.Tuner", "tune_elsewhere")
+    monkeypatch.setitem(checking.PROGRAMS, "elsewhere", "train_elsewhere")
+    monkeypatch.setitem(checking.PROGRAMS, "training.Tuner", "tune_elsewhere")
     for name, program in (("elsewhere.Thing", "train_elsewhere"), ("training.Tuner", "tune_elsewhere")):
         assert message([], [f"{name}.x = 1"]).endswith(f"{name} belongs to another program: {program}")
-    monkeypatch.setitem(gin_config.PROGRAMS, "toy", "train_toy")  # which is this one
+    monkeypatch.setitem(checking.PROGRAMS, "toy", "train_toy")  # which is this one
     assert message([], ["toy.training.Trianer.x = 1"]).endswith("did you mean 'toy.training.Trainer'?")
 
 
 def test_every_program_that_is_named_is_one():
-    programs = {program for words in gin_config.PROGRAMS.values() for program in words.split(" or ")}
-    binaries = {path.stem for path in (gin_config.GIN_DIR.parent / "binaries").glob("*.py")}
+    programs = {program for words in checking.PROGRAMS.values() for program in words.split(" or ")}
+    binaries = {path.stem for path in (statements.GIN_DIR.parent / "binaries").glob("*.py")}
     assert programs <= binaries
     for system in ("teaching", "gan", "nas", "transfer"):
         importlib.import_module(f"tf_gtn.{system}.gin_names")
-    for name in gin_config.PROGRAMS:
+    for name in checking.PROGRAMS:
         if name not in ("rl", "networks", "dynamics"):
             assert any(right == name or right.startswith(f"{name}.") for right in gin_table.registered()), name
 

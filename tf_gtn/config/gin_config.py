@@ -10,22 +10,17 @@ The config stays unlocked: a locked one (`gin.finalize`) forbids to register, an
 import contextlib
 import importlib
 import os
-import pathlib
 import re
-import tokenize
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import gin
-import tensorflow as tf
-from gin import config, config_parser
+from gin import config_parser
 
 from tf_gtn import errors
-from tf_gtn.config import gin_table, signatures
+from tf_gtn.config import checking, gin_table, signatures, statements
 from tf_gtn.config.gin_table import MACRO
-
-_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
+from tf_gtn.config.statements import at, first_line, shipped, unknown  # noqa: F401 - shipped: part of this module's own
 
 # Rooms whose gin names any program knows, imported where a configuration names them.
 ROOMS = {"nas": "tf_gtn.nas.gin_names"}
@@ -38,22 +33,7 @@ OBSOLETE = (
     "import tf_gtn.run.teaching.tuning",
 )
 
-# The programs that know a name, or all of a module, where the one that runs does not.
-PROGRAMS = {
-    "teaching.Comparison": "compare_treatments or train_gtn",
-    "teaching.Tuning": "tune_gtn",
-    **dict.fromkeys(("gan", "gans"), "train_unrolled_gan"),
-    **dict.fromkeys(("rl", "networks"), "train_cartpole_gtn or train_a2c"),
-    **{f"nas.{name}": "search_architectures" for name in ("Search", "GTN", "Real", "Random", "Evolution", "TPE")},
-    "dynamics": "run_dynamics",
-    "transfer": "train_leap",
-}
-
-# Of the last `parse`, by the keys of `gin_table`.
-_places = {}  # where each was bound last: "file:line", or the binding itself
-_command_line = set()  # those bound last on the command line
-_ever = {}  # every value that was bound, also those that a later binding replaced
-_left = set()  # scopes that files set something for, and that only replaced bindings refer to
+_bound = checking.Bound()  # by the last `parse`
 _rooms = {}  # see `parse`
 
 
@@ -80,20 +60,13 @@ def parse(
         (`tf_gtn.arguments`), or, lacking one, the type of its default.
     """
     gin.clear_config()
-    _places.clear()
-    _command_line.clear()
-    _ever.clear()
-    _left.clear()
-    _rooms.clear()
-    _rooms.update(ROOMS, **rooms or {})
+    global _bound, _rooms
+    _bound, _rooms = checking.Bound(), {**ROOMS, **(rooms or {})}
     for name in files:
         _parse_file(name)
     for text in bindings:
         _parse_text(text)
-    _check_experiments(gin_table.bindings(), experiments)
-    _check_scopes(gin_table.bindings(), known_scopes)
-    _check_macros(gin_table.bindings())
-    _check_values(gin_table.bindings())
+    checking.check(_bound, known_scopes, experiments)
 
 
 def check_used() -> None:
@@ -107,7 +80,7 @@ def check_used() -> None:
     table = gin_table.bindings()
     used = gin_table.used(table)
     for key, value in table.items():
-        if key in _command_line and key not in used:
+        if key in _bound.command_line and key not in used:
             name = gin_table.short_name(key)
             raise errors.UserError(f'the binding "{gin_table.statement(key, value)}" does nothing here: nothing uses {name}')
 
@@ -134,7 +107,7 @@ def check_arms_differ(arms: Sequence[str]) -> None:
     scopes = {scope.split("/")[0] for scope, selector, _ in gin_table.bindings() if selector != MACRO and scope}
     plain = [arm for arm in arms if arm not in scopes]
     if len(plain) > 1:
-        others = sorted((scopes | _left) - set(arms))
+        others = sorted((scopes | _bound.left) - set(arms))
         hint = f"; scopes that no arm enters: {', '.join(others)}" if others else ""
         raise errors.UserError(
             f"the arms {plain[0]!r} and {plain[1]!r} have no settings of their own, and so are the same{hint}"
@@ -165,11 +138,6 @@ def bound(scope: str, values: dict[str, Any]) -> Generator[Callable[[], list[str
                 gin.bind_parameter(key, before[key])
 
 
-def shipped() -> list[str]:
-    """Names of the gin files that come with the package, such as `gin/teaching/digits.gin`."""
-    return sorted(f"gin/{path.relative_to(GIN_DIR).as_posix()}" for path in GIN_DIR.rglob("*.gin"))
-
-
 def config_str() -> str:
     """The whole config in full names, a binding a line: imports, macros, parameters. `parse` of it gives the same config."""
     lines = sorted((key[1] != MACRO, gin_table.statement(key, value)) for key, value in gin_table.bindings().items())
@@ -183,32 +151,9 @@ def operative_config_str() -> str:
 
 def _parse_file(name, place=None, including=()):
     """Reads a gin file; `place` is that of the include statement, `including` the files around it."""
-    with _at(place):
-        try:
-            path = _find(name, os.path.dirname(including[-1]) if including else "")
-            if path in including:
-                raise errors.UserError(f"the gin file {name} includes itself")
-            with tf.io.gfile.GFile(path, "rb") as file:
-                text = file.read().decode("utf-8-sig")  # editors of Windows put a byte order mark in front
-        except tf.errors.OpError as error:
-            raise errors.UserError(f"cannot read the gin file {name}: {_first_line(error)}") from None
-        except UnicodeDecodeError:
-            raise errors.UserError(f"cannot read the gin file {name}: it is not text in UTF-8") from None
+    with at(place):
+        path, text = statements.read(name, os.path.dirname(including[-1]) if including else "", including)
     _parse_text(text, name, (*including, path))
-
-
-def _find(name, folder):
-    """The path of a gin file: in the folder of the file that includes it, in the current folder, or a shipped one."""
-    if "://" in name:
-        name, places = os.path.split(name)[1], [name]
-    else:
-        places = [os.path.join(folder, name), name, str(GIN_DIR / name.removeprefix("gin/"))]
-    for path in places:
-        if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
-            return path if "://" in path else os.path.normpath(path)
-    beside = tf.io.gfile.glob(os.path.join(os.path.dirname(places[0]), "*.gin"))
-    beside = [os.path.join(os.path.dirname(name), os.path.basename(path)) for path in beside]
-    raise _unknown("gin file", name, {*beside, *shipped()})
 
 
 def _parse_text(text, file=None, including=()):
@@ -216,21 +161,22 @@ def _parse_text(text, file=None, including=()):
     for module, room in _rooms.items():
         if re.search(rf"\b{module}\.", text):
             importlib.import_module(room)
-    for statement in _statements(text, file):
-        place = _place(file, statement.location.line_num, statement.location.line_content)
+    macros = {scope for scope, selector, _ in _bound.places if selector == MACRO}
+    for statement in statements.parsed(text, file, macros):
+        place = statements.place(file, statement.location.line_num, statement.location.line_content)
         if isinstance(statement, config_parser.IncludeStatement):
             _parse_file(statement.filename, place, including)
         elif _left_hand_side(statement) in OBSOLETE:
             errors.warn(f"{place}: {_left_hand_side(statement)} has no effect any more: take it out")
         elif isinstance(statement, config_parser.ImportStatement):
-            with _at(place):
+            with at(place):
                 _import(statement)
         elif isinstance(statement, config_parser.BindingStatement):
-            with _at(place):
+            with at(place):
                 key = _bind(statement)
-            _places[key] = place
-            _ever.setdefault(key, []).append(statement.value)
-            (_command_line.add if file is None else _command_line.discard)(key)
+            _bound.places[key] = place
+            _bound.ever.setdefault(key, []).append(statement.value)
+            (_bound.command_line.add if file is None else _bound.command_line.discard)(key)
 
 
 def _left_hand_side(statement):
@@ -240,33 +186,6 @@ def _left_hand_side(statement):
     return f"{statement.selector}.{statement.arg_name}" if isinstance(statement, config_parser.BindingStatement) else None
 
 
-def _statements(text, file):
-    """Yields gin's statements; unknown references pass, for `_bind` to name."""
-    try:
-        parser = config_parser.ConfigParser(text, config.ParserDelegate(skip_unknown=True))
-        while (statement := parser.parse_statement()) is not None:
-            yield statement
-    except Exception as error:  # gin's parser, the tokenizer and `literal_eval` raise nearly anything
-        lines = text.splitlines() or [""]
-        number = min(getattr(error, "lineno", None) or len(lines), len(lines))
-        raise errors.UserError(f"{_place(file, number, lines[number - 1])}: {_syntax(error)}") from None
-
-
-def _syntax(error):
-    """What the parser did not like, with a thought for forgotten quotes and percent signs."""
-    token = re.search(r"Failed to parse token '(\w+)'", str(error))
-    if token is None:
-        kind = "bad syntax: " if isinstance(error, SyntaxError | tokenize.TokenError) else ""
-        hint = "; a string needs quotes" if re.search("Unable to parse value|Expected newline", str(error)) else ""
-        return kind + _first_line(error) + hint
-    token = token[1]
-    if token.capitalize() in ("True", "False", "None"):
-        return f"{token} is not a value; did you mean {token.capitalize()}?"
-    if (token, MACRO, "value") in _places:
-        return f"{token} is not a value; did you mean %{token}?"
-    return f"{token} is not a value; a string needs quotes: {token!r}"
-
-
 def _import(statement):
     """Imports a module, which may register configurables of its own."""
     if statement.module.startswith("__gin__"):
@@ -274,7 +193,7 @@ def _import(statement):
     try:
         importlib.import_module(statement.module)
     except ImportError as error:
-        raise errors.UserError(f"cannot {statement.format()}: {_first_line(error)}") from None
+        raise errors.UserError(f"cannot {statement.format()}: {first_line(error)}") from None
     gin_table.add_import(statement)
 
 
@@ -289,7 +208,7 @@ def _bind(statement):
     try:
         gin.bind_parameter(key, value)
     except ValueError as error:  # in its denylist, or not in its allowlist
-        raise errors.UserError(_first_line(error)) from None
+        raise errors.UserError(first_line(error)) from None
     return key
 
 
@@ -310,122 +229,15 @@ def _selector(selector, parameter):
         raise errors.UserError(f"{selector} is ambiguous: {' or '.join(matches)}")
     known, takes_any = gin_table.parameters(matches[0])
     if parameter not in known and not takes_any:
-        raise _unknown(f"{selector} parameter", parameter, known)
+        raise unknown(f"{selector} parameter", parameter, known)
     return matches[0]
 
 
 def _unknown_configurable(name):
     module = name.split(".")[0]
     known_here = any(right.startswith(f"{module}.") for right in gin_table.registered())
-    program = PROGRAMS.get(name) or (None if known_here else PROGRAMS.get(module))
+    program = checking.PROGRAMS.get(name) or (None if known_here else checking.PROGRAMS.get(module))
     if program:
         return errors.UserError(f"{name} belongs to another program: {program}")
     parts = name.count(".") + 1  # compare with as many parts of the right names
-    return _unknown("configurable", name, {".".join(right.split(".")[-parts:]) for right in gin_table.registered()})
-
-
-def _check_macros(table):
-    """A macro referred to is defined, not in terms of itself; a macro defined is, in the end, referred to by a parameter.
-
-    A file's macro that only replaced bindings refer to goes: whoever sets the parameter itself need not know of it.
-    """
-    defined = {scope for scope, selector, _ in table if selector == MACRO}
-    for key, value in table.items():
-        reached = gin_table.reachable_macros(table, [value])
-        with _at(_places[key]):
-            for name in sorted(reached - defined):
-                raise _unknown("macro", name, defined)
-            if key[1] == MACRO and key[0] in reached:
-                raise errors.UserError(f"the macro {key[0]} refers to itself")
-    referred = gin_table.reachable_macros(table, [value for key, value in table.items() if key[1] != MACRO])
-    for name in sorted(defined - referred):
-        macro = name, MACRO, "value"
-        users = [k for k in _ever if k[1] != MACRO and name in gin_table.reachable_macros(_ever, _ever[k])]
-        with _at(_places[macro]):
-            if not users:
-                raise _unknown("macro", name, referred)
-            if macro in _command_line:
-                raise errors.UserError(
-                    f"the macro {name} does nothing here: {gin_table.short_name(users[0])}, which referred to it, is set to "
-                    "another value"
-                )
-        gin_table.unbind(macro)
-
-
-def _check_experiments(table, known):
-    """Nothing is set of an experiment that another program does."""
-    for key in table:
-        name = key[1]
-        if known is not None and name not in known and gin_table.experiment_scopes(name) is not None:
-            with _at(_places[key]):
-                raise errors.UserError(
-                    f"{name} belongs to another program: {PROGRAMS.get(name) or PROGRAMS[name.split('.')[0]]}"
-                )
-
-
-def _check_scopes(table, known_scopes):
-    """The scope of a parameter is entered by some reference, by an experiment's arms, or by the program.
-
-    What a file sets in a scope that only replaced bindings refer to goes: whoever takes other arms need not know of it.
-    """
-    now, ever = (_entered(entries) | {"", *known_scopes} for entries in ({k: [v] for k, v in table.items()}, _ever))
-    for key in table:
-        if key[1] != MACRO and key[0] not in now:
-            with _at(_places[key]):
-                if key[0] not in ever or key in _command_line:
-                    raise _unknown("scope", key[0], now - {""})
-            gin_table.unbind(key)
-            _left.add(key[0])
-
-
-def _entered(entries):
-    """The scopes that `{key: [value, ...]}` enters, and those around them."""
-    arms = [
-        value
-        for (_, selector, name), values in entries.items()
-        if name in (gin_table.experiment_scopes(selector) or ())
-        for value in values
-        if isinstance(value, list | tuple)
-    ]
-    scopes = gin_table.entered_scopes(entries.values()) | {name for names in arms for name in names if isinstance(name, str)}
-    return {outer for scope in scopes for outer in gin_table.outer_scopes(scope)}
-
-
-def _check_values(table):
-    """Every literal fits its parameter, also by way of macros."""
-    for key in table:
-        parameter = gin_table.parameters(key[1])[0].get(key[2])
-        source = key
-        while (name := gin_table.macro_name(table[source])) is not None:
-            source = (name, MACRO, "value")
-        with _at(_places[source]):
-            value = gin_table.resolve(table, table[source])
-            if value is gin.REQUIRED:
-                raise errors.UserError(f"{gin_table.short_name(source)} must be given a value")
-            if parameter and not signatures.fits(value, parameter):
-                kind = "" if value is None else f" ({type(value).__name__})"
-                got = f"got {value!r}{kind}" + (f" from the macro {source[0]}" if source != key else "")
-                raise errors.UserError(f"{gin_table.short_name(key)} takes {signatures.describe(parameter)}; {got}")
-            if parameter and (wrong := signatures.complaint(gin_table.short_name(key), value, parameter)):
-                raise errors.UserError(wrong + (f" from the macro {source[0]}" if source != key else ""))
-
-
-@contextlib.contextmanager
-def _at(place):
-    """Puts a place in front of errors."""
-    try:
-        yield
-    except errors.UserError as error:
-        raise errors.UserError(f"{place}: {error}" if place else str(error)) from None
-
-
-def _place(file, line, content):
-    return f"{file}:{line}" if file else f'the binding "{content.strip()}"'
-
-
-def _unknown(kind, name, known):
-    return errors.unknown(kind, name, known) if known else errors.UserError(f"unknown {kind} {name!r}; there is none here")
-
-
-def _first_line(error):
-    return (str(error.args[0] if error.args else error).strip().splitlines() or [type(error).__name__])[0].strip('". ')
+    return unknown("configurable", name, {".".join(right.split(".")[-parts:]) for right in gin_table.registered()})
