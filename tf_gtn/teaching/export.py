@@ -33,7 +33,7 @@ def metadata(training, config="", accuracy=None, score=None):
       score: the same of fresh policies' returns, for a GTN that teaches policies.
     """
     curriculum, dataset = training.treatment.curriculum, training.dataset
-    fingerprint, pixel_range = (getattr(dataset, name, None) for name in ("fingerprint", "pixel_range"))
+    fingerprint, pixel_range = (getattr(dataset, name, None) for name in ("fingerprint", "given_range"))
     return {
         "schema_version": schema.VERSION,
         "dataset": dataset.name,
