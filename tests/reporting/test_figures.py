@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_gtn.reporting import drawing, figures, pictures, statistics
+from tf_gtn.reporting import drawing, figures, statistics
+from tf_gtn.teaching import plots
 
 RNG = np.random.default_rng(0)
 CURVES = {name: np.clip(RNG.normal(0.5, 0.1, (6, 9)), 0, 1) for name in ("gtn", "distilled", "real")}
@@ -16,17 +17,17 @@ STEPS = np.arange(0, 500, 5)
 IMAGES = RNG.uniform(-2, 2, (20, 3, 8, 8, 1))
 
 DRAWN = {
-    "accuracy_by_inner_step": lambda path: figures.accuracy_by_inner_step(path, CURVES, 32),
-    "accuracy_by_outer_step": lambda path: figures.accuracy_by_outer_step(path, {"gtn": (np.arange(9), CURVES["gtn"].T)}),
-    "outer_step_with_means": lambda path: figures.accuracy_by_outer_step(path, {"real": (np.arange(6), CURVES["real"][:, 0])}),
-    "outer_step_with_intervals": lambda path: figures.accuracy_by_outer_step(
+    "accuracy_by_inner_step": lambda path: plots.accuracy_by_inner_step(path, CURVES, 32),
+    "accuracy_by_outer_step": lambda path: plots.accuracy_by_outer_step(path, {"gtn": (np.arange(9), CURVES["gtn"].T)}),
+    "outer_step_with_means": lambda path: plots.accuracy_by_outer_step(path, {"real": (np.arange(6), CURVES["real"][:, 0])}),
+    "outer_step_with_intervals": lambda path: plots.accuracy_by_outer_step(
         path, {n: (np.arange(9), c.mean(0), (c.min(0), c.max(0))) for n, c in CURVES.items()}
     ),
     "loss_curve": lambda path: figures.loss_curve(path, {"gtn": (STEPS, np.exp(RNG.normal(0, 0.1, 100)))}),
-    "schedule": lambda path: figures.schedule(path, CURVES["gtn"][0], CURVES["gtn"][1]),
-    "schedules": lambda path: figures.schedule(path, {name: (c[0], c[1]) for name, c in CURVES.items()}),
+    "schedule": lambda path: plots.schedule(path, CURVES["gtn"][0], CURVES["gtn"][1]),
+    "schedules": lambda path: plots.schedule(path, {name: (c[0], c[1]) for name, c in CURVES.items()}),
     "bars": lambda path: figures.bars(path, {"mlp": {"gtn": CURVES["gtn"][:, 0], "real": (0.8, np.array([0.7, 0.9]))}}),
-    "sample_grid": lambda path: pictures.sample_grid(path, IMAGES, ["a", "b", "c"]),
+    "sample_grid": lambda path: plots.sample_grid(path, IMAGES, ["a", "b", "c"]),
 }
 
 
@@ -90,20 +91,20 @@ def test_sample_grid_shows_the_images(tmp_path):
     images[30, 0] = (2, -2, -2)
     images[0, 1] = np.nan
     path = str(tmp_path / "grid.png")
-    pictures.sample_grid(path, images, ["0", "1"], rows=3)
+    plots.sample_grid(path, images, ["0", "1"], rows=3)
     image = pixels(path)
     red, black = (image == (255, 0, 0)).all(-1), (image == 0).all(-1)
     grey = (np.abs(image - 240) < 2).all(-1)
     ys = [np.median(np.nonzero(mask)[0]) for mask in (grey, red)]
     assert min(red.sum(), grey.sum()) > 500 and black.sum() > 1.8 * red.sum() and ys[0] < ys[1]
-    pictures.sample_grid(path, np.full((1, 2, 8, 8, 1), 0.5), ["0", "1"], low=0, high=1)
+    plots.sample_grid(path, np.full((1, 2, 8, 8, 1), 0.5), ["0", "1"], low=0, high=1)
     assert ((np.abs(pixels(path) - 127.5) < 1).all(-1)).sum() > 1000
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (2, 3, 8, 8, 2), (0, 3, 8, 8, 1)])
 def test_sample_grid_refuses_other_shapes(tmp_path, shape):
     with pytest.raises(ValueError, match=r"\[steps, classes, H, W, 1 or 3\]; got \["):
-        pictures.sample_grid(str(tmp_path / "x.png"), np.zeros(shape), ["a"])
+        plots.sample_grid(str(tmp_path / "x.png"), np.zeros(shape), ["a"])
     assert not os.listdir(tmp_path)
 
 
@@ -113,8 +114,8 @@ def test_short_runs(tmp_path):
     figures.loss_curve(path, {"gtn": (nothing, nothing), "real": ([5], [0.3])})
     figures.loss_curve(path, {"gtn": (np.arange(90), np.r_[np.nan, np.logspace(-3, 3, 89)])}, caption="Größe 5 µm → 0")
     assert drawing.caption(path) == "Größe 5 µm → 0"
-    figures.accuracy_by_outer_step(path, {"gtn": (nothing, nothing, (nothing, nothing)), "real": ([7], [0.5], ([0.4], [0.6]))})
-    figures.accuracy_by_inner_step(path, {"gtn": np.ones((1, 1)), "real": np.ones((3, 2))})
+    plots.accuracy_by_outer_step(path, {"gtn": (nothing, nothing, (nothing, nothing)), "real": ([7], [0.5], ([0.4], [0.6]))})
+    plots.accuracy_by_inner_step(path, {"gtn": np.ones((1, 1)), "real": np.ones((3, 2))})
     figures.bars(path, {f"group {i}": {"gtn": (0.1 * i, None)} for i in range(8)} | {"last": {"real": [0.5]}})
     figures.bars(path, {})
 

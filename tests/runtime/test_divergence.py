@@ -11,7 +11,7 @@ import pytest
 from tf_gtn import data, errors
 from tf_gtn.data import mixtures
 from tf_gtn.dynamics import experiment as dynamics
-from tf_gtn.dynamics import parts
+from tf_gtn.dynamics import part
 from tf_gtn.experiment import analyses, experiment
 from tf_gtn.gan import experiment as gan
 from tf_gtn.gan import judges
@@ -280,8 +280,8 @@ def test_transfer(run):
 
 
 def test_dynamics(run):
-    class Part(parts.NothingToCheck):
-        numbers = parts.NUMBERS
+    class Part(part.NothingToCheck):
+        numbers = part.NUMBERS
 
         def __init__(self, why=None):
             self.why = why
@@ -290,7 +290,7 @@ def test_dynamics(run):
             if self.why:
                 raise loop.Diverged(self.why)
             q = np.linspace(0, 1, 5)[:, None, None] * np.ones([1, 3, 2])
-            return parts.summary(np.arange(5), q, ["fast", "slow"])
+            return part.summary(np.arange(5), q, ["fast", "slow"])
 
     specs = (("bad/ratio", "at_least", 2), ("good/ratio", "times_above", ("bad/ratio", 2)), ("good/ratio", "at_most", 2))
     bad = {"bad": Part("instance_1 diverged")}

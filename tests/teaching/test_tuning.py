@@ -20,9 +20,8 @@ from tests import programs
 from tests.programs import Program, assert_one_line, run
 from tf_gtn import data, errors
 from tf_gtn.config import gin_config
-from tf_gtn.reporting import figures, results, statistics
-from tf_gtn.runtime import studies
-from tf_gtn.teaching import gin_names, trials, tuning
+from tf_gtn.reporting import results, statistics
+from tf_gtn.teaching import gin_names, plots, studies, trials, tuning
 
 # Two arms on problems as small as can be: distilled pixels teach little networks.
 RUN_FILE = """
@@ -340,8 +339,8 @@ def test_quartiles_with_infinity():
 
 
 def test_numbers_of_a_box():
-    assert figures.box([1.0, 2, 3, 4, 100]) == {"q1": 2, "med": 3, "q3": 4, "whislo": 1, "whishi": 4}
-    found = figures.box([1.0, 2.0, np.inf, np.inf, np.inf])
+    assert plots.box([1.0, 2, 3, 4, 100]) == {"q1": 2, "med": 3, "q3": 4, "whislo": 1, "whishi": 4}
+    found = plots.box([1.0, 2.0, np.inf, np.inf, np.inf])
     assert (found["q1"], found["med"], found["whislo"]) == (2, np.inf, 1)
 
 
@@ -355,7 +354,7 @@ def test_numbers_of_a_box():
     ],
 )
 def test_boxes_are_drawn(groups, tmp_path):
-    path = figures.boxes(str(tmp_path / "x.png"), groups)
+    path = plots.boxes(str(tmp_path / "x.png"), groups)
     assert os.path.getsize(path) > 3000
 
 

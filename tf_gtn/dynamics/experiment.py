@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tf_gtn import errors
 from tf_gtn.dynamics import figures
-from tf_gtn.dynamics.parts import Part
+from tf_gtn.dynamics.part import Part
 from tf_gtn.experiment import experiment
 from tf_gtn.reporting import claims
 from tf_gtn.runtime import files, json_values, loop

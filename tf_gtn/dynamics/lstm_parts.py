@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.dynamics import bandits, instruments, meta_learners, parts, problems
+from tf_gtn.dynamics import bandits, instruments, meta_learners, part, problems
 from tf_gtn.runtime import files, loop
 from tf_gtn.runtime import metrics as metrics_lib
 
@@ -47,11 +47,11 @@ class _MetaTrained:
             raise errors.UserError(f"{name}.final_rate is a share of the learning rate, 0 to 1; got {self.final_rate}")
 
     def check(self):
-        parts.check_network(f"dynamics.{type(self).__name__}", self.network, (1, 1), meta_learners.LSTM)
+        part.check_network(f"dynamics.{type(self).__name__}", self.network, (1, 1), meta_learners.LSTM)
 
     @property
     def numbers(self):
-        return (*parts.NUMBERS, "episodes", "final_loss")
+        return (*part.NUMBERS, "episodes", "final_loss")
 
     def _trained(self, episodes, look, folder):
         """Trains an instance for each of `episodes`, side by side as a run, named by its seed.
@@ -93,7 +93,7 @@ class _MetaTrained:
         """What a part gives, with inner curves at stages of outer training (figures 14 to 16)."""
         steps, mean = np.arange(self.length), curves.mean(0)
         numbers = {"episodes": self.updates * self.batch_size, "final_loss": float(np.mean(losses))}
-        found = parts.summary(steps, np.moveaxis(curves[:, -1], 0, 1), parts.labels(self.problem), True, **numbers)
+        found = part.summary(steps, np.moveaxis(curves[:, -1], 0, 1), part.labels(self.problem), True, **numbers)
         to = [instruments.steps_to(each, steps, 0.8, interpolate=True) for each in mean]
         return {**found, "stages": {"episodes": np.asarray(at) * self.batch_size, "q": mean, "to": to}}
 
@@ -130,11 +130,11 @@ class MetaLearner(_MetaTrained):
             raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
         if self.fixed_task:
             errors.check_effect("dynamics.MetaLearner", self, ("values",), "with a fixed task")
-        parts.check_values("dynamics.MetaLearner", self.problem, self.values)
+        part.check_values("dynamics.MetaLearner", self.problem, self.values)
 
     @property
     def numbers(self):
-        return (*parts.NUMBERS, "episodes", *([] if self.fixed_task else ["final_loss"]))
+        return (*part.NUMBERS, "episodes", *([] if self.fixed_task else ["final_loss"]))
 
     def measure(self, seed, folder):
         return self._of_one_task(seed, folder) if self.fixed_task else self._of_many(seed, folder)
@@ -146,7 +146,7 @@ class MetaLearner(_MetaTrained):
             trained_on = dataclasses.replace(self.problem, spectrum=()) if linear else self.problem
         made = [(seed + n, meta_learners.Regression(trained_on, self.length, self.network)) for n in range(self.instances)]
         looked_at = meta_learners.Regression(self.problem, self.length, self.network)  # the same LSTM in another world
-        tasks = self.problem.tasks(self.episodes, tf.constant([seed, parts.TASKS]))
+        tasks = self.problem.tasks(self.episodes, tf.constant([seed, part.TASKS]))
 
         def look(trained, place):
             del place
@@ -157,25 +157,25 @@ class MetaLearner(_MetaTrained):
         found["loss"] = np.mean([looked_at.losses(each.params, tasks, tf.constant([seed, 0])) for each in trained], 0)
         if self.values is not None:
             looked_at = meta_learners.Regression(self.values, self.length, self.network)
-            tasks = self.values.tasks(self.episodes, tf.constant([seed, parts.TASKS]))
+            tasks = self.values.tasks(self.episodes, tf.constant([seed, part.TASKS]))
             q = np.mean([looked_at.many_curves(each.params, tasks, seed) for each in trained], 0)
-            prior = parts.prior(trained_on, seed)
-            found["values"] = parts.by_value(found["steps"], q, tasks, True, prior["percentile"]) | {"prior": prior}
+            prior = part.prior(trained_on, seed)
+            found["values"] = part.by_value(found["steps"], q, tasks, True, prior["percentile"]) | {"prior": prior}
         return found
 
     def _of_one_task(self, seed, folder):
         """Curves over training, of the network after its last step."""
         seeds = [seed + n for n in range(self.instances)]
-        tasks = [self.problem.tasks(1, tf.constant([own, parts.TASKS])) for own in seeds]
+        tasks = [self.problem.tasks(1, tf.constant([own, part.TASKS])) for own in seeds]
         made = [meta_learners.Regression(self.problem, self.length, self.network, task) for task in tasks]
 
         def look(trained, place):
             many = tf.repeat(tasks[place], 100, 0)
-            return made[place].curves(trained.params, many, tf.constant([seed, parts.PROBES]), last=True).numpy().mean(1)
+            return made[place].curves(trained.params, many, tf.constant([seed, part.PROBES]), last=True).numpy().mean(1)
 
         curves, _, at, _ = self._trained(zip(seeds, made, strict=True), look, folder)
         episodes = self.updates * self.batch_size
-        return parts.summary(at, np.moveaxis(curves[:, :, 0], 0, 1), parts.labels(self.problem), episodes=episodes)
+        return part.summary(at, np.moveaxis(curves[:, :, 0], 0, 1), part.labels(self.problem), episodes=episodes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ class BanditMetaLearner(_MetaTrained):
         def look(trained, place):
             curves, chunk = tf.function(made[place][1].curves, autograph=False), 200
             count = self.episodes if self.coupled else self.episodes * contexts
-            correct = problem.independent(count, tf.constant([seed, parts.TASKS]))
+            correct = problem.independent(count, tf.constant([seed, part.TASKS]))
             q = [curves(trained.params, correct[k : k + chunk], tf.constant([seed, k])).numpy() for k in range(0, count, chunk)]
             q = np.concatenate(q, 1)
             return instruments.ranked(q if self.coupled else bandits.separate(q, contexts, seed)).mean(1)

@@ -1,124 +1,14 @@
-"""What a study is made of. A part looks at one kind of learner on one kind of problem and gives
-
-    {"steps": [T], "labels": [K], "q": [T][K], "low": [T][K], "high": [T][K],    mean and interval over runs
-     "to": {threshold: [K]},                                              median steps to reach it, null where never
-     "numbers": {name: number or null}}                                   those that its attribute `numbers` names
-
-beside what its own figures need: `loss` [T]; `values`, the curves by singular value, {"s": [G], "q": [T][G], "to": {threshold:
-[G]}, "beyond": [G], "prior": ...}; `stages`; `table`. Each is made by gin in a scope of its own.
-"""
+"""Parts of a study that are learners, or Bayes' rule; `lstm_parts` has meta-learners."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, problems
-from tf_gtn.reporting import statistics
+from tf_gtn.dynamics import bandits, bayes, bridge, instruments, learners, part, problems
 from tf_gtn.runtime import files, loop
-
-THRESHOLDS = (0.5, 0.8, 0.95)
-NUMBERS = ("ratio", "censored", "ratio_low", "ratio_high", "ratio_to_half", "ratio_to_own_end")  # of every part
-TASKS, PROBES = 11, 12  # second numbers of seeds
-_LEARNED = 0.25  # where a part must end for its way there to mean anything
-
-
-@runtime_checkable
-class Part(Protocol):
-    """What a study looks at.
-
-    Attributes:
-      numbers: names of the numbers that it gives.
-    """
-
-    @property
-    def numbers(self) -> Sequence[str]: ...
-
-    def check(self) -> None:
-        """Raises `UserError` for what would go wrong; before anything is trained."""
-
-    def measure(self, seed: int, folder: str) -> dict[str, Any]:
-        """What it gives (see above); `folder` is its own, for checkpoints and curves."""
-
-
-class NothingToCheck:
-    """A part that is checked when it is made."""
-
-    def check(self) -> None:
-        """See `Part`."""
-
-
-def summary(steps, q, labels, interpolate=False, each=1, **numbers):
-    """What every part gives, from curves `[T, runs, K]`; intervals are over groups of `each` runs that belong together."""
-    steps = np.asarray(steps)
-    groups = q.reshape(len(q), -1, each, q.shape[-1]).mean(2)
-    low, high = statistics.interval(np.moveaxis(groups, 1, 0)) if groups.shape[1] > 1 else (groups[:, 0], groups[:, 0])
-    found = {"steps": np.asarray(steps), "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
-    found["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
-    share = np.where(q[-1] >= _LEARNED, q / np.maximum(q[-1], _LEARNED), 0.0)  # figure A5
-    own = instruments.steps_to(share, steps, 0.8, interpolate)
-    half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
-    interval = instruments.ratio_interval(most[:, -1], most[:, 0], each)
-    ratios = {
-        **instruments.ratio(most[:, -1], most[:, 0]),
-        **dict(zip(("ratio_low", "ratio_high"), interval)),
-        "ratio_to_half": instruments.ratio(half[:, -1], half[:, 0])["ratio"],
-        "ratio_to_own_end": instruments.ratio(own[:, -1], own[:, 0])["ratio"],
-    }
-    return {**found, "numbers": {**ratios, **numbers}}
-
-
-def by_value(steps, q, tasks, interpolate=False, end=np.inf):
-    """Curves `q` `[T, n, K]` of linear tasks by singular value (figures 1, 3, 5), in ten groups.
-
-    `end` of the prior parts them: five groups of matrices all within, and five of the modes `beyond`.
-    """
-    s = instruments.modes_of(tasks)[1].numpy()
-    within = np.broadcast_to(s.max(1, keepdims=True) <= end, s.shape)
-    chosen = [mask for mask in (within, s > end) if mask.any()]
-    made = [instruments.by_value(q[:, mask], s[mask], 10 // len(chosen)) for mask in chosen]
-    values, curves = np.concatenate([v for v, _ in made]), np.concatenate([c for _, c in made], 1)
-    to = {c: instruments.steps_to(curves, steps, c, interpolate) for c in THRESHOLDS}
-    return {"s": values, "q": curves, "to": to, "beyond": values > end}
-
-
-def prior(problem, seed):
-    """A sample of singular values `[1000, K]`, from the largest on, and the 95th percentile of all (figure 2)."""
-    values = instruments.modes_of(problem.tasks(20_000, tf.constant([seed, TASKS])))[1].numpy()
-    return {"sample": values[:1000], "percentile": np.percentile(values, 95)}
-
-
-def check_values(name, problem, values):
-    """Whether a part of `problem` can be looked at on `values` as well."""
-    if values is None:
-        return
-    linear = all(isinstance(each, problems.Linear) for each in (problem, values))
-    if not linear or (values.size, values.noise) != (problem.size, problem.noise):
-        raise errors.UserError(f"{name}.values is a dynamics.Linear of its problem's size and noise; got {values!r}")
-
-
-def check_network(name, network, sizes, kind):
-    """Whether a function of inputs and outputs makes what it should."""
-    made = network(*sizes)
-    if not isinstance(made, kind):
-        raise errors.UserError(f"{name}.network makes a {kind.__name__} of inputs and outputs; got {type(made).__name__}")
-
-
-def _sizes(problem):
-    return (problem.size, problem.size) if isinstance(problem, problems.Linear) else (1, 1)
-
-
-def labels(problem):
-    """Names of the parts of a task: singular values where they are given, frequencies, or places in the order of learning."""
-    if isinstance(problem, problems.Linear):
-        return [f"s = {s:g}" for s in problem.spectrum] or [f"mode {k + 1}" for k in range(problem.size)]
-    if isinstance(problem, problems.Fourier):
-        return [f"frequency {k + 1}" for k in range(len(problem.amplitudes))]
-    return [f"context {k + 1}" for k in range(problem.contexts)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,19 +41,19 @@ class Learner:
         errors.all_at_least_one("dynamics.Learner", self)
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.Learner is for regression; got {self.problem!r}")
-        check_values("dynamics.Learner", self.problem, self.values)
+        part.check_values("dynamics.Learner", self.problem, self.values)
 
     def check(self):
-        check_network("dynamics.Learner", self.network, _sizes(self.problem), keras.Model)
+        part.check_network("dynamics.Learner", self.network, part.sizes(self.problem), keras.Model)
 
     @property
     def numbers(self):
-        return (*NUMBERS, "final_loss", *([] if self.paper_steps is None else ["censored_in_paper_steps"]))
+        return (*part.NUMBERS, "final_loss", *([] if self.paper_steps is None else ["censored_in_paper_steps"]))
 
     def measure(self, seed, folder):
         del folder
-        tasks = [p.tasks(self.runs, tf.constant([seed, TASKS])) for p in (self.problem, self.values) if p is not None]
-        model = self.network(*_sizes(self.problem))
+        tasks = [p.tasks(self.runs, tf.constant([seed, part.TASKS])) for p in (self.problem, self.values) if p is not None]
+        model = self.network(*part.sizes(self.problem))
         made = learners.Learners(self.problem, tf.concat(tasks, 0), model, self.optimizer, self.batch_size, seed)
         curves = made.curves(self.steps, self.checks)
         steps, q, loss = curves["steps"], curves["q"][:, : self.runs], curves["loss"][:, : self.runs].mean(1)
@@ -171,14 +61,14 @@ class Learner:
         if self.paper_steps is not None:
             reached = instruments.steps_to(q[..., -1], steps)
             numbers["censored_in_paper_steps"] = float((reached > self.paper_steps).mean())
-        found = {**summary(steps, q, labels(self.problem), **numbers), "loss": loss}
+        found = {**part.summary(steps, q, part.labels(self.problem), **numbers), "loss": loss}
         if self.values is not None:
-            found["values"] = by_value(steps, curves["q"][:, self.runs :], tasks[1])
+            found["values"] = part.by_value(steps, curves["q"][:, self.runs :], tasks[1])
         return found
 
 
 @dataclasses.dataclass(frozen=True)
-class Bayes(NothingToCheck):
+class Bayes(part.NothingToCheck):
     """The Bayes-optimal observer with the right prior (figures 6, 11).
 
     Attributes:
@@ -200,12 +90,12 @@ class Bayes(NothingToCheck):
         if isinstance(self.problem, problems.Linear):
             errors.check_effect("dynamics.Bayes", self, ("bins", "noise"), "on a dynamics.Linear")
 
-    numbers = NUMBERS
+    numbers = part.NUMBERS
 
     def measure(self, seed, folder):
         del folder
-        tasks = self.problem.tasks(self.episodes, tf.constant([seed, TASKS]))
-        x, y = self.problem.batch(tasks, self.length, tf.constant([seed, PROBES]))
+        tasks = self.problem.tasks(self.episodes, tf.constant([seed, part.TASKS]))
+        x, y = self.problem.batch(tasks, self.length, tf.constant([seed, part.PROBES]))
         if isinstance(self.problem, problems.Linear):
             means = bayes.linear_posterior_means(x, y, self.problem.noise, self.problem.scale)
             modes = instruments.modes_of(tf.cast(tasks, tf.float64))
@@ -219,11 +109,11 @@ class Bayes(NothingToCheck):
             )
             q = found.numpy()
         q = q.mean(1, keepdims=True)  # the mean curve is what the paper looks at
-        return summary(np.arange(self.length + 1), q, labels(self.problem), True)
+        return part.summary(np.arange(self.length + 1), q, part.labels(self.problem), True)
 
 
 @dataclasses.dataclass(frozen=True)
-class BanditLearner(NothingToCheck):
+class BanditLearner(part.NothingToCheck):
     """REINFORCE on a contextual bandit, coupled or separate contexts, for each of several settings (figure 12).
 
     Attributes:
@@ -252,7 +142,7 @@ class BanditLearner(NothingToCheck):
     @property
     def numbers(self):
         settings = [f"ratio_{deviation:g}_{batch}" for deviation in self.deviations for batch in self.batch_sizes]
-        return (*NUMBERS, *settings, "largest_ratio")
+        return (*part.NUMBERS, *settings, "largest_ratio")
 
     def measure(self, seed, folder):
         del folder
@@ -261,7 +151,7 @@ class BanditLearner(NothingToCheck):
         for deviation in self.deviations:
             for batch in self.batch_sizes:
                 made = bandits.Learners(self.problem, self.runs, self.optimizer, seed, self.coupled, deviation, batch or None)
-                found = summary(at, instruments.ranked(made.curves(at), at), labels(self.problem))
+                found = part.summary(at, instruments.ranked(made.curves(at), at), part.labels(self.problem))
                 first = first or found
                 table.append({"deviation": deviation, "batch_size": batch, **found["numbers"]})
                 first["numbers"][f"ratio_{deviation:g}_{batch}"] = found["numbers"]["ratio"]
@@ -271,7 +161,7 @@ class BanditLearner(NothingToCheck):
 
 
 @dataclasses.dataclass(frozen=True)
-class Taught(NothingToCheck):
+class Taught(part.NothingToCheck):
     """A linear learner taught by a GTN, or by real batches with a learned schedule (no paper has it): q within the lesson.
 
     Attributes:
@@ -294,11 +184,11 @@ class Taught(NothingToCheck):
     def __post_init__(self):
         errors.all_at_least_one("dynamics.Taught", self)
 
-    numbers = (*NUMBERS, "final_loss")
+    numbers = (*part.NUMBERS, "final_loss")
 
     def measure(self, seed, folder):
         files.folder(folder)
-        tasks = self.problem.tasks(self.tasks, tf.constant([seed, TASKS]))
+        tasks = self.problem.tasks(self.tasks, tf.constant([seed, part.TASKS]))
         trainings = {
             f"task_{n}": bridge.LinearGTN(
                 self.problem, tasks[n], seed + n, self.outer_steps, self.taught, self.inner_steps, self.batch_size
@@ -308,4 +198,6 @@ class Taught(NothingToCheck):
         loop.train(trainings, folder, log_every=10, checkpoint_every=200)
         found = [trained.curves(self.learners, seed) for trained in trainings.values()]
         q, loss = (np.concatenate([part[i] for part in found], 1) for i in range(2))
-        return summary(np.arange(len(q)), q, labels(self.problem), True, self.learners, final_loss=float(loss[-1].mean()))
+        return part.summary(
+            np.arange(len(q)), q, part.labels(self.problem), True, self.learners, final_loss=float(loss[-1].mean())
+        )

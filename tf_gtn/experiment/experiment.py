@@ -10,84 +10,21 @@ is drawn; `run` does the rest. Each seed's folder (`runtime.repeats`) has checkp
 A seed whose outcome is there is not run again, nor an analysis that has its file.
 """
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from tf_gtn import errors
 from tf_gtn.experiment import analyses as analyses_lib
+from tf_gtn.experiment.runs import Run, SeedRun
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import files, json_values, loop, repeats
 from tf_gtn.runtime import metrics as metrics_lib
-from tf_gtn.runtime.replicas import Replicas
 
 NUMBERS = ("seconds_per_step", "outer_steps")  # of every arm, in every outcome
-
-
-class Run(Protocol):
-    """What an experiment is run by: a program (`program.Run`), or a call from Python.
-
-    Attributes:
-      base_dir: the run's folder; None in a dry run.
-      seed: everything random follows from it.
-      among: the processes that take part.
-    """
-
-    base_dir: str | None
-    seed: int
-    among: Replicas
-
-    def schedule(self) -> loop.Schedule:
-        """When the run logs, saves and validates."""
-
-    def scope(self, name: str | None) -> contextlib.AbstractContextManager:
-        """In it what is configured for the arm of that name holds; for None, what holds for all."""
-
-    def check_arms_differ(self, arms: Sequence[str]) -> None:
-        """Raises `UserError` if two arms are configured alike."""
-
-    def ready(self, allowed: Sequence[str] = ()) -> bool:
-        """Everything is built; False in a dry run, which ends here. `allowed`: settings that may differ when it resumes."""
-
-    def configuration(self) -> str:
-        """The configuration as text, for exports."""
-
-    def seconds(self) -> float:
-        """Wall-clock seconds of all runs of this command in the folder."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SeedRun:
-    """The arms of one seed.
-
-    Attributes:
-      seed: everything random in it follows from it.
-      folder: of this seed.
-      trainings: `{name: Trainable}`.
-      schedule: when they log, save and validate.
-      among: the processes that take part.
-      only: whether there is no other seed.
-      configuration: of the run, as text, for exports.
-      seconds: `{name: median seconds of an outer step}`, once they are trained.
-    """
-
-    seed: int
-    folder: str
-    trainings: Mapping[str, Any]
-    schedule: loop.Schedule
-    among: Replicas
-    only: bool
-    configuration: str
-    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-    @property
-    def healthy(self) -> dict[str, Any]:
-        """Those that did not diverge."""
-        return {name: training for name, training in self.trainings.items() if not loop.stuck(training)}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -175,7 +112,7 @@ class Experiment:
         """What is found of the trained arms: `TABLES` and `NUMBERS`, None where an arm diverged, and what else it needs."""
         raise NotImplementedError
 
-    def outcomes(self, run: "Run", trainings: dict, make: Callable, one: Callable) -> list[dict]:
+    def outcomes(self, run: Run, trainings: dict, make: Callable, one: Callable) -> list[dict]:
         """What is found, by seed, from `make(seed)` -> trainings and `one(folder, seed, trainings)` -> outcome."""
         keys = (*self.TABLES, *(["analyses"] if self.analyses else []))
         return repeats.outcomes(run, self.seeds, trainings, make, one, keys)

@@ -1,54 +1,10 @@
-"""Figures made of images: a curriculum by class and inner step, and many images side by side. See `figures`."""
+"""Figures made of images, many side by side. See `figures`."""
 
 import numpy as np
 
 from tf_gtn.reporting import drawing
 
 _MARK = "#E69F00"  # of images that stand out
-
-
-def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=16, caption=None):
-    """Images of a curriculum: a column a class, a row an inner step, early ones on top (GTN paper, figure 2c).
-
-    Args:
-      path: of the PNG.
-      images: [T, classes, H, W, C] with C of 1 or 3; NaN where there is none.
-      class_names: [classes].
-      steps: [T], the number of each inner step; by default from 1.
-      low: the value shown as black.
-      high: the value shown as white, or a colour at its full.
-      rows: at most so many of the T steps are shown, evenly spaced.
-      caption: text instead of the default.
-
-    Raises:
-      ValueError: the images aren't [T, classes, H, W, 1 or 3].
-    """
-    images = np.asarray(images, np.float64)
-    if images.ndim != 5 or images.shape[-1] not in (1, 3) or 0 in images.shape:
-        raise ValueError(f"images must be [steps, classes, H, W, 1 or 3]; got {list(images.shape)}")
-    steps = np.arange(1, len(images) + 1) if steps is None else np.asarray(steps)
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(rows, len(images))).round().astype(int))
-    count, classes, height, width, _ = images[chosen].shape
-    shown = np.nan_to_num(np.clip((images[chosen] - low) / (high - low), 0, 1), nan=0.94)
-    gap = max(1, round(0.06 * min(height, width)))
-    tiles = np.pad(shown, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
-    mosaic = tiles.transpose(0, 2, 1, 3, 4).reshape(count * (height + gap), classes * (width + gap), -1)[:-gap, :-gap]
-    caption = caption or "Generated images: a column a class, a row an inner step, the first one on top."
-    cell = min(0.5, 12 / classes)
-    with drawing.to_png(path, caption, (max(3, 1.1 + cell * classes), max(2, 1.1 + cell * count * height / width))) as figure:
-        axes = figure.subplots()
-        axes.imshow(np.repeat(mosaic, 3, -1) if mosaic.shape[-1] == 1 else mosaic, interpolation="nearest")
-        every = max(1, classes // 40)
-        names = [str(name) for name in class_names][::every]
-        slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 2 else {}
-        axes.set_xticks(np.arange(0, classes, every) * (width + gap) + (width - 1) / 2, names, **slant)
-        axes.set_yticks(np.arange(count) * (height + gap) + (height - 1) / 2, [str(step) for step in steps[chosen]])
-        axes.tick_params(length=0)
-        axes.set_xlabel("class")
-        axes.set_ylabel("inner SGD step")
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-    return path
 
 
 def sheet(path, images, columns=None, names=None, marked=None, low=-2.0, high=2.0, caption=None):

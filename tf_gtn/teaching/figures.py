@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tf_gtn.reporting import figures, pictures, statistics
+from tf_gtn.reporting import figures, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime.metrics import column
-from tf_gtn.teaching import export, realism
+from tf_gtn.teaching import export, plots, realism
 
 GRID_ROWS = 16
 
@@ -22,7 +22,7 @@ def draw_arms(folder, trainings):
         if sorted(values) == ["learning_rate", "momentum"]
     }
     if rates:
-        figures.schedule(figures.path(folder, "schedule"), rates)
+        plots.schedule(figures.path(folder, "schedule"), rates)
     shown = next((t for t in trainings.values() if export.exportable(t)), next(iter(trainings.values())))
     _grid(folder, shown)
 
@@ -49,11 +49,11 @@ def draw_comparison(base_dir, arms, outcomes, seconds):
                 steps,
                 np.stack([column(rows, f"{name}/validation_accuracy")[1] for rows in runs], 1),
             )
-    figures.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
+    plots.accuracy_by_outer_step(figures.path(base_dir, "accuracy_by_outer_step"), validation)
     by_seconds = {name: (steps * seconds[name], *rest) for name, (steps, *rest) in validation.items() if seconds[name]}
     if len(by_seconds) > 1:
         path = figures.path(base_dir, "accuracy_by_seconds")
-        figures.accuracy_by_outer_step(path, by_seconds, xlabel="seconds of outer steps")
+        plots.accuracy_by_outer_step(path, by_seconds, xlabel="seconds of outer steps")
     if len(arms) > 1:
         final = {name: {"test accuracy": statistics.units([o["accuracy"][name] for o in outcomes])[0]} for name in arms}
         figures.bars(figures.path(base_dir, "test_accuracy"), final, "test accuracy")
@@ -62,7 +62,7 @@ def draw_comparison(base_dir, arms, outcomes, seconds):
 def draw_inner_steps(base_dir, curves):
     """`{arm: for each seed [learners, T + 1]}`: over learners if there is one seed, else over the seeds' means."""
     drawn = {name: runs[0] if len(runs) == 1 else np.stack([run.mean(0) for run in runs]) for name, runs in curves.items()}
-    figures.accuracy_by_inner_step(figures.path(base_dir, "accuracy_by_inner_step"), drawn)
+    plots.accuracy_by_inner_step(figures.path(base_dir, "accuracy_by_inner_step"), drawn)
 
 
 def _grid(folder, training):
@@ -74,4 +74,4 @@ def _grid(folder, training):
     for row, t in enumerate(steps):
         for c in np.unique(labels[t]):
             grid[row, c] = images[t][np.argmax(labels[t] == c)]
-    pictures.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
+    plots.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)

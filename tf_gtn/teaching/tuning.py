@@ -1,7 +1,7 @@
 """Hyperparameter optimisation of several arms, and how robust each of them is to its hyperparameters (GTN paper, figure 1b).
 
 A trial binds one point of the search space in an arm's scope, trains, and is judged (`trials`). The test split is not even
-held. Trials lie in `<base_dir>/tuning.db`, see `runtime.studies`; those of the k-th further seed, a search of its own, in
+held. Trials lie in `<base_dir>/tuning.db`, see `studies`; those of the k-th further seed, a search of its own, in
 `<base_dir>/repeats/<k>`.
 """
 
@@ -19,9 +19,10 @@ from tf_gtn.data import Dataset
 from tf_gtn.experiment import experiment
 from tf_gtn.reporting import claims, figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, loop, studies
+from tf_gtn.runtime import files, loop
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime import progress as progress_lib
+from tf_gtn.teaching import plots, studies
 from tf_gtn.teaching import trials as trials_lib
 from tf_gtn.teaching.experiment import Evaluation
 from tf_gtn.teaching.training import Training
@@ -223,7 +224,7 @@ def _conclude(run, program, tuning, searches):
     values = {arm: found["values"] for arm, found in metrics.items()}
     losses = {arm: claims.Quantity([[t.value for t in trials[arm]] for trials in by_search]) for arm in tuning.arms}
     made = claims.compare(tuning.claims, losses, tuning.UNITS)
-    figures.boxes(
+    plots.boxes(
         figures.path(run.base_dir, "final_loss"),
         values,
         "final validation loss",
