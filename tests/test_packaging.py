@@ -153,6 +153,25 @@ def test_an_installed_program_runs_from_any_folder(installed, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_system_of_a_user_s_own_runs_on_the_installed_wheel(installed, tmp_path):
+    """It has arms, claims, a report, and goes on where it was; in at most 80 lines."""
+    for name in ("schedules.py", "schedules.gin"):
+        shutil.copy(ROOT / "examples" / name, tmp_path)
+    assert len((tmp_path / "schedules.py").read_text().splitlines()) <= 80
+    command = [installed / "python", "schedules.py", "--base_dir=run", "--gin_file=schedules.gin"]
+    call(*command, "--gin_bindings=schedules.Schedules.seeds = 1", cwd=tmp_path, env=clean_environment())
+    first = (tmp_path / "run/metrics.jsonl").read_bytes()
+    said = call(*command, cwd=tmp_path, env=clean_environment())
+    assert "all 200 outer steps were taken already with seed 0" in said and not (tmp_path / "run/repeats/2").exists()
+    found = json.loads((tmp_path / "run/results.json").read_text())
+    (claim,) = found["claims"]
+    assert found["system"] == "schedules" and claim["holds"] and len(found["metrics"]["loss/constant"]["values"]) == 2
+    assert (tmp_path / "run/report.html").exists() and (tmp_path / "run/metrics.jsonl").read_bytes() == first
+    wrong = "--gin_bindings=schedules.Schedules.claims = (('loss/constan', 'above', 'loss/per_step'),)"
+    done = subprocess.run([*command, wrong, "--dry_run"], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
+    assert done.returncode == 2 and "did you mean 'loss/constant'?" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_after_make_setup_a_script_in_any_folder_finds_the_package(tmp_path):
     """That of the checkout by which it names its Python, also if .venv is a link there."""
     first, second = tmp_path / "first", tmp_path / "second"
