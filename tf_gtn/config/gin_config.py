@@ -24,7 +24,7 @@ from tf_gtn import errors
 from tf_gtn.config import gin_table, signatures
 from tf_gtn.config.gin_table import MACRO
 
-_PACKAGE = pathlib.Path(__file__).resolve().parents[2]
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 GIN_DIR = _PACKAGE / "gin" if (_PACKAGE / "gin").is_dir() else _PACKAGE.parent / "gin"  # in a wheel, in the repository
 
 # The parameters whose values name scopes.
