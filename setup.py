@@ -64,6 +64,7 @@ setup(
             "pytest-xdist",
             "pytest-timeout",
             "ruff",
+            "pyrefly",
             "build",
             "setuptools",
             "wheel",
