@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import gin
 
@@ -57,8 +57,8 @@ class Schedule:
 def at_least(lowest: int, where: str, values: Any) -> None:
     """Raises `UserError` for an integer field of a dataclass below `lowest`."""
     for name, value in dataclasses.asdict(values).items():
-        if isinstance(value, int) and not isinstance(value, bool) and value < lowest:
-            raise errors.UserError(f"{where}.{name} must be at least {lowest}; got {value}")
+        if isinstance(value, int) and not isinstance(value, bool):
+            arguments.check(f"{where}.{name}", Annotated[int, arguments.at_least(lowest)], value)
 
 
 check_effect = arguments.no_effect
