@@ -58,8 +58,9 @@ bandit:
 	rm -rf .bench/$* && "$(python)" -m venv .bench/$*
 	.bench/$*/bin/python -m pip install -qq --disable-pip-version-check $(PACKAGES) && touch $@
 
-lint: setup ## check the code with ruff
+lint: setup ## check the code with ruff, its types with pyrefly
 	$(VENV_PYTHON) -m ruff check && $(VENV_PYTHON) -m ruff format --check --quiet
+	$(VENV_PYTHON) -m pyrefly check --python-interpreter-path $(VENV_PYTHON)
 
 bench: setup .bench/pytorch/ready .bench/jax/ready ## run the benchmarks, PyTorch and JAX beside; each prints JSON lines; 20 minutes
 	for name in $(BENCHMARKS); do $(VENV_PYTHON) -m benchmarks.$$name || exit; done

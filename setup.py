@@ -65,6 +65,7 @@ setup(
             "pytest-xdist",
             "pytest-timeout",
             "ruff",
+            "pyrefly",
             "build",
             "setuptools",
             "wheel",

@@ -32,6 +32,8 @@ Kind = Annotated[str, arguments.OneOf(KINDS, "dish")]
         (dict[str, arguments.Count], {"a": 1}),
         (arguments.Count | tuple[arguments.Count, ...], (1, 2)),
         (arguments.Positive | Literal["auto"], "auto"),
+        (Literal[True, False] | None, False),
+        (Literal["end", "random"], "end"),
         (Kind, "soup"),
         (Kind | None, None),
         (int, "no constraint, no complaint"),
@@ -62,6 +64,9 @@ def test_a_right_value_passes(annotation, value):
         (dict[str, arguments.Count], {"a": 0}, "a.b must be at least 1; got 0"),
         (arguments.Count | tuple[arguments.Count, ...], [1, -2], "a.b must be at least 1; got -2"),
         (arguments.Positive | Literal["auto"], "atuo", "a.b must be 'auto' or a number; got 'atuo'"),
+        (arguments.Positive | Literal["auto"], 0, "a.b must be 'auto' or above 0; got 0"),
+        (Literal["end", "random"], "start", "a.b must be 'end' or 'random'; got 'start'"),
+        (Literal[True, False] | None, 1, "a.b must be True or False or None; got 1"),
         (Kind, "soap", "unknown dish 'soap'; did you mean 'soup'?"),
         (Kind | None, "soap", "unknown dish 'soap'; did you mean 'soup'?"),
         (Kind, 3, "unknown dish 3; known: soup, stew"),
@@ -157,3 +162,4 @@ def test_the_types_alone():
     assert arguments.plain(dict[str, arguments.Share]) == dict[str, float]
     assert arguments.plain(Kind) is str
     assert arguments.plain(list[int]) == list[int]
+    assert arguments.plain(arguments.Count | Literal["auto"]) == int | Literal["auto"]

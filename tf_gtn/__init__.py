@@ -5,6 +5,7 @@ by name. They are imported when first used, TensorFlow with them.
 """
 
 import importlib
+from typing import Any
 
 from tf_gtn import keras_settings
 from tf_gtn.version import __version__
@@ -12,7 +13,7 @@ from tf_gtn.version import __version__
 __all__ = ["__version__", "core", "load", "register"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in ("core", "register"):
         return importlib.import_module(f"tf_gtn.{name}")
     if name == "load":
@@ -21,5 +22,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'tf_gtn' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

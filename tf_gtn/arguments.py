@@ -28,6 +28,7 @@ from tf_gtn import errors
 
 _Checked = TypeVar("_Checked", bound=Callable[..., Any])
 _SEQUENCES = (tuple, list, collections.abc.Sequence)
+_TYPES = ("an integer", "a number", "several values")  # of which type a value must be, in words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,9 +138,11 @@ def no_effect(where: str, values: Any, names: Collection[str], why: str) -> None
 
 
 def constrained(annotation: Any) -> bool:
-    """Whether anything in an annotation says more than a type."""
+    """Whether anything in an annotation says more than a type; a `Literal` does."""
     if isinstance(annotation, (list, tuple)):  # the arguments of a Callable
         return any(map(constrained, annotation))
+    if typing.get_origin(annotation) is Literal:
+        return True
     return any(isinstance(each, Range | OneOf) for each in getattr(annotation, "__metadata__", ())) or any(
         map(constrained, typing.get_args(annotation))
     )
@@ -150,7 +153,7 @@ def plain(annotation: Any) -> Any:
     origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return plain(inside[0])
-    if not constrained(annotation):
+    if origin is Literal or not constrained(annotation):
         return annotation
     inside = tuple(each if each is Ellipsis else plain(each) for each in inside)
     if origin in (typing.Union, types.UnionType):
@@ -200,6 +203,8 @@ def _wrong(annotation, value, literals_only):
         return None
     if origin is Annotated:
         return _wrong_number_or_name(inside[0], annotation.__metadata__, value)
+    if origin is Literal:
+        return None if _is(value, annotation) else (" or ".join(map(repr, inside)), value)
     if origin in (typing.Union, types.UnionType):
         return _wrong_for_all(inside, value, literals_only)
     if origin in _SEQUENCES:
@@ -232,21 +237,21 @@ def _wrong_for_all(kinds, value, literals_only):
     """What the first kind with a constraint says of a value that is none of a union's."""
     says = []
     for kind in kinds:
-        if constrained(kind):
+        if constrained(kind) and typing.get_origin(kind) is not Literal:
             found = _wrong(kind, value, literals_only)
             if found is None:
                 return None
             says.append(found)
         elif _is(value, kind):
             return None
-    closer = [
-        found for found in says if isinstance(found, tuple) and found[0] not in ("an integer", "a number", "several values")
-    ]
-    found = (closer or says)[0]
     others = [repr(each) for kind in kinds if typing.get_origin(kind) is Literal for each in typing.get_args(kind)]
-    if types.NoneType in kinds and not closer:
+    of_its_type = [found for found in says if isinstance(found, errors.UserError) or found[0] not in _TYPES]
+    if types.NoneType in kinds and not of_its_type:
         others.append("None")
-    return (" or ".join([*others, found[0]]), found[1]) if others and isinstance(found, tuple) else found
+    if not says:
+        return " or ".join(others), value
+    found = (of_its_type or says)[0]
+    return found if isinstance(found, errors.UserError) else (" or ".join([*others, found[0]]), found[1])
 
 
 def _is(value, kind):

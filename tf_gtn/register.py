@@ -10,6 +10,7 @@ find modules in the current folder. Each decorator refuses a name that another t
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 __all__ = ["analysis", "claim_relation", "curriculum", "dataset", "generator", "learner", "treatment"]
 
@@ -55,7 +56,7 @@ def analysis(name: str) -> Callable:
     return importlib.import_module("tf_gtn.experiment.analyses").register(name)
 
 
-def claim_relation(name: str, *takes: str, **options) -> Callable:
+def claim_relation(name: str, *takes: str, **options: Any) -> Callable:
     """A function `(claimed) -> claim`: how two quantities can stand to one another, see `run.findings.claims.relation`."""
     return importlib.import_module("tf_gtn.reporting.claims").relation(name, *takes, **options)
 

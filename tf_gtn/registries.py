@@ -21,7 +21,7 @@ class Registry(dict):
         self._listeners = []
         self._places = {}
 
-    def __missing__(self, name: str):
+    def __missing__(self, name: str) -> Any:
         raise errors.unknown(self.kind, name, self)
 
     def check(self, name: str) -> None:

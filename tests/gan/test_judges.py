@@ -1,5 +1,7 @@
 """Sources and judges: images on the scale of generators, stacked ones, and judges that see what is there."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -32,8 +34,10 @@ def test_stacked_images_are_independent_channels(digits):
     raw = sources.raw(samples, digits).numpy().round().astype(np.uint8)
     assert all(raw[i, ..., k : k + 1].tobytes() in known for i in range(50) for k in range(3))
     assert not np.array_equal(samples[..., 0], samples[..., 1])
-    with pytest.raises(errors.UserError, match="grey"):
+    with pytest.raises(errors.UserError, match=r"gan\.Images\.stacked must be at least 1"):
         sources.Images(digits, 0)
+    with pytest.raises(errors.UserError, match="only grey images are stacked"):
+        sources.Images(types.SimpleNamespace(image_shape=(8, 8, 3), name="coloured"), 2)
 
 
 def test_real_images_have_all_classes_and_one_of_them_has_one(digits):

@@ -45,7 +45,7 @@ def test_an_average_of_softmaxes_learns_as_one_of_logits(gtn, digits, tmp_path):
         assert history["synthetic_accuracy"] > 0.7 and not history["at_chance"]
     told, _ = taught(gtn, digits, average("softmax"), from_logits=False, learning_rate_scale=1.0)
     assert told["loss"] == pytest.approx(history["loss"], rel=1e-4)
-    with pytest.raises(errors.UserError, match="from_logits is True, False, or None"):
+    with pytest.raises(errors.UserError, match="from_logits must be True or False or None"):
         gtn.train(average("softmax"), from_logits="no")
     mistold, _ = taught(gtn, digits, average("softmax"), from_logits=True, learning_rate_scale=1.0)
     assert mistold["loss"][-1] > history["loss"][-1] + 0.5

@@ -10,6 +10,7 @@ from tf_gtn import errors
 from tf_gtn.core import SGD, Functional, supervised
 from tf_gtn.models import convolutional
 from tf_gtn.transfer import continual, leap, methods
+from tf_gtn.transfer import method as method_module
 
 INNER = methods.Inner(steps=3, batch_size=6, optimizer=SGD(0.1, 0.0))
 
@@ -167,7 +168,7 @@ def test_learning_a_new_task(network, tasks):
 
 def test_a_task_stops_when_it_is_good_enough(network, tasks, monkeypatch):
     """Two points in a row without an error are enough, so three losses of four are left."""
-    monkeypatch.setattr(methods, "wrong", lambda *_: tf.constant(0.0))
+    monkeypatch.setattr(method_module, "wrong", lambda *_: tf.constant(0.0))
     good = dataclasses.replace(INNER, stop_error=0.02, stop_batches=2)
     lengths = []
     for inner in (INNER, good):

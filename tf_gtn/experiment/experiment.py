@@ -151,7 +151,9 @@ class Experiment:
         """Figures, by default the arms' losses by outer step and bars of each of `TABLES`."""
         rows, names = metrics_lib.read(base_dir), [*outcomes[0]["outer_steps"]]
         curves = {name: metrics_lib.column(rows, f"{name}/loss") for name in names}
-        figures.loss_curve(figures.path(base_dir, "outer_loss"), {name: curve for name, curve in curves.items() if len(curve[0])})
+        figures.loss_curve(
+            figures.path(base_dir, "outer_loss"), {name: curve for name, curve in curves.items() if len(curve[0])}
+        )
         for table in self.TABLES:
             values = figures.whole({name: [o[table][name] for o in outcomes] for name in outcomes[0][table]})
             groups = {name: {table: statistics.units(each)[0]} for name, each in values.items()}

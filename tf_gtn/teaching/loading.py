@@ -5,16 +5,15 @@
 
 import json
 import math
-import numbers
 import os
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.data import dataset, normalization
 from tf_gtn.models import checks
 from tf_gtn.teaching import export, lesson, saved_models, schema, trust
@@ -129,7 +128,8 @@ class LoadedGTN:
             raise errors.UserError(f"noise and label have one row an image; got {noise.shape[0]} and {label.shape[0]} rows")
         return saved_models.never_empty(lambda noise, label: self._generate(noise=noise, label=label)["image"], noise, label)
 
-    def as_dataset(self, steps: int | None = None) -> tf.data.Dataset:
+    @arguments.checked("gtn.as_dataset")
+    def as_dataset(self, steps: arguments.Count | None = None) -> tf.data.Dataset:
         """`tf.data.Dataset` of `(images [B, H, W, C], labels [B, classes])`, in curriculum order.
 
         `steps` batches, by default as many as the GTN was trained with; beyond those the curriculum starts over.
@@ -148,13 +148,14 @@ class LoadedGTN:
             normalization.warn_of_other_range(images, normalized, self.metadata.get("pixel_range"), self.metadata["dataset"])
         return normalized
 
+    @arguments.checked("gtn.train")
     def train(
         self,
         keras_model: keras.Model,
-        steps: int | None = None,
-        learning_rate_scale: float | str = "auto",
+        steps: arguments.Count | None = None,
+        learning_rate_scale: arguments.NotNegative | Literal["auto"] = "auto",
         weight_norm: bool = False,
-        from_logits: bool | None = None,
+        from_logits: Literal[True, False] | None = None,
     ) -> dict[str, Any]:
         """Teaches `keras_model`, in place, in a few SGD steps with the learned learning rates and momenta.
 
@@ -183,17 +184,15 @@ class LoadedGTN:
             which leaves the model as it was.
         """
         xs = self.lesson(steps)
-        if from_logits not in (None, True, False):
-            raise errors.UserError(f"from_logits is True, False, or None to see what comes out; got {from_logits!r}")
         shape, judged_by = self.metadata["image_shape"], self.metadata.get("loss", "cross_entropy")
         checks.check(keras_model, shape, len(self.metadata["classes"]))
         teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits)
         start = teacher.learner.values()
-        if isinstance(learning_rate_scale, str) and learning_rate_scale == "auto":
+        if learning_rate_scale == "auto":
             trained, losses, scale, after = teacher.best(start, xs)
             xs = lesson.limited(xs, scale)
         else:
-            scale = _scale(learning_rate_scale)
+            scale = float(learning_rate_scale)
             xs["learning_rate"] *= scale
             trained, losses, loss = teacher.teach(start, xs)
             after = {scale: float(loss)}
@@ -244,27 +243,14 @@ class LoadedGTN:
         predicted = keras_model.predict(self.normalize(images), verbose=0).argmax(-1)
         return float((predicted == labels).mean())
 
-    def lesson(self, steps: int | None = None) -> dict[str, tf.Tensor]:
+    @arguments.checked("gtn.lesson")
+    def lesson(self, steps: arguments.Count | None = None) -> dict[str, tf.Tensor]:
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""
         index = tf.range(self._steps(steps)) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
 
     def _steps(self, steps):
-        if steps is None:
-            return self.metadata["inner_steps"]
-        if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 1:
-            raise errors.UserError(f"steps must be an integer of at least 1; got {steps!r}")
-        return int(steps)
-
-
-def _scale(value):
-    try:
-        scale = float(value)
-    except (TypeError, ValueError):
-        scale = math.nan
-    if not math.isfinite(scale) or scale < 0:
-        raise errors.UserError(f'learning_rate_scale is "auto" or a finite number of at least 0; got {value!r}')
-    return scale
+        return self.metadata["inner_steps"] if steps is None else int(steps)
 
 
 def ready_made() -> list[str]:
