@@ -32,7 +32,12 @@ def ours(steps, networks=1, iterations=20):
     """`() -> seconds an iteration`."""
     adam = Adam(RATE, BETA_1, BETA_2, EPSILON)
     players = gans.ring_generator(noise=NOISE), gans.ring_discriminator()
-    settings = {"iterations": iterations, "networks": networks, "unrolled": objectives.Unrolled(steps), "batch_size": BATCH}
+    settings = {
+        "iterations": iterations,
+        "parallel_seeds": networks,
+        "unrolled": objectives.Unrolled(steps),
+        "batch_size": BATCH,
+    }
     trained = training.UnrolledGAN(
         *players, mixtures.ring(), 0, 10**6, **settings, generator_optimizer=adam, discriminator_optimizer=adam
     )

@@ -512,3 +512,27 @@ def test_a_literal_out_of_range_is_named_where_it_stands(tmp_path):
     gin_config.parse([str(path)])
     with pytest.raises(errors.UserError, match=r"ranged\.share must be from 0 to 1; got 7$"):
         gin_config.check_parameter("for_ranges.ranged.share", [0.5, 7])
+
+
+def test_a_parameter_s_earlier_name_works_and_the_new_one_is_said(monkeypatch):
+    monkeypatch.setitem(gin_config.RENAMED, "toy.training.Trainer.outer", "toy.training.Trainer.steps")
+    with pytest.warns(errors.Notice, match="toy.training.Trainer.outer is called toy.training.Trainer.steps now"):
+        gin_config.parse(bindings=["a/Trainer.outer = 7"], known_scopes=["a"])
+    assert "a/toy.training.Trainer.steps = 7" in gin_config.config_str()
+    earlier = gin_config.config_str().replace(".steps = 7", ".outer = 7")
+    assert gin_config.current_names(earlier) == gin_config.config_str() != earlier
+
+
+def test_new_names_are_there_and_earlier_ones_are_not():
+    for earlier, name in gin_config.RENAMED.items():
+        importlib.import_module(f"tf_gtn.{name.split('.')[0]}.gin_names")
+        selector, _, parameter = name.rpartition(".")
+        known, _ = gin_table.parameters(selector)
+        assert parameter in known and earlier.rpartition(".")[2] not in known
+
+
+def test_what_has_no_effect_any_more_is_said():
+    with pytest.warns(errors.Notice, match="import tf_gtn.run.rl.leap has no effect any more"):
+        gin_config.parse(bindings=["import tf_gtn.run.rl.leap"])
+    with pytest.warns(errors.Notice, match="transfer.program.experiment has no effect any more"):
+        gin_config.parse(bindings=["transfer.program.experiment = @rl.leap_games"])

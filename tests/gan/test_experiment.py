@@ -23,7 +23,7 @@ TINY = (
     "--gin_bindings=CHECKPOINT_EVERY = 2",
     "--gin_bindings=run.Schedule.validate_every = 2",
     "--gin_bindings=gan.UnrolledGAN.iterations = 2",
-    "--gin_bindings=gan.UnrolledGAN.networks = 2",
+    "--gin_bindings=gan.UnrolledGAN.parallel_seeds = 2",
     "--gin_bindings=gan.UnrolledGAN.batch_size = 8",
     "--gin_bindings=gans.ring_generator.noise = 4",
     "--gin_bindings=gans.ring_generator.units = (4,)",

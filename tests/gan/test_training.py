@@ -22,7 +22,7 @@ def make(seed=0, networks=1, steps=1, **settings):
         seed,
         3,
         iterations=4,
-        networks=networks,
+        parallel_seeds=networks,
         unrolled=objectives.Unrolled(steps),
         generator_optimizer=Adam(1e-2, 0.5),
         discriminator_optimizer=Adam(1e-2, 0.5),

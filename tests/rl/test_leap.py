@@ -85,7 +85,7 @@ def test_the_outer_step_goes_down_along_the_mean():
     runs = {most: make(most) for most in (10, 20)}
 
     def learn():
-        return leap.Leap(runs, runs.get, 0, 5, updates=3, batch=2, optimizer=SGD(0.1, 0.0))
+        return leap.Leap(runs, runs.get, 0, 5, updates=3, meta_batch_size=2, optimizer=SGD(0.1, 0.0))
 
     learned, increments = learn(), []
     before = [v.numpy() for v in learned.encoder]

@@ -16,7 +16,7 @@ TINY = (
     "--gin_bindings=INNER_BATCH = 4",
     "--gin_bindings=CHECKPOINT_EVERY = 1",
     "--gin_bindings=run.Schedule.log_every = 1",
-    "--gin_bindings=transfer.arm.batch = 1",
+    "--gin_bindings=transfer.arm.meta_batch_size = 1",
     "--gin_bindings=transfer.Experiment.pretraining = (1, 2)",
     "--gin_bindings=transfer.Experiment.evaluated = 2",
     "--gin_bindings=transfer.Experiment.validated = 1",

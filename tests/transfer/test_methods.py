@@ -105,7 +105,7 @@ def test_first_order_maml_by_hand(network, tasks):
 
 def test_maml_goes_through_the_inner_steps(network, tasks):
     """Its gradient is that of the loss after them, the inner losses left out: a tape over everything by hand."""
-    method = make("MAML", network, tasks, batch=1)
+    method = make("MAML", network, tasks, meta_batch_size=1)
     before = method.state()
     chosen, fresh, data = tf.unstack(tf.random.experimental.stateless_split(tf.constant([0, 0]), 3))
     task = tf.random.stateless_uniform([], chosen, 0, 2, tf.int32)
@@ -130,7 +130,7 @@ def test_maml_goes_through_the_inner_steps(network, tasks):
 
 
 def test_finetuning_keeps_a_last_layer_for_each_task(network, tasks):
-    method = make("Finetuning", network, tasks, learning_rate=0.05, batch=1)
+    method = make("Finetuning", network, tasks, learning_rate=0.05, meta_batch_size=1)
     before = method.state()
     method.step(0)
     after = method.state()

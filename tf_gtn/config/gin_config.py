@@ -33,6 +33,13 @@ OBSOLETE = (
     "import tf_gtn.run.teaching.tuning",
 )
 
+# Names of parameters that changed: the earlier ones work for one release.
+RENAMED = {
+    "gan.UnrolledGAN.networks": "gan.UnrolledGAN.parallel_seeds",
+    "rl.Leap.batch": "rl.Leap.meta_batch_size",
+    "transfer.arm.batch": "transfer.arm.meta_batch_size",
+}
+
 _bound = checking.Bound()  # by the last `parse`
 _rooms = {}  # see `parse`
 
@@ -173,7 +180,7 @@ def _parse_text(text, file=None, including=()):
                 _import(statement)
         elif isinstance(statement, config_parser.BindingStatement):
             with at(place):
-                key = _bind(statement)
+                key = _bind(_renamed(statement, place))
             _bound.places[key] = place
             _bound.ever.setdefault(key, []).append(statement.value)
             (_bound.command_line.add if file is None else _bound.command_line.discard)(key)
@@ -184,6 +191,23 @@ def _left_hand_side(statement):
     if isinstance(statement, config_parser.ImportStatement):
         return statement.format()
     return f"{statement.selector}.{statement.arg_name}" if isinstance(statement, config_parser.BindingStatement) else None
+
+
+def _renamed(statement, place):
+    """The statement with a parameter's new name in place of an earlier one, which is said."""
+    selectors = gin_table.matches(statement.selector) if statement.arg_name else []
+    earlier = f"{selectors[0]}.{statement.arg_name}" if len(selectors) == 1 else None
+    if earlier not in RENAMED:
+        return statement
+    errors.warn(f"{place}: {earlier} is called {RENAMED[earlier]} now; the earlier name will go with the next release")
+    return statement._replace(arg_name=RENAMED[earlier].rpartition(".")[2])
+
+
+def current_names(config: str) -> str:
+    """A configuration of `config_str`, perhaps of an earlier version, with the names of this one."""
+    for earlier, name in RENAMED.items():
+        config = re.sub(rf"^((?:\w+/)*){re.escape(earlier)}(?= = )", rf"\g<1>{name}", config, flags=re.MULTILINE)
+    return config
 
 
 def _import(statement):

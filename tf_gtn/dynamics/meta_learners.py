@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import arguments
-from tf_gtn.core import Functional, optimizers, updates
+from tf_gtn.core import Functional, optimizers, update_loop
 from tf_gtn.dynamics import learners, problems
 
 
@@ -78,7 +78,7 @@ class Episodes(Protocol):
         ...
 
 
-class MetaTraining(updates.Updates):
+class MetaTraining(update_loop.UpdateLoop):
     """The outer loop: every update takes a batch of new tasks, an episode each, and the mean loss over it (equation 4).
 
     Attributes:
@@ -100,7 +100,7 @@ class MetaTraining(updates.Updates):
         Args:
           episodes: `Regression` or `bandits.Episodes`: `lstm`, and `loss(params, count, seed)`.
           optimizer: of `core.optimizers`.
-          seed, outer_steps, iterations: see `core.updates.Updates`.
+          seed, outer_steps, iterations: see `core.update_loop.UpdateLoop`.
           batch_size: episodes an update (A.2: 200).
           final_rate: where the learning rate ends by a cosine, as a fraction of where it begins (the paper: constant).
         """

@@ -89,13 +89,11 @@ class Run:
         config = self.identity + data + gin_config.config_str()
         if self.dry_run:
             if self.base_dir:
-                base_dirs.check_same_config(
-                    os.path.expanduser(self.base_dir), config, (*allowed, *command_line.ABSL), write=False
-                )
+                base_dirs.check_same_config(os.path.expanduser(self.base_dir), config, allowed, False, gin_config.current_names)
             print("dry run: the configuration is complete; nothing was written")
             return False
         if self.among.chief:
-            base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined)
+            base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined, gin_config.current_names)
         if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
             raise errors.UserError(
                 f"worker {self.among.index} has another configuration than worker 0: give all the same flags"

@@ -7,7 +7,7 @@ Beside what every experiment leaves in a seed's folder (`experiment.experiment`)
     samples/<arm>-<outer step>.npy   what the first network's generator made at a validation
     export/<arm>/<version>/          the first network's generator, as a SavedModel
 
-Networks that stand side by side in one graph (`gan.UnrolledGAN.networks`) count as seeds.
+Networks that stand side by side in one graph (`gan.UnrolledGAN.parallel_seeds`) count as seeds.
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ class GANs(experiment.Experiment):
     def check(self, trainings):
         if self.seeds > 1 and any(trained.count > 1 for trained in trainings.values()):
             raise errors.UserError(
-                "networks side by side are seeds already: gan.Experiment.seeds or gan.UnrolledGAN.networks is 1"
+                "networks side by side are seeds already: gan.Experiment.seeds or gan.UnrolledGAN.parallel_seeds is 1"
             )
         if any(isinstance(trained, gtn_gan.GTNGAN) for trained in trainings.values()):
             self.settings = self._tests()

@@ -124,7 +124,7 @@ class GTNGAN:
 
     @property
     def diverged(self) -> list[int]:
-        """See `core.updates.Updates`."""
+        """See `core.update_loop.UpdateLoop`."""
         return [0] if int(self.consecutively_skipped.numpy()) >= outer_update.MAX_SKIPPED else []
 
     def step(self, index: int) -> dict[str, tf.Tensor]:

@@ -4,20 +4,20 @@ import keras
 import tensorflow as tf
 
 from tf_gtn import arguments
-from tf_gtn.core import Adam, Functional, optimizers, stacking, supervised, updates
+from tf_gtn.core import Adam, Functional, optimizers, stacking, supervised, update_loop
 from tf_gtn.gan import objectives, sources
 
 ADAM = Adam(1e-4, beta_1=0.5)  # unrolled GAN paper, appendix A
 _INIT, _STATISTICS = 2**30, 2**30 + 10  # seeds beside those of iterations
 
 
-class UnrolledGAN(updates.Updates):
+class UnrolledGAN(update_loop.UpdateLoop):
     """Alternating updates of generator and discriminator by Adam (unrolled GAN paper, equations 10 and 11).
 
     Attributes:
       source: what is learned.
       players: an `objectives.Players`; of `stacking.Stacked` networks where there are several seeds.
-      outer_steps, iterations, taken: see `core.updates.Updates`; the state has one for each of `generator`, `discriminator`.
+      outer_steps, iterations, taken: see `core.update_loop.UpdateLoop`; the state has one each of `generator`, `discriminator`.
       count: how many networks stand side by side. What is not finite in one of them changes that one alone.
     """
 
@@ -30,7 +30,7 @@ class UnrolledGAN(updates.Updates):
         seed: int,
         outer_steps: arguments.Count,
         iterations: arguments.Count = 100,
-        networks: arguments.Count = 1,
+        parallel_seeds: arguments.Count = 1,
         unrolled: objectives.Unrolled | None = None,
         loss: objectives.Loss = "minimax",
         generator_optimizer: optimizers.Optimizer | None = None,
@@ -46,7 +46,7 @@ class UnrolledGAN(updates.Updates):
           source: `sample(shape, seed) -> [*shape, ...]` of real samples.
           seed: of the first network; those beside it have the following ones.
           outer_steps, iterations: the whole is `outer_steps * iterations` of one update of each player.
-          networks: how many seeds train side by side; 1 for convolutional networks.
+          parallel_seeds: how many seeds train side by side in one graph; 1 for convolutional networks.
           unrolled: an `objectives.Unrolled`.
           loss: see `objectives.Players`.
           generator_optimizer, discriminator_optimizer: of `core.optimizers`; `ADAM` where None.
@@ -60,7 +60,7 @@ class UnrolledGAN(updates.Updates):
         """
         if not (unrolled and unrolled.steps):
             arguments.no_effect("gan.UnrolledGAN", {"resample": resample}, ("resample",), "with 0 unrolled steps")
-        self.count, self.seed = networks, seed
+        self.count, self.seed = parallel_seeds, seed
         self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
         self._batch, self.source = batch_size, source
         self._noise, self._ahead = generator.input_shape[1:], discriminator_unrolled
@@ -72,7 +72,7 @@ class UnrolledGAN(updates.Updates):
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
         }
         found = ("loss", "discriminator_loss", "gradient_norm")
-        super().__init__(state, self._iteration, found, seed, outer_steps, iterations, networks)
+        super().__init__(state, self._iteration, found, seed, outer_steps, iterations, parallel_seeds)
         self._generate = tf.function(self._generated, autograph=False)
 
     def _stacked(self, functional):

@@ -94,7 +94,7 @@ class Leap:
         seed: int,
         outer_steps: int,
         updates: int,
-        batch: int,
+        meta_batch_size: int,
         optimizer: optimizers.Optimizer,
     ) -> None:
         """Draws the encoder.
@@ -105,11 +105,11 @@ class Leap:
           seed: integer.
           outer_steps: meta-gradient steps.
           updates: of an agent (the paper: until 5 million environment steps).
-          batch: environments an outer step, drawn with replacement where there are too few.
+          meta_batch_size: environments per outer step, drawn with replacement where there are too few.
           optimizer: the outer one, of `core.optimizers`.
         """
         self._names, self._make, self._agents = list(names), make, {}
-        self.seed, self.outer_steps, self._updates, self._batch = seed, outer_steps, updates, batch
+        self.seed, self.outer_steps, self._updates, self._meta_batch_size = seed, outer_steps, updates, meta_batch_size
         self._optimizer = optimizer
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         first = self._agent(self._names[0])
@@ -128,7 +128,7 @@ class Leap:
     def step(self, index: int) -> dict[str, Any]:
         """Outer step number `index`; returns means over its agents: the last loss, the length of the way, the last scores."""
         rng = np.random.default_rng([self.seed, index, _TASKS])
-        chosen = rng.choice(len(self._names), self._batch, replace=self._batch > len(self._names))
+        chosen = rng.choice(len(self._names), self._meta_batch_size, replace=self._meta_batch_size > len(self._names))
         total, found = [tf.zeros_like(v) for v in self.encoder], []
         for which in chosen:
             run = self._agent(self._names[which])
@@ -136,7 +136,7 @@ class Leap:
             run.begin(int(rng.integers(2**31)), self.encoder)
             for k in range(self._updates + 1):  # the last one is for the last point alone: what it changes is thrown away
                 last = run.step(k)
-            total = [t + v / self._batch for t, v in zip(total, run.agent.increment)]
+            total = [t + v / self._meta_batch_size for t, v in zip(total, run.agent.increment)]
             found.append({"loss": float(last["loss"]), "length": float(run.agent.length), "return": float(last["return"])})
             self.environment_steps.assign_add(run.environment_steps)
         if all(np.isfinite(v.numpy()).all() for v in total):

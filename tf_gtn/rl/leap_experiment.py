@@ -37,7 +37,7 @@ class Leap(experiment.Experiment):
     Attributes:
       outer_steps: meta-gradient steps (appendix H: 100).
       updates: of an agent on a game of pretraining (5 million steps).
-      batch: games an outer step (16).
+      meta_batch_size: games per outer step (16).
       games: to pretrain on; none: all with at most `most_actions` but those held out.
       most_actions: 10.
       held_out: games that are learned from the encoder, and from a fresh one.
@@ -52,7 +52,7 @@ class Leap(experiment.Experiment):
     outer_steps: int
     updates: int
     learning: int
-    batch: int = 16
+    meta_batch_size: int = 16
     games: tuple[str, ...] = ()
     most_actions: int = 10
     held_out: tuple[str, ...] = ("breakout", "space_invaders")
@@ -69,7 +69,9 @@ class Leap(experiment.Experiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        numbers = {name: getattr(self, name) for name in ("outer_steps", "updates", "learning", "batch", "most_actions")}
+        numbers = {
+            name: getattr(self, name) for name in ("outer_steps", "updates", "learning", "meta_batch_size", "most_actions")
+        }
         errors.at_least_one(self.NAME, **numbers)
         for game in (*self.games, *self.held_out):
             if game not in atari.games():
@@ -100,7 +102,7 @@ class Leap(experiment.Experiment):
         def agent(game, updates=self.updates):
             return self._agent(seed, updates, game, functools.partial(games_leap.Agent, manifold=self.manifold))
 
-        sizes = self.outer_steps, self.updates, self.batch
+        sizes = self.outer_steps, self.updates, self.meta_batch_size
         learned = games_leap.Leap(self.pretraining, agent, seed, *sizes, self.optimizer)
         return {"leap": learned, **{game: agent(game, self.learning) for game in self.held_out}}
 

@@ -61,7 +61,7 @@ def repeat(base_dir, k):
     return base_dir if k == 0 else os.path.join(base_dir, "repeats", str(k))
 
 
-def check_same_config(base_dir, config, allowed=(), write=True):
+def check_same_config(base_dir, config, allowed=(), write=True, current=str):
     """Writes config.gin at a run's start; at a resume, compares: another configuration would mix two runs.
 
     Args:
@@ -69,6 +69,7 @@ def check_same_config(base_dir, config, allowed=(), write=True):
       config: a binding a line, as `gin_config.config_str` gives it; also comments like `# seed = 3`.
       allowed: left-hand sides, such as names of macros, that may change.
       write: whether to write the file; without, it is only compared.
+      current: gives a file's text, perhaps of an earlier version, the names of this one.
 
     Raises:
       UserError: something else changed; names it, and the value then and now. Or the file can't be read, or is gone.
@@ -78,7 +79,7 @@ def check_same_config(base_dir, config, allowed=(), write=True):
         text = files.read_text(path)
         if not text.endswith("\n"):
             raise files.Damaged(path, "ends in the middle of a line, as if cut short")
-        before, now = _bindings(text), _bindings(config)
+        before, now = _bindings(current(text)), _bindings(config)
         changes = [
             _change(name, before.get(name), now.get(name))
             for name in {**before, **now}

@@ -42,7 +42,7 @@ class _Continual(method.Method):
         inner = self.inner
 
         def body(n, state, loss):
-            draws = tf.random.experimental.stateless_split(tf.stack([seed, number * self._batch + n]), 2)
+            draws = tf.random.experimental.stateless_split(tf.stack([seed, number * self._meta_batch_size + n]), 2)
             task = tf.random.stateless_uniform([], draws[0], 0, self.count, tf.int32)
             network, params, model = self.visited(state, task)
             batch = method.batches(self.tasks, task, inner.batch_size, draws[1])
@@ -50,10 +50,10 @@ class _Continual(method.Method):
                 network, inner.optimizer, (params, model), batch, inner.steps, None, supervised.cross_entropy, inner.hyper
             )
             state = self.stored(state, task, found["params"], found["model"])
-            return n + 1, state, loss + tf.reduce_mean(found["losses"]) / self._batch
+            return n + 1, state, loss + tf.reduce_mean(found["losses"]) / self._meta_batch_size
 
         start = 0, state, tf.zeros([])
-        _, state, loss = tf.while_loop(lambda n, *_: n < self._batch, body, start, parallel_iterations=1)
+        _, state, loss = tf.while_loop(lambda n, *_: n < self._meta_batch_size, body, start, parallel_iterations=1)
         return state, {"loss": loss}
 
 

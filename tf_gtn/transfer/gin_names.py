@@ -68,18 +68,26 @@ def network(from_tasks, make: Callable = four_modules):
 
 @gin.configurable(module="transfer", denylist=["given", "count", "seed"])
 def arm(
-    given, count, seed, outer_steps: int, method: Callable, inner: Callable = Inner, batch=20, encoder_only=False, patience=0
+    given,
+    count,
+    seed,
+    outer_steps: int,
+    method: Callable,
+    inner: Callable = Inner,
+    meta_batch_size=20,
+    encoder_only=False,
+    patience=0,
 ):
     """A fresh method on the first `count` of the tasks.
 
     Args:
       given: `tasks.Tasks`.
       count, seed: see `methods.Method`.
-      outer_steps, batch, encoder_only, patience: see `methods.Method`.
+      outer_steps, meta_batch_size, encoder_only, patience: see `methods.Method`.
       method: `@transfer.Leap` or another of those above, whose own settings are its parameters.
       inner: `@transfer.Inner`.
     """
-    return method(network(given), given, count, inner(), seed, outer_steps, batch, encoder_only, patience)
+    return method(network(given), given, count, inner(), seed, outer_steps, meta_batch_size, encoder_only, patience)
 
 
 @gin.configurable(module="transfer")

@@ -28,18 +28,18 @@ class MetaLearned(method.Method):
 
         def body(n, increment, model, loss):
             chosen, fresh, data = tf.unstack(
-                tf.random.experimental.stateless_split(tf.stack([seed, number * self._batch + n]), 3)
+                tf.random.experimental.stateless_split(tf.stack([seed, number * self._meta_batch_size + n]), 3)
             )
             task = tf.random.stateless_uniform([], chosen, 0, self.count, tf.int32)
             own, model_after, loss_after = self._learned(self.start(state, fresh), task, data)
             own = {p: own[p] for p in state["params"]}
             found = own, _floats(model_after), loss_after
-            add = tf.nest.map_structure(lambda a, b: a + b / self._batch, (increment, model, loss), found)
+            add = tf.nest.map_structure(lambda a, b: a + b / self._meta_batch_size, (increment, model, loss), found)
             return n + 1, *add
 
         zeros = tf.nest.map_structure(tf.zeros_like, (state["params"], _floats(state["model"])))
         _, increment, model, loss = tf.while_loop(
-            lambda n, *_: n < self._batch, body, (0, *zeros, tf.zeros([])), parallel_iterations=1
+            lambda n, *_: n < self._meta_batch_size, body, (0, *zeros, tf.zeros([])), parallel_iterations=1
         )
         params, slots = self._outer.update(increment, state["slots"], state["params"], self._outer_hyper)
         return {"params": params, "slots": slots, "model": {**state["model"], **model}}, {"loss": loss}

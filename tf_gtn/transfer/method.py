@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import arguments, errors
-from tf_gtn.core import SGD, functional, optimizers, updates
+from tf_gtn.core import SGD, functional, optimizers, update_loop
 from tf_gtn.models import convolutional
 from tf_gtn.transfer import leap
 from tf_gtn.transfer import tasks as all_tasks
@@ -51,7 +51,7 @@ class Inner:
         return values
 
 
-class Method(updates.Updates):
+class Method(update_loop.UpdateLoop):
     """What the methods share: a state `{"params", "model"}` to begin tasks from.
 
     Attributes:
@@ -72,7 +72,7 @@ class Method(updates.Updates):
         inner: Inner,
         seed: int,
         outer_steps: arguments.Count,
-        batch: arguments.Count = 20,
+        meta_batch_size: arguments.Count = 20,
         encoder_only: bool = False,
         patience: arguments.Whole = 0,
     ) -> None:
@@ -83,7 +83,7 @@ class Method(updates.Updates):
           count: pretraining tasks.
           seed: integer.
           outer_steps: meta-gradient steps.
-          batch: tasks a step, drawn with replacement.
+          meta_batch_size: tasks per step, drawn with replacement.
           encoder_only: draw the last layer anew for every task (appendix G).
           patience: stop after so many verdicts of `judged` in a row without a new best (appendix F: 10), and keep the best; 0:
             never.
@@ -98,7 +98,7 @@ class Method(updates.Updates):
                 "transfer.Inner", inner, ("stop_error",), f"on transfer.{type(self).__name__}: set it to 0 there"
             )
         self.network, self.tasks, self.count, self.inner = network, tasks, count, inner
-        self._batch = batch
+        self._meta_batch_size = meta_batch_size
         drawn_anew = encoder_only or not self.head_learned
         self._own = {path for path in network.values()[0] if drawn_anew and _is_head(path)}
         own_seeds = tf.random.experimental.stateless_split(tf.constant([seed, _OWN]), count)
@@ -131,7 +131,7 @@ class Method(updates.Updates):
         return self.patient and int(self._best["since"].numpy()) >= self._patience
 
     def restart(self, fresh: Any) -> None:
-        """See `core.updates.Updates`; the tasks become those of `fresh`, too."""
+        """See `core.update_loop.UpdateLoop`; the tasks become those of `fresh`, too."""
         super().restart(fresh)
         self.tasks.become(fresh.tasks)
 
@@ -158,7 +158,7 @@ class Method(updates.Updates):
         self.network.model.save(path)
 
     def _update(self, state, seed, number):
-        """An outer step: `(state, {"loss"})`; see `core.updates.Updates`."""
+        """An outer step: `(state, {"loss"})`; see `core.update_loop.UpdateLoop`."""
         raise NotImplementedError
 
     def _begun(self, params, model, own_seeds):

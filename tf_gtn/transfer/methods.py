@@ -1,7 +1,7 @@
 """Ways to an initialisation on one interface: Leap, Reptile, MAML with and without second derivatives, finetuning, none.
 
-Each is a `core.updates.Updates` over tasks of one shape: an outer step takes a batch of tasks. Of the network all weights are
-learned, or all but the last layer's, which is drawn anew for every task then. Those with an outer optimiser are made in
+Each is a `core.update_loop.UpdateLoop` over tasks of one shape: an outer step takes a batch of tasks. Of the network all
+weights are learned, or all but the last layer's, which is drawn anew for every task then. Those with an outer optimiser are made in
 `meta_learned`, what all share in `method`; whoever uses one finds it here.
 """
 
@@ -52,7 +52,7 @@ class Finetuning(Method):
         return {**super()._begun(params, model, own_seeds), "heads": heads}
 
     def _update(self, state, seed, number):
-        steps = self._batch * self.inner.steps
+        steps = self._meta_batch_size * self.inner.steps
         optimizer, hyper = SGD(self._rate, 0.0), {"learning_rate": self._rate, "momentum": 0.0}
 
         def body(t, state, loss):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_gtn.core import outer_update
 
 
-class Updates:
+class UpdateLoop:
     """A state that is updated many times an outer step; one that is not finite in the end is left as it was, and counted.
 
     After `outer_update.MAX_SKIPPED` such outer steps in a row nothing changes any more. Of networks side by side each is left,
@@ -82,7 +82,7 @@ class Updates:
         """Outer step number `index`; returns what its last update found."""
         return self._run(tf.constant(self.seed), tf.constant(index))
 
-    def restart(self, fresh: "Updates") -> None:
+    def restart(self, fresh: "UpdateLoop") -> None:
         """Becomes what `fresh` is, one of the same make with another seed, and keeps what was traced."""
         for mine, other in zip(self.variables, fresh.variables, strict=True):
             mine.assign(other)

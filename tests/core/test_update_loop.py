@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn.core import outer_update, updates
+from tf_gtn.core import outer_update, update_loop
 
 BAD = 7  # an update's number
 
@@ -16,7 +16,7 @@ def make(seed=0, bad=False):
         return {"value": value, "count": state["count"] + 1}, {"loss": value}
 
     start = {"value": tf.constant(float(seed)), "count": tf.constant(0)}
-    return updates.Updates(start, update, ("loss",), seed, outer_steps=3, iterations=4)
+    return update_loop.UpdateLoop(start, update, ("loss",), seed, outer_steps=3, iterations=4)
 
 
 def test_an_outer_step_is_so_many_updates():
