@@ -1,8 +1,8 @@
 """Ways to an initialisation on one interface: Leap, Reptile, MAML with and without second derivatives, finetuning, none.
 
 Each is a `core.update_loop.UpdateLoop` over tasks of one shape: an outer step takes a batch of tasks. Of the network all
-weights are learned, or all but the last layer's, which is drawn anew for every task then. Those with an outer optimiser are made in
-`meta_learned`, what all share in `method`; whoever uses one finds it here.
+weights are learned, or all but the last layer's, which is drawn anew for every task then. Those with an outer optimiser are
+made in `meta_learned`, what all share in `method`; whoever uses one finds it here.
 """
 
 from typing import Any
