@@ -80,3 +80,19 @@ def count_correct(
         return stop, count + tf.math.count_nonzero(predicted == labels[start:stop], dtype=tf.int32)
 
     return tf.while_loop(lambda start, _: start < tf.shape(images)[0], body, (0, 0))[1]
+
+
+def sums(predict: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, labels: tf.Tensor, chunk: int = 1000) -> tf.Tensor:
+    """The sums [2] of cross-entropies and of hits of `images` [n, ...] with `labels` [n]; otherwise as `count_correct`.
+
+    `predict` maps a chunk of images to logits `[chunk, classes]`.
+    """
+
+    def body(start, total):
+        stop = start + chunk
+        part, logits = labels[start:stop], predict(images[start:stop])
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(part, logits)
+        hits = tf.math.count_nonzero(tf.argmax(logits, -1, tf.int32) == part, dtype=losses.dtype)
+        return stop, total + tf.stack([tf.reduce_sum(losses), hits])
+
+    return tf.while_loop(lambda start, _: start < tf.shape(images)[0], body, (0, tf.zeros([2])))[1]

@@ -69,6 +69,10 @@ class Evaluator:
         """Class probabilities `[learners, N, classes]` of the learners whose `accuracies` the same arguments give."""
         return self._taught("probabilities", split, learners, seed)
 
+    def losses(self, split: data.Split, learners: int, seed: int) -> np.ndarray:
+        """`[learners, 2]`: mean cross-entropy and accuracy of the learners whose `accuracies` the same arguments give."""
+        return self._taught("losses", split, learners, seed) / len(split)
+
     def _taught(self, what, split, learners, seed, recall=None):
         images, labels = tf.constant(split.images), tf.constant(split.labels)
 
@@ -101,4 +105,6 @@ class Evaluator:
             return tf.concat([measure(state, params, None)[None], ys["measured"]], 0)
         if what == "probabilities":
             return loop.probabilities(final, self._dataset.normalize(images))
+        if what == "losses":
+            return supervised.sums(lambda part: loop.logits(final, self._dataset.normalize(part)), images, labels)
         return measure(final, params, None)

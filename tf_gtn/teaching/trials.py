@@ -2,14 +2,11 @@
 
 import contextlib
 import dataclasses
-import functools
 import gc
 import math
 from collections.abc import Callable, Iterator
 
 import keras
-import numpy as np
-import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from tf_gtn.core import outer_update
@@ -17,7 +14,6 @@ from tf_gtn.teaching import evaluation
 from tf_gtn.teaching.training import Training
 
 _CHECK_EVERY = 10  # outer steps between looks at whether a trial has diverged
-_CHUNK = 1000  # validation images at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,15 +57,9 @@ def trial(training: Training, learners: int, diverged_above: float, stopped: Cal
 
 def validate(training: Training, learners: int) -> tuple[float, float]:
     """Mean cross-entropy and accuracy, on the validation split, of fresh learners after the last inner step."""
-    images, labels = tf.constant(training.dataset.validation.images), tf.constant(training.dataset.validation.labels)
-    functions, found = {}, []
-    for i in range(learners):
-        draw = training.population.draw([evaluation.VALIDATION_SEED, i])
-        if draw.template not in functions:
-            functions[draw.template] = tf.function(functools.partial(_judge, training, draw.template), autograph=False)
-        seed = tf.constant([evaluation.VALIDATION_SEED, i])
-        found.append(functions[draw.template](seed, tf.constant(draw.widths, tf.int32), images, labels).numpy())
-    return tuple(float(total) for total in np.mean(found, 0) / len(labels))
+    judge = evaluation.Evaluator.of(training)
+    loss, accuracy = judge.losses(training.dataset.validation, learners, evaluation.VALIDATION_SEED).mean(0)
+    return float(loss), float(accuracy)
 
 
 @contextlib.contextmanager
@@ -89,23 +79,6 @@ def traces_forgotten() -> Iterator[None]:
                 del registered[name]
         keras.utils.clear_session()
         gc.collect()  # graphs are cycles
-
-
-def _judge(training, template, seed, widths, images, labels):
-    """One fresh learner: the sums of its cross-entropies and of its hits, [2]."""
-    inner = training.inner_loops[template]
-    init, lesson = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-    xs = inner.xs(training.hyperparameters.values(), lesson)
-    final, _ = inner.run(inner.initial_state(init, widths), xs, recompute_every=0)
-
-    def body(start, sums):
-        part = labels[start : start + _CHUNK]
-        logits = inner.logits(final, training.dataset.normalize(images[start : start + _CHUNK]))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(part, logits)
-        hits = tf.math.count_nonzero(tf.argmax(logits, -1, tf.int32) == part, dtype=losses.dtype)
-        return start + _CHUNK, sums + tf.stack([tf.reduce_sum(losses), hits])
-
-    return tf.while_loop(lambda start, _: start < tf.shape(images)[0], body, (0, tf.zeros([2])))[1]
 
 
 def _stuck(training):

@@ -8,7 +8,7 @@ import numpy as np
 from tf_gtn import errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, pictures
-from tf_gtn.teaching import evaluation, presentations, realism
+from tf_gtn.teaching import evaluation, presentations, protocols, realism, treatments
 from tf_gtn.teaching.training import Training
 
 SHOWN = 200  # images of a sample
@@ -77,7 +77,7 @@ class Endless(analyses.OfArms, analyses.OfShares):
                     found[f"{arm}/{what}_{factor * trained}"] = evaluator.accuracies(
                         context.dataset.test, count, evaluation.TEST_SEED + context.seed
                     )
-            if _generates(training) and not hasattr(training.treatment, "observe"):
+            if _generates(training) and not isinstance(training.treatment, protocols.Watching):
                 images, _ = realism.images(training.treatment)
                 pictures.sheet(
                     figures.path(context.folder, f"endless_samples_{arm}"),
@@ -124,7 +124,7 @@ def runs_over(columns):
 
 
 def _generates(training):
-    return hasattr(training.treatment, "curriculum")
+    return isinstance(training.treatment, treatments.GTN)
 
 
 def _by_arm(table):

@@ -7,7 +7,7 @@ import numpy as np
 from tf_gtn import errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, results, statistics
-from tf_gtn.teaching import ensembles, evaluation
+from tf_gtn.teaching import ensembles, evaluation, treatments
 from tf_gtn.teaching.training import Training
 
 
@@ -98,4 +98,4 @@ class Ensembles(analyses.OfArms, analyses.OfShares):
 
 
 def _generates(training):
-    return hasattr(training.treatment, "curriculum")
+    return isinstance(training.treatment, treatments.GTN)
