@@ -54,6 +54,22 @@ def test_their_names_are_known_to_errors(own, binding, words):
     programs.assert_one_line(done, words)
 
 
+def test_they_are_listed(own):
+    done = run("compare_treatments", "--gin_file=mine.gin", "--list", cwd=own)
+    assert done.returncode == 0, done.stderr
+    names = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    expected = {
+        "learner": "branched",
+        "data set": "stripes",
+        "generator": "shallow",
+        "treatment": "means",
+        "analysis": "parameters",
+    }
+    expected |= {"order of a curriculum": "second_half_first", "relation": "near"}
+    for kind, name in expected.items():
+        assert name in names[kind].split(", "), names
+
+
 def test_each_kind_has_a_decorator_and_an_example():
     assert {*re.findall(r"@tf_gtn\.register\.(\w+)", PAGE)} == {*tf_gtn.register.__all__}
     assert set(tf_gtn.register.__all__) == {

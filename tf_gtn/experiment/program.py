@@ -25,7 +25,7 @@ import tensorflow as tf
 from absl import app as absl_app
 from absl import flags, logging
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.config import gin_config, gin_table, registrations
 from tf_gtn.experiment import command_line
 from tf_gtn.experiment import gin_names as _gin_names  # noqa: F401 - analyses' settings
@@ -165,9 +165,9 @@ def run(
         with _mistakes_in_one_line(), progress.listening():
             values = flags.FLAGS
             command_line.take_paths_as_local(values)
-            if not values.base_dir and not values.dry_run:
+            if not values.base_dir and not values.dry_run and not values.list:
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
-            if needs_gin and not values.gin_file:
+            if needs_gin and not values.gin_file and not values.list:
                 raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
             if quiet.chosen():
                 logging.set_verbosity(logging.WARNING)
@@ -181,6 +181,9 @@ def run(
                 sys.path.append(os.getcwd())
             stopping.watch()  # after that, since importing Ray sets a handler
             gin_config.parse(values.gin_file, values.gin_bindings, rooms=rooms or {}, experiments=experiments)
+            if values.list:
+                print(registries.listing())
+                return
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
             own = {name: values[name].value for name in sorted(own_flags - {*where})}
