@@ -54,6 +54,7 @@ setup(
         "scipy",
         "matplotlib",
         "pillow",
+        "pyarrow",
         "tqdm",
         "jinja2",
         "tensorboard",

@@ -13,7 +13,9 @@ from tf_gtn.data import normalization
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images: `images` uint8 `[N, H, W, C]`, `labels` int32 `[N]`.
+    """Labelled images: `images` uint8 `[N, H, W, C]`, in memory or a `np.memmap`, `labels` int32 `[N]`.
+
+    `levels` says what the images were where they come from: a pixel v was `levels[0] + levels[1] * v`.
 
     Raises:
       ValueError: another dtype or rank, or not one label per image.
@@ -21,6 +23,7 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
+    levels: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self):
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -36,7 +39,14 @@ class Split:
 
     def take(self, indices):
         """The `Split` of the images at `indices`, in their order."""
-        return Split(self.images[indices], self.labels[indices])
+        return dataclasses.replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def as_given(self) -> np.ndarray:
+        """The images `[N, H, W, C]` on the scale of their source: uint8, or float32 where `levels` says so."""
+        offset, step = self.levels
+        if (offset, step) == (0.0, 1.0):
+            return self.images
+        return (offset + step * self.images).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,8 +59,8 @@ class Dataset:
     has the ends of the raw scale, black and white. Whoever needs another scale than the normalised one takes it from there.
 
     Raises:
-      ValueError: no training images, images of other shapes between the splits, a label without a class, or a value outside
-        `pixel_range`.
+      ValueError: no training images, images of other shapes or scales between the splits, a label without a class, or a value
+        outside `pixel_range`.
     """
 
     name: str
@@ -67,6 +77,8 @@ class Dataset:
         if not len(self.train):
             raise ValueError(f"data set {self.name!r} has no training images")
         for part in (self.train, self.validation, self.test):
+            if part.levels != self.train.levels:
+                raise ValueError(f"data set {self.name!r} mixes scales {self.train.levels} and {part.levels}")
             if part.images.shape[1:] != self.image_shape:
                 shapes = f"{list(self.image_shape)} and {list(part.images.shape[1:])}"
                 raise ValueError(f"data set {self.name!r} mixes images {shapes}")
@@ -95,8 +107,15 @@ class Dataset:
 
     @property
     def normalization(self):
-        """`{"mean": [...], "std": [...]}`, one float per channel: what `normalize` subtracts, then divides by."""
-        return {"mean": list(self.mean), "std": list(self.std)}
+        """`{"mean": [...], "std": [...]}`, one float per channel, on the scale of the images' source (`Split.as_given`)."""
+        offset, step = self.train.levels
+        return {"mean": [offset + step * each for each in self.mean], "std": [step * each for each in self.std]}
+
+    @property
+    def given_range(self) -> tuple[float, float]:
+        """`pixel_range` on the scale of the images' source."""
+        offset, step = self.train.levels
+        return tuple(offset + step * end for end in self.pixel_range)
 
     def in_full_range(self):
         """The same images from 0 to 255, so that they go with those of other data sets."""
@@ -117,14 +136,15 @@ class Dataset:
 
         The last 16 are those of the test split alone (`same_test`).
         """
-        return fingerprint(self.classes, self.train, self.validation)[:16] + fingerprint(self.classes, self.test)[:16]
+        names = self.classes if self.train.levels == (0.0, 1.0) else (*self.classes, self.train.levels)
+        return fingerprint(names, self.train, self.validation)[:16] + fingerprint(names, self.test)[:16]
 
     def same_test(self, other_fingerprint):
         """Whether a data set of that fingerprint has the same test split."""
         return self.fingerprint[16:] == other_fingerprint[16:]
 
     def normalize(self, images):
-        """Raw images, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
+        """Images as splits hold them, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
 
         Over `train` each channel of the result has mean 0 and variance 1. Works in `tf.function`, with N unknown.
 

@@ -1,5 +1,6 @@
 """Real data inside a graph: random batches by index, augmented and normalised where they are used."""
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -8,18 +9,22 @@ class Reader:
 
     Images stay uint8 and are passed to `unroll` whole, as parameters; a step carries indices, so that T batches cost T * B
     integers. Training images are augmented if the data set says how (`Dataset.augment`).
+
+    Images on disk (`np.memmap`) stay there: NumPy reads the rows of each batch, called from the graph, in this process. That
+    takes some 0.1 ms per batch of 128 images of 28x28 that the system has in its cache, and gives the same batches.
     """
 
     def __init__(self, dataset, split):
         self.dataset = dataset
         self.size = len(split)
         self._augment = dataset.augment if split is dataset.train else None
-        self._images = tf.constant(split.images)
+        self._disk = split.images if isinstance(split.images, np.memmap) else None
+        self._images = None if self._disk is not None else tf.constant(split.images)
         self._labels = tf.constant(split.labels)
 
     def params(self):
-        """The whole split, as tensors of integers."""
-        return {"images": self._images, "labels": self._labels}
+        """The whole split, as tensors of integers; without the images if they are on disk."""
+        return {"labels": self._labels} if self._images is None else {"images": self._images, "labels": self._labels}
 
     def sample(self, shape, seed):
         """What `batch` needs for a random choice: uniform indices `[..., B]`, and a seed `[..., 2]` if images are augmented.
@@ -35,9 +40,13 @@ class Reader:
 
     def batch(self, params, sample):
         """`sample` of B indices -> images [B, H, W, C] of mean 0 and variance 1, one-hot labels [B, classes]."""
-        images = tf.gather(params["images"], sample["index"])
+        images = self._rows(sample["index"]) if self._images is None else tf.gather(params["images"], sample["index"])
         if self._augment:
             images = self._augment(images, sample["seed"])
         return self.dataset.normalize(images), tf.one_hot(
             tf.gather(params["labels"], sample["index"]), self.dataset.num_classes
         )
+
+    def _rows(self, index):
+        images = tf.numpy_function(lambda rows: np.asarray(self._disk[rows]), [index], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, index.shape + self._disk.shape[1:])

@@ -42,8 +42,8 @@ def load(
     """Loads a data set into memory.
 
     Args:
-      name: `digits`, `image_folder:PATH`, another registered source, or a TensorFlow Datasets name such as `mnist` or
-        `cifar10_corrupted/fog_1`. Nothing is ever downloaded.
+      name: `digits`, `image_folder:PATH`, `table:PATH`, another registered source, or a TensorFlow Datasets name such as
+        `mnist` or `cifar10_corrupted/fog_1`. Nothing is ever downloaded.
       tfds_data_dir: the folder of prepared TensorFlow Datasets; its own default without.
       image_size: (height, width) in pixels to resize to.
       validation: the number of validation images; without, the source's own, or 10% of train (MNIST: a sixth, 10,000).
@@ -60,7 +60,7 @@ def load(
     """
     if not isinstance(name, str) or not name:
         raise errors.UserError(f"a data set is given by its name; got {name!r}")
-    image_size = _size(image_size)
+    image_size = check_size(image_size)
     options = {"tfds_data_dir": tfds_data_dir, "image_size": image_size}
     head, _, config = re.fullmatch(r"([^/:]*)([/:]?)(.*)", name, re.DOTALL).groups()
     if head in _LOADERS:
@@ -73,11 +73,11 @@ def load(
     loaded = dataset.Dataset(
         name, learned, held_out, test, tuple(source.classes), augment=augment, pixel_range=source.pixel_range
     )
-    _check_classes(loaded)
+    check_classes(loaded)
     return loaded
 
 
-def _check_classes(loaded):
+def check_classes(loaded: dataset.Dataset) -> None:
     """Refuses images of one class, and says which classes no network can learn or none is tested on."""
     there = [np.bincount(part.labels, minlength=loaded.num_classes) for part in (loaded.train, loaded.validation, loaded.test)]
     learned, tested = there[0] > 0, there[2] > 0
@@ -98,7 +98,8 @@ def _check_classes(loaded):
             )
 
 
-def _size(image_size):
+def check_size(image_size) -> tuple[int, int] | None:
+    """(height, width) as two integers, or None; raises `UserError` for anything else."""
     if image_size is None:
         return None
     try:

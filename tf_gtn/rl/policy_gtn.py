@@ -31,7 +31,7 @@ class Task(NamedTuple):
     image_shape: tuple[int, ...]
     normalization: dict[str, list[float]]
     fingerprint: None = None  # a data set has both
-    pixel_range: None = None
+    given_range: None = None
 
 
 class PolicyGTN:

@@ -29,7 +29,7 @@ class Trained(Protocol):
 
     Attributes:
       treatment, hyperparameters: what is exported.
-      dataset: says `name`, `classes`, `image_shape`, `normalization`; `fingerprint` and `pixel_range`, which may be None.
+      dataset: says `name`, `classes`, `image_shape`, `normalization`; `fingerprint` and `given_range`, which may be None.
       weight_norm: of learners.
       inner_loss, outer_steps, seed: of its training.
     """
@@ -57,7 +57,7 @@ def metadata(training: Trained, config: str = "", accuracy: dict | None = None, 
       score: the same of fresh policies' returns, for a GTN that teaches policies.
     """
     curriculum, dataset = training.treatment.curriculum, training.dataset
-    fingerprint, pixel_range = dataset.fingerprint, dataset.pixel_range
+    fingerprint, pixel_range = dataset.fingerprint, dataset.given_range
     return {
         "schema_version": schema.VERSION,
         "dataset": dataset.name,

@@ -231,7 +231,7 @@ class LoadedGTN:
         """
         if self.metadata.get("loss", "cross_entropy") != "cross_entropy":
             raise errors.UserError(f"{self!r} teaches policies, which are tested by playing, not by labelled images")
-        data = (data.images, data.labels) if isinstance(data, dataset.Split) else data
+        data = (data.as_given(), data.labels) if isinstance(data, dataset.Split) else data
         if not isinstance(data, tuple | list) or len(data) != 2 or not len(data[0]):
             raise errors.UserError(f"a model is evaluated on (images, labels), or on a data.Split; got {type(data).__name__}")
         (images, labels), classes = (data[0], np.asarray(data[1])), len(self.classes)
