@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import tf_gtn
 from tests.teaching import helpers
-from tf_gtn import errors
+from tf_gtn import data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners
 from tf_gtn.teaching import evaluation, export, lesson
@@ -94,9 +94,9 @@ def test_a_model_is_evaluated_on_raw_images(gtn, tiny_dataset):
     for labels in (np.eye(3)[test.labels], test.labels[:-1], test.labels.astype(float), test.labels + 1):
         with pytest.raises(errors.UserError, match="labels are numbers of classes from 0 to 2, one an image"):
             gtn.evaluate(model, (test.images, labels))
-    for data in (tiny_dataset, test.images, (test.images[:0], test.labels[:0]), None):
+    for wrong in (tiny_dataset, test.images, (test.images[:0], test.labels[:0]), None):
         with pytest.raises(errors.UserError, match=r"\(images, labels\), or on a data\.Split"):
-            gtn.evaluate(model, data)
+            gtn.evaluate(model, wrong)
     with pytest.raises(errors.UserError, match=r"gives .*, the data set has 3 classes"):
         gtn.evaluate(keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]), test)
 
@@ -369,3 +369,15 @@ def test_wrong_shapes_are_named(gtn):
     for shape in [(8, 8), (5, 64), (5, 28, 28), (5, 8, 8, 3)]:
         with pytest.raises(errors.UserError, match=r"images are \[n, 8, 8, 1\]"):
             gtn.normalize(np.zeros(shape))
+
+
+def test_an_export_keeps_the_scale_of_float_images(digits, tmp_path):
+    raw = digits.train.images[:300] / 8 - 1
+    given = data.of({"train": (raw, digits.train.labels[:300])})
+    training = helpers.make(given, families=helpers.MLP)
+    found = tf_gtn.load(export.save(training, str(tmp_path), 1, export.metadata(training)))
+    assert found.metadata["pixel_range"] == [-1.0, 1.0] == list(given.given_range)
+    split = given.test
+    np.testing.assert_allclose(found.normalize(split.as_given()), given.normalize(split.images), atol=1e-5)
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    assert found.evaluate(model, split) == found.evaluate(model, (split.as_given(), split.labels))
