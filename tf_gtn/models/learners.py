@@ -47,7 +47,7 @@ REGISTRY = registries.Registry("learner")
 def family(name: str | Callable, image_shape: Sequence[int], classes: int, **options: Any) -> Family:
     """A family for images `[H, W, C]`: that of a name, or what a function makes that is no learner of the registry.
 
-    Where a function gives a model, not a `Family`, the first network is that very model; further ones are made by further calls.
+    Where a function gives a model, not a `Family`, the first network is that very model; further calls make further ones.
 
     Raises:
       UserError: there is no such name, or no such option; or what comes of a function is no model of these images and classes.

@@ -1,7 +1,7 @@
 """A call from Python works as a program does, in a process that is the user's: nothing of that process stays changed.
 
-Numbers are those of a program: operations are deterministic, and Keras counts its automatic names from the start, so that those of
-a resumed run are the same, whatever was built in the process before.
+Numbers are those of a program: operations are deterministic, and Keras counts its automatic names from the start, so that a
+resumed run has the same ones, whatever was built in the process before.
 """
 
 import contextlib

@@ -13,6 +13,8 @@ from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
 from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, loading, protocols, treatments
 
+LATENT = 128  # length of a code (GTN paper, Table 2)
+
 # Seeds of what a run draws, told apart by their second number.
 _GENERATOR, _CURRICULUM, _PIXELS, _CHOICE = range(1, 5)
 

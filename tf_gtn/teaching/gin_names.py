@@ -52,8 +52,15 @@ def curriculum(dataset, seed, latent, order="full", learned=True, epochs=1, labe
 
 
 @gin.configurable(module="teaching")
-def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True, closed_loop_units=None):
-    """A fresh generator and its codes (`latent`: GTN paper, Table 2); in a closed loop if `closed_loop_units` has a size."""
+def gtn(
+    dataset,
+    seed,
+    generator: Callable = registrations.conditional,
+    latent=assembly.LATENT,
+    weight_norm=True,
+    closed_loop_units=None,
+):
+    """A fresh generator and its codes of length `latent`; in a closed loop if `closed_loop_units` has a size."""
     errors.at_least_one("teaching.gtn", latent=latent, closed_loop_units=1 if closed_loop_units is None else closed_loop_units)
     return assembly.gtn(dataset, seed, curriculum(dataset, seed, latent), generator, weight_norm, closed_loop_units)
 

@@ -193,7 +193,7 @@ class LoadedGTN:
             trained, losses, scale, after = teacher.best(start, xs)
             xs = lesson.limited(xs, scale)
         else:
-            scale = _scale(learning_rate_scale)
+            scale = lesson.scale(learning_rate_scale)
             xs["learning_rate"] *= scale
             trained, losses, loss = teacher.teach(start, xs)
             after = {scale: float(loss)}
@@ -249,22 +249,22 @@ class LoadedGTN:
         index = tf.range(self._steps(steps)) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
 
+    def save(self, export_dir: str | os.PathLike) -> str:
+        """Writes the SavedModel to `<export_dir>/<version>/`, which appears complete or not at all; returns that path.
+
+        The version is the number of outer steps.
+
+        Raises:
+          UserError: that version is there already.
+        """
+        return saved_models.copy(self.path, os.path.expanduser(export_dir), self.metadata["training"]["outer_steps"])
+
     def _steps(self, steps):
         if steps is None:
             return self.metadata["inner_steps"]
         if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 1:
             raise errors.UserError(f"steps must be an integer of at least 1; got {steps!r}")
         return int(steps)
-
-
-def _scale(value):
-    try:
-        scale = float(value)
-    except (TypeError, ValueError):
-        scale = math.nan
-    if not math.isfinite(scale) or scale < 0:
-        raise errors.UserError(f'learning_rate_scale is "auto" or a finite number of at least 0; got {value!r}')
-    return scale
 
 
 def ready_made() -> list[str]:
