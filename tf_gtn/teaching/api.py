@@ -26,7 +26,7 @@ from tf_gtn.models import population
 from tf_gtn.runtime import apart, files, loop, stopping
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import progress as progress_lib
-from tf_gtn.teaching import assembly, evaluation, export, loading, training, treatments
+from tf_gtn.teaching import assembly, evaluation, export, loading, training
 
 
 def train(
@@ -85,8 +85,6 @@ def train(
     chosen = settings_lib.Settings({**given, "treatment": treatment, "order": order}, settings)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise errors.UserError(f"train: seed must be an integer; got {seed!r}")
-    if treatment != "gtn" and treatment not in treatments.REGISTRY:
-        raise errors.unknown("treatment", treatment, ["gtn", *treatments.REGISTRY])
     families = settings_lib.families(learners)
     shown = progress_lib.listening() if progress else progress_lib.silent()
     with shown, apart.program(), chosen.in_these_names():

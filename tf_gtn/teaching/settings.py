@@ -14,7 +14,7 @@ from tf_gtn import arguments, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, learners, population
 from tf_gtn.runtime import loop
-from tf_gtn.teaching import assembly, curricula, experiment, training
+from tf_gtn.teaching import assembly, curricula, experiment, training, treatments
 
 _WHERE = "train"
 _GTN_ALONE = ("gtn", "curriculum", "generator")  # parts that no other treatment has
@@ -102,16 +102,26 @@ class Settings:
         for name in (*given, *more):
             if name in self._known and name != "generator":
                 _check(name, self._known[name].annotation, self.values[name])
-        if given["treatment"] != "gtn":
-            left_out = [name for name, setting in self._known.items() if setting.part in _GTN_ALONE and name in more]
-            left_out += ["order"] if given["order"] != "full" else []
-            chosen = {name: self.values[name] for name in left_out}
-            for name, value in chosen.items():
-                raise errors.UserError(f"{_WHERE}: {name} has no effect with treatment {given['treatment']!r}; got {value!r}")
+        estimator = self.values["estimator"]
+        if estimator is not None and (isinstance(estimator, type) or not hasattr(estimator, "estimate")):
+            raise errors.UserError(
+                f"{_WHERE}: estimator must be made, such as tf_gtn.core.estimators.Full(); got {estimator!r}"
+            )
+        self._check_treatment(given["treatment"], [name for name in ("order",) if given[name] != "full"] + [*more])
+
+    def _check_treatment(self, treatment, chosen):
+        if treatment not in ("gtn", *treatments.REGISTRY):
+            raise errors.unknown("treatment", treatment, ["gtn", *treatments.REGISTRY])
+        for name in chosen:
+            if treatment != "gtn" and self._known[name].part in _GTN_ALONE:
+                raise errors.UserError(
+                    f"{_WHERE}: {name} has no effect with treatment {treatment!r}; got {self.values[name]!r}"
+                )
 
     def of(self, part: str) -> dict[str, Any]:
         """`{parameter: value}` of a part."""
-        return {s.parameter: self.values[name] for name, s in self._known.items() if s.part == part}
+        values = {s.parameter: self.values[name] for name, s in self._known.items() if s.part == part}
+        return {name: value for name, value in values.items() if value is not inspect.Parameter.empty}
 
     def generator(self, image_shape: tuple[int, ...], classes: int, latent: int) -> Any:
         """The generator that was chosen, with its own options."""
