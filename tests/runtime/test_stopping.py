@@ -3,9 +3,13 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import pytest
+
 from tests import programs
+from tf_gtn.runtime import stopping
 
 # Each is in a long call where no handler of Python's runs, as in a step of TensorFlow's.
 PROGRAM = """
@@ -68,3 +72,29 @@ def test_nohup_keeps_its_promise():
     running.send(signal.SIGHUP)
     running.until("[]")
     running.process.kill()
+
+
+def test_where_nobody_watches_a_second_ctrl_c_stops_too(capsys):
+    """As in a notebook."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stopping.signals() as received:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # the same Ctrl-C
+        assert received == [signal.SIGINT] * 2
+        time.sleep(0.6)
+        signal.raise_signal(signal.SIGINT)
+    assert capsys.readouterr().err == "stopping after the present step; a second Ctrl-C stops now\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_gets_no_signals():
+    received = []
+
+    def body():
+        with stopping.signals() as mine:
+            received.append(mine)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert received == [[]]

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.runtime import files, holding
+from tf_gtn.runtime import files, holding, progress
 from tf_gtn.runtime import metrics as metrics_lib
 
 _LOGGED = "metrics-jsonl"  # no arm has such a name
@@ -69,11 +69,11 @@ class Checkpoints:
                 (self._checkpoint if logged else self._earlier).restore(path).assert_consumed()
             except Exception as error:  # a broken file can raise anything
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
-                print(f"the checkpoint {path} can't be read and is passed over ({reason})", file=sys.stderr)
+                progress.say(f"the checkpoint {path} can't be read and is passed over ({reason})", file=sys.stderr)
                 continue
             readable = True
             if logged and int(self._logged) != metrics_lib.digest(self._base_dir, step):
-                print(f"{self._metrics} is not as it was at step {step}: {path} is passed over", file=sys.stderr)
+                progress.say(f"{self._metrics} is not as it was at step {step}: {path} is passed over", file=sys.stderr)
                 continue
             self._name_newest(steps[place:])
             return step
@@ -113,7 +113,7 @@ class Checkpoints:
         except files.Damaged as error:
             damaged = error.wrong
         if damaged:
-            print(f"{damaged}: goes on from {self._path(steps[0])}, which lies there", file=sys.stderr)
+            progress.say(f"{damaged}: goes on from {self._path(steps[0])}, which lies there", file=sys.stderr)
         paths = [self._path(step) for step in reversed(steps)]
         times = [1.0] * len(paths)  # with none the manager takes them for preserved
         files.write(path, str(tf.compat.v1.train.generate_checkpoint_state_proto(self._folder, paths[-1], paths, times)))
@@ -126,6 +126,6 @@ class Checkpoints:
                 f"or remove metrics.jsonl to start again from the first step"
             )
         if last:
-            print(f"no checkpoint was saved before step {last}: starts again from the first step", flush=True)
+            progress.say(f"no checkpoint was saved before step {last}: starts again from the first step")
         if tf.io.gfile.exists(path := os.path.join(self._folder, _STATE)) and not tf.io.gfile.isdir(path):
             tf.io.gfile.remove(path)

@@ -108,7 +108,9 @@ def train(
     for training in trainings.values():
         among.share_variables(training.variables)
     if start and among.chief:
-        print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
+        progress_lib.say(
+            f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already"
+        )
     durations = {name: [] for name in trainings}
     going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
     noted = {name for name, t in trainings.items() if int(t.skipped.numpy())}
@@ -138,9 +140,8 @@ def train(
                 results = {k: float(v) for k, v in results.items()}
                 skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
                 for name in [name for name, count in skipped.items() if count and name not in noted]:
-                    print(
-                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
-                        flush=True,
+                    progress_lib.say(
+                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones"
                     )
                     noted.add(name)
                 results |= {f"{name}/skipped": count for name, count in skipped.items()}
@@ -157,7 +158,7 @@ def train(
             if stop:
                 raise Stopped(stop, step)
             if diverged and going:
-                print(f"{_gave_up(diverged)}; the others go on", flush=True)
+                progress_lib.say(f"{_gave_up(diverged)}; the others go on")
     _report(trainings, only)
     return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
 
@@ -208,4 +209,4 @@ def _report(trainings, only):
     for name, t in trainings.items():
         if count := int(t.skipped.numpy()):
             what = "diverged and ended early" if name in diverged else "went on to the end"
-            print(f"{name} {what}: {count} of its outer steps were not finite and changed nothing", flush=True)
+            progress_lib.say(f"{name} {what}: {count} of its outer steps were not finite and changed nothing")

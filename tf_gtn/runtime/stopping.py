@@ -3,6 +3,8 @@
 A thread hears of a signal as it comes, also while the main thread is in a long call of TensorFlow's, where no Python handler
 runs: it says what will happen, and a second Ctrl-C ends the process there and then. That is as harmless as SIGKILL: every file
 is written whole or not at all.
+
+A call from Python has no such thread (`watch`): there the second Ctrl-C raises `KeyboardInterrupt`, once Python's handlers run.
 """
 
 import contextlib
@@ -14,10 +16,15 @@ import time
 
 import tqdm
 
+from tf_gtn.runtime import progress
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TOGETHER = 0.5  # seconds; one Ctrl-C can arrive twice, from the terminal and from a program around this one
 
+_LATER = "stopping after the present step; a second Ctrl-C stops now"
+
 _deferring = 0  # `signals()` that are entered
+_watched = False  # whether `watch` was called
 
 
 class Interrupted(KeyboardInterrupt):
@@ -40,27 +47,49 @@ class Stopped(Exception):
 
 def watch():
     """From here on signals raise `Interrupted` outside `signals()`, and a second Ctrl-C ends the process."""
+    global _watched
     read, write = os.pipe()
     os.set_blocking(write, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     os.register_at_fork(after_in_child=_forget)
     _handle(_interrupt)
     threading.Thread(target=_listen, args=(read,), daemon=True).start()
+    _watched = True
 
 
 @contextlib.contextmanager
 def signals():
-    """Collects the numbers of signals instead of dying of them."""
+    """Collects the numbers of signals instead of dying of them; none outside the main thread, which alone gets them."""
     global _deferring
     received = []
-    before = _handle(lambda number, _: received.append(number))
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = _handle(_collect(received))
     _deferring += 1
     try:
         yield received
     finally:
         _deferring -= 1
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not set from Python
+
+
+def _collect(received):
+    """A handler that appends to `received`; where nobody watches, it also does what `_listen` does."""
+    first = time.monotonic()
+
+    def handler(number, _):
+        nonlocal first
+        now = time.monotonic()
+        if not _watched and not received:
+            first = now
+            progress.say(_LATER, file=sys.stderr)
+        elif not _watched and number == signal.SIGINT and now - first > _TOGETHER:
+            raise Interrupted(number)
+        received.append(number)
+
+    return handler
 
 
 def _handle(handler):
@@ -88,7 +117,7 @@ def _listen(read):
             if first is None:
                 first = time.monotonic()
                 if _deferring:
-                    _say("stopping after the present step; a second Ctrl-C stops now")
+                    _say(_LATER)
             elif number == signal.SIGINT and time.monotonic() - first > _TOGETHER:
                 _say("stopped now; the same command goes on from what was saved last")
                 os._exit(128 + number)
