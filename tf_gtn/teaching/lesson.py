@@ -7,7 +7,7 @@ from typing import Annotated
 import keras
 import tensorflow as tf
 
-from tf_gtn import arguments, errors, watching
+from tf_gtn import arguments, watching
 from tf_gtn.core import functional, optimizers, supervised, unrolling
 
 LOSSES = ("cross_entropy", "squared_error")
@@ -128,17 +128,6 @@ def limited(xs: dict[str, tf.Tensor], limit: float) -> dict[str, tf.Tensor]:
     """`xs` with its learning rates at most `limit` times the largest of them."""
     rates = xs["learning_rate"]
     return {**xs, "learning_rate": tf.minimum(rates, limit * tf.reduce_max(rates))}
-
-
-def scale(value: float | str) -> float:
-    """A factor on learning rates; `UserError` unless it is a finite number of at least 0."""
-    try:
-        factor = float(value)
-    except (TypeError, ValueError):
-        factor = math.nan
-    if not math.isfinite(factor) or factor < 0:
-        raise errors.UserError(f'learning_rate_scale is "auto" or a finite number of at least 0; got {value!r}')
-    return factor
 
 
 class _last_batch_statistics:
