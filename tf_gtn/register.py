@@ -11,7 +11,7 @@ find modules in the current folder. Each decorator refuses a name that another t
 import importlib
 from collections.abc import Callable
 
-__all__ = ["analysis", "claim_relation", "curriculum", "dataset", "generator", "learner", "treatment"]
+__all__ = ["analysis", "callback", "claim_relation", "curriculum", "dataset", "generator", "learner", "treatment"]
 
 
 def learner(name: str) -> Callable:
@@ -53,6 +53,11 @@ def curriculum(name: str) -> Callable:
 def analysis(name: str) -> Callable:
     """A subclass of `run.teaching.analyses.Analysis`: what is done with the trained arms of an experiment."""
     return importlib.import_module("tf_gtn.experiment.analyses").register(name)
+
+
+def callback(name: str) -> Callable:
+    """A function or class, called without arguments for each seed, that gives a `runtime.callbacks.Callback`."""
+    return _registry("tf_gtn.runtime.callbacks").register(name)
 
 
 def claim_relation(name: str, *takes: str, **options) -> Callable:

@@ -21,6 +21,7 @@ from tf_gtn.experiment import analyses as analyses_lib
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
+from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import files, json_values, loop, repeats
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime.replicas import Replicas
@@ -99,12 +100,14 @@ class Experiment:
       seeds: runs of each arm, from the run's seed on.
       analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
       claims: see `reporting.claims.compare`.
+      callbacks: names of `runtime.callbacks.REGISTRY`, or callbacks, which listen to the training of each seed.
     """
 
     arms: tuple[str, ...] = ()
     seeds: int = 1
     analyses: tuple[str, ...] = ()
     claims: tuple = ()
+    callbacks: tuple = ()
 
     SYSTEM: ClassVar[str] = "experiment"  # in results.json
     NAME: ClassVar[str] = "Experiment"  # of its settings, in errors: gin's
@@ -125,6 +128,7 @@ class Experiment:
         if len(set(self.analyses)) < len(self.analyses):
             raise errors.UserError(f"{self.NAME}.analyses names one twice; got {self.analyses!r}")
         claims_lib.check(f"{self.NAME}.claims", self.claims)
+        callbacks_lib.check(f"{self.NAME}.callbacks", self.callbacks)
 
     def check_arms(self) -> None:
         """Raises `UserError` unless the arms are different names that can be scopes, and that nothing else has."""
@@ -169,6 +173,7 @@ class Experiment:
             **dataclasses.asdict(run.schedule),
             among=run.among,
             only=run.only,
+            callbacks=callbacks_lib.make(self.callbacks),
         )
 
     def measure(self, run: SeedRun) -> dict[str, Any]:
@@ -252,7 +257,7 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     trainings = make(run.seed)
     experiment.check(trainings)
     expected = _rehearsed(experiment, trainings)
-    if not run.ready(allowed=tuple(f"{experiment.NAME}.{name}" for name in experiment.MAY_CHANGE)):
+    if not run.ready(allowed=tuple(f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks"))):
         return None
     experiment.begin()
     configuration = run.configuration()
