@@ -22,7 +22,7 @@ from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import callbacks as callbacks_lib
-from tf_gtn.runtime import files, json_values, loop, repeats
+from tf_gtn.runtime import files, json_values, loop, repeats, summaries
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime.replicas import Replicas
 
@@ -164,6 +164,15 @@ class Experiment:
         del run, name, training
         return {}
 
+    def images(self, name: str, training: Any) -> dict[str, Any]:
+        """`{what: [H, W, 1, 3 or 4]}` of a training that was just validated, for TensorBoard: uint8, or floats from 0 to 1."""
+        del name, training
+        return {}
+
+    def listeners(self, run: SeedRun) -> list[callbacks_lib.Callback]:
+        """Who listens to the training of a seed."""
+        return [summaries.Summaries(run.configuration, self.images), *callbacks_lib.make(self.callbacks)]
+
     def train(self, run: SeedRun) -> dict[str, float]:
         """Trains all arms; returns `{name: median seconds of an outer step}`."""
         return loop.train(
@@ -173,7 +182,7 @@ class Experiment:
             **dataclasses.asdict(run.schedule),
             among=run.among,
             only=run.only,
-            callbacks=callbacks_lib.make(self.callbacks),
+            callbacks=self.listeners(run),
         )
 
     def measure(self, run: SeedRun) -> dict[str, Any]:

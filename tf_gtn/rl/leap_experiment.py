@@ -22,7 +22,7 @@ from tf_gtn.rl import atari, figures
 from tf_gtn.rl import leap as games_leap
 from tf_gtn.rl.experiment import Evaluation
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import callbacks, files, loop
+from tf_gtn.runtime import files, loop
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.transfer import leap as paths
 
@@ -111,7 +111,7 @@ class Leap(experiment.Experiment):
 
     def train(self, run):
         """The encoder alone; games held out are learned from it in `measure`."""
-        leap, heard = {"leap": run.trainings["leap"]}, callbacks.make(self.callbacks)
+        leap, heard = {"leap": run.trainings["leap"]}, self.listeners(run)
         return loop.train(leap, run.folder, log_every=1, validate_every=self.outer_steps, checkpoint_every=1, callbacks=heard)
 
     def measure(self, run):

@@ -90,6 +90,9 @@ class Comparison(experiment.Experiment):
         mean, (low, high) = statistics.mean_and_interval(accuracies, statistics.SHARE)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
+    def images(self, name, training):
+        return figures.images(name, training)
+
     def measure(self, run):
         test, sample = self.dataset.test, (self.settings.test_learners, evaluation.TEST_SEED + run.seed)
         shown = test.take(np.arange(min(len(test), self.settings.curve_images)))
