@@ -1,6 +1,7 @@
 """The outer loop over trainings as small as can be: what it takes, and what a stop changes."""
 
 import shutil
+import signal
 
 import pytest
 import tensorflow as tf
@@ -8,7 +9,7 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from tests.toy import Toy
 from tf_gtn import errors
-from tf_gtn.runtime import base_dir, files, loop, metrics
+from tf_gtn.runtime import base_dir, files, loop, metrics, stopping
 
 BAD = range(5, 35)  # it would recover, had it not given up
 
@@ -29,6 +30,16 @@ def test_a_training_that_gave_up_stays_so_after_a_resume(tmp_path):
         run(tmp_path / "stopped", trainings(stop=33))  # no multiple of log_every
     assert run(tmp_path / "stopped", trainings()) == whole
     assert metrics.read(str(tmp_path / "stopped")) == metrics.read(str(tmp_path / "whole"))
+
+
+def test_a_time_limit_is_waited_for_and_saved_as_a_signal_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping, "_limited", True)
+    made, taken = trainings(), []
+    step = made["a"].step
+    made["a"].step = lambda index: (taken.append(index), index == 6 and signal.raise_signal(stopping.LIMIT), step(index))[-1]
+    with pytest.raises(loop.Stopped, match=r"^stopped by --time_limit after step 7, which is saved"):
+        run(tmp_path, made)
+    assert taken == list(range(7)) and (tmp_path / "checkpoints/ckpt-7.index").exists()
 
 
 def test_each_takes_its_own_steps(tmp_path):
