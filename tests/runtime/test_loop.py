@@ -3,6 +3,7 @@
 import shutil
 import signal
 
+import keras
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
@@ -40,6 +41,19 @@ def test_a_time_limit_is_waited_for_and_saved_as_a_signal_is(tmp_path, monkeypat
     with pytest.raises(loop.Stopped, match=r"^stopped by --time_limit after step 7, which is saved"):
         run(tmp_path, made)
     assert taken == list(range(7)) and (tmp_path / "checkpoints/ckpt-7.index").exists()
+
+
+def test_a_run_that_is_extended_has_the_longer_one_s_schedule_from_then_on(tmp_path):
+    made = [run(tmp_path / "a", {"a": Toy(30)}), run(tmp_path / "a", {"a": Toy(70)})]
+    decay = {steps: keras.optimizers.schedules.CosineDecay(0.02, steps, alpha=0.1) for steps in (30, 70)}
+    taken = [float(decay[30 if step < 30 else 70](step)) for step in range(70)]  # Adam's step where the gradient is always 1
+    assert made[0]["a"][0] == pytest.approx(-sum(taken[:30]), rel=1e-5)
+    assert made[1]["a"][0] == pytest.approx(-sum(taken), rel=1e-5)
+    run(tmp_path / "b", {"a": Toy(30)})
+    with pytest.raises(loop.Stopped):
+        run(tmp_path / "b", {"a": Toy(70, stop=44)})
+    assert run(tmp_path / "b", {"a": Toy(70)}) == made[1]
+    assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
 
 
 def test_each_takes_its_own_steps(tmp_path):

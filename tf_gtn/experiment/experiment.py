@@ -113,6 +113,7 @@ class Experiment:
     NAME: ClassVar[str] = "Experiment"  # of its settings, in errors: gin's
     SCOPES: ClassVar[tuple[str, ...]] = ("arms",)  # settings whose values name scopes
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "seeds")  # settings that may be others when a run resumes
+    LENGTH: ClassVar[tuple[str, ...]] = ()  # settings, in full, that may be larger when a run resumes: it is extended
     UNITS: ClassVar[str] = "values of one run"  # what the values of a single seed are, in words
     EACH: ClassVar[str] = "values"  # the same in a word
     TABLES: ClassVar[tuple[str, ...]] = ()  # of an outcome: `{table: {name: number, or one for each learner}}`
@@ -266,7 +267,12 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     trainings = make(run.seed)
     experiment.check(trainings)
     expected = _rehearsed(experiment, trainings)
-    if not run.ready(allowed=tuple(f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks"))):
+    allowed = [f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks")]
+    if (
+        experiment.LENGTH and len({each.outer_steps for each in trainings.values()}) == 1
+    ):  # else arms rest, and lost their place
+        allowed += map(base_dirs.Growing, experiment.LENGTH)
+    if not run.ready(allowed=tuple(allowed)):
         return None
     experiment.begin()
     configuration = run.configuration()

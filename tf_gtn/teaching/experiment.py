@@ -70,6 +70,7 @@ class Comparison(experiment.Experiment):
 
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Comparison"
+    LENGTH: ClassVar[tuple[str, ...]] = ("OUTER_STEPS", "teaching.outer_steps.total", "teaching.Training.outer_steps")
     UNITS: ClassVar[str] = "fresh learners of one outer run"
     TABLES: ClassVar[tuple[str, ...]] = ("accuracy",)
     NUMBERS: ClassVar[tuple[str, ...]] = (*experiment.NUMBERS, "seconds", "diverged")
