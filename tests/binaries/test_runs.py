@@ -254,3 +254,14 @@ def test_sigterm_saves_and_a_second_run_is_refused(uninterrupted, tmp_path):
     assert all(line.startswith("outer steps ") for line in done.stderr.splitlines()), done.stderr
     assert (tmp_path / "metrics.jsonl").read_bytes() == (uninterrupted / "metrics.jsonl").read_bytes()
     programs.assert_equal(programs.checkpoint(tmp_path), programs.checkpoint(uninterrupted))
+
+
+def test_a_time_limit_is_no_setting_of_the_run(finished):
+    """It ends with a code of its own, and the command goes on with another limit or with none."""
+    command = "train_gtn", f"--base_dir={finished}", *programs.SMALL, "--gin_bindings=OUTER_STEPS = 4"
+    done = run(*command, "--time_limit=1")
+    assert done.returncode in (os.EX_TEMPFAIL, 0)  # it was finished already: a quick machine ends before
+    if done.returncode:
+        assert done.stderr == "stopped by --time_limit; the same command goes on from what was saved last\n"
+    assert run(*command, "--time_limit=1000").returncode == 0
+    programs.assert_one_line(run(*command, "--time_limit=0"), "time_limit", "0")

@@ -29,6 +29,12 @@ def define(joinable: bool = False, distributed: bool = False) -> None:
     flags.DEFINE_integer(
         "threads_per_operation", None, "Threads of one TensorFlow operation; 1 is faster where images are small.", lower_bound=1
     )
+    flags.DEFINE_float(
+        "time_limit",
+        None,
+        "Seconds after which the present outer step is saved and the run ends with exit code 75, to go on by the same command.",
+        lower_bound=1.0,
+    )
     if distributed:
         flags.DEFINE_enum(
             "strategy", "default", replicas.STRATEGIES, "One device, all of this machine, or TF_CONFIG's workers."

@@ -1,7 +1,7 @@
 """What every program shares: flags, gin, the run's folder, and how a mistake ends.
 
 A program calls `program.run(main)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
-in a saved run and exit code 128 + signal; with --debug the traceback comes first.
+in a saved run and exit code 128 + signal, --time_limit in one and exit code 75; with --debug the traceback comes first.
 """
 
 import contextlib
@@ -179,7 +179,8 @@ def run(
                 importlib.import_module(system)
             if os.getcwd() not in sys.path:  # as `python -m` does: modules of the user's own, named in gin or by a flag
                 sys.path.append(os.getcwd())
-            stopping.watch()  # after that, since importing Ray sets a handler
+            limit = values.time_limit
+            stopping.watch(limit and limit - (time.monotonic() - started))  # after that, since importing Ray sets a handler
             gin_config.parse(values.gin_file, values.gin_bindings, rooms=rooms or {}, experiments=experiments)
             if values.list:
                 print(registries.listing())
@@ -259,8 +260,8 @@ def _mistakes_in_one_line():
         sys.exit(os.EX_IOERR)
     except KeyboardInterrupt as error:
         number = getattr(error, "signal", signal.SIGINT)
-        print(f"stopped by {number.name}; the same command goes on from what was saved last", file=sys.stderr)
-        sys.exit(128 + number)
+        print(f"stopped by {stopping.name(number)}; the same command goes on from what was saved last", file=sys.stderr)
+        sys.exit(stopping.exit_code(number))
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if "strategy" not in flags.FLAGS or flags.FLAGS.strategy != "multi_worker":
             raise
@@ -270,4 +271,4 @@ def _mistakes_in_one_line():
         os._exit(1)  # the other threads of a broken cluster would wait for it
     except stopping.Stopped as stopped:
         print(stopped, file=sys.stderr)
-        sys.exit(128 + stopped.signal)
+        sys.exit(stopping.exit_code(stopped.signal))

@@ -113,8 +113,8 @@ class Leap(experiment.Experiment):
 
     def train(self, run):
         """The encoder alone; games held out are learned from it in `measure`."""
-        leap = {"leap": run.trainings["leap"]}
-        return loop.train(leap, run.folder, log_every=1, validate_every=self.outer_steps, checkpoint_every=1)
+        leap, heard = {"leap": run.trainings["leap"]}, self.listeners(run)
+        return loop.train(leap, run.folder, log_every=1, validate_every=self.outer_steps, checkpoint_every=1, callbacks=heard)
 
     def measure(self, run):
         """Learns every held-out game from the encoder and from a fresh one, one after the other."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tf_gtn import errors
 from tf_gtn.core import outer_update
+from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import checkpoints as ckpt
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime import progress as progress_lib
@@ -77,6 +78,7 @@ def train(
     validate_every=100,
     among=replicas.ALONE,
     only=True,
+    callbacks=(),
 ):
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
@@ -94,11 +96,13 @@ def train(
       among: the processes that take part. The chief alone reads and writes the folder, and validates; the others begin from its
         state, and all stop after the same step.
       only: whether these trainings are all that there is; with False other seeds may have results where these have none.
+      callbacks: `callbacks.Callback`s, which listen in the chief's process.
 
     Returns:
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
+      Exception: of a callback, as it is.
       Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings, and these are the `only` ones.
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
@@ -120,7 +124,9 @@ def train(
         if among.chief
         else contextlib.nullcontext(_Absent())
     )
-    with contextlib.closing(writer), signals() as received, shown as bar:
+    begun = callbacks_lib.Begun(base_dir, trainings, start, writer.summaries)
+    listening = callbacks_lib.listening(callbacks if among.chief else (), begun)
+    with contextlib.closing(writer), signals() as received, shown as bar, listening as tell:
         for index in range(start, outer_steps):
             if not going:
                 break
@@ -148,13 +154,17 @@ def train(
                 if validate is not None and among.chief:
                     for name, t in validated.items():
                         results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
-                writer.write(step, **results)
+                written = writer.write(step, **results)
+                tell("step", step, written)
+                for name, t in validated.items():
+                    tell("validated", step, name, t)
                 bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
             else:
                 bar.update(step, left)
             stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
             if step % checkpoint_every == 0 or not going or stop:
                 saver.save(step)
+                tell("saved", step)
             if stop:
                 raise Stopped(stop, step)
             if diverged and going:
@@ -165,6 +175,8 @@ def train(
 
 class _Absent:
     """What writes for the chief, elsewhere."""
+
+    summaries = None
 
     def restore(self, checkpoint_every):
         return 0

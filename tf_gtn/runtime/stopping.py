@@ -5,6 +5,7 @@ runs: it says what will happen, and a second Ctrl-C ends the process there and t
 is written whole or not at all.
 
 A call from Python has no such thread (`watch`): there the second Ctrl-C raises `KeyboardInterrupt`, once Python's handlers run.
+A time limit is one signal more, SIGALRM, that the process sends itself.
 """
 
 import contextlib
@@ -19,12 +20,15 @@ import tqdm
 from tf_gtn.runtime import progress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LIMIT = signal.SIGALRM
 _TOGETHER = 0.5  # seconds; one Ctrl-C can arrive twice, from the terminal and from a program around this one
 
 _LATER = "stopping after the present step; a second Ctrl-C stops now"
+_LIMIT_REACHED = "the time limit is reached: stopping after the present step; Ctrl-C stops now"
 
 _deferring = 0  # `signals()` that are entered
 _watched = False  # whether `watch` was called
+_limited = False  # whether there is a time limit
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,15 +43,27 @@ class Stopped(Exception):
     """A signal stopped the run, after it was saved."""
 
     def __init__(self, number, step):
-        super().__init__(
-            f"stopped by {signal.Signals(number).name} after step {step}, which is saved: the same command goes on from there"
-        )
+        super().__init__(f"stopped by {name(number)} after step {step}, which is saved: the same command goes on from there")
         self.signal = number
 
 
-def watch():
-    """From here on signals raise `Interrupted` outside `signals()`, and a second Ctrl-C ends the process."""
-    global _watched
+def name(number: int) -> str:
+    """Of what stops a program, for whoever reads why it ended."""
+    return "--time_limit" if number == LIMIT else signal.Signals(number).name
+
+
+def exit_code(number: int) -> int:
+    """128 + the signal's number; after a time limit that of `EX_TEMPFAIL`, 75: begin again, nothing is wrong."""
+    return os.EX_TEMPFAIL if number == LIMIT else 128 + number
+
+
+def watch(seconds: float | None = None) -> None:
+    """From here on signals raise `Interrupted` outside `signals()`, and a second Ctrl-C ends the process.
+
+    `seconds`: until a time limit, which comes as a signal does; None: there is none.
+    """
+    global _limited, _watched
+    _limited = seconds is not None
     read, write = os.pipe()
     os.set_blocking(write, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
@@ -55,6 +71,8 @@ def watch():
     _handle(_interrupt)
     threading.Thread(target=_listen, args=(read,), daemon=True).start()
     _watched = True
+    if seconds is not None:
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
 
 
 @contextlib.contextmanager
@@ -94,7 +112,8 @@ def _collect(received):
 
 def _handle(handler):
     """Sets a handler; returns those before. A SIGHUP that is ignored, as under nohup, stays so."""
-    taken = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+    taken = [LIMIT] if _limited else []
+    taken += [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in taken}
 
 
@@ -112,12 +131,12 @@ def _listen(read):
     first = None
     while True:
         for number in os.read(read, 100):
-            if number not in SIGNALS:
+            if number not in (*SIGNALS, LIMIT):
                 continue
             if first is None:
                 first = time.monotonic()
                 if _deferring:
-                    _say(_LATER)
+                    _say(_LIMIT_REACHED if number == LIMIT else _LATER)
             elif number == signal.SIGINT and time.monotonic() - first > _TOGETHER:
                 _say("stopped now; the same command goes on from what was saved last")
                 os._exit(128 + number)

@@ -70,6 +70,7 @@ class Comparison(experiment.Experiment):
 
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Comparison"
+    LENGTH: ClassVar[tuple[str, ...]] = ("OUTER_STEPS", "teaching.outer_steps.total", "teaching.Training.outer_steps")
     UNITS: ClassVar[str] = "fresh learners of one outer run"
     TABLES: ClassVar[tuple[str, ...]] = ("accuracy",)
     NUMBERS: ClassVar[tuple[str, ...]] = (*experiment.NUMBERS, "seconds", "diverged")
@@ -89,6 +90,9 @@ class Comparison(experiment.Experiment):
         accuracies = evaluator.accuracies(self.dataset.validation, *sample)
         mean, (low, high) = statistics.mean_and_interval(accuracies, statistics.SHARE)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
+
+    def images(self, name, training):
+        return figures.images(name, training)
 
     def measure(self, run):
         test, sample = self.dataset.test, (self.settings.test_learners, evaluation.TEST_SEED + run.seed)
