@@ -221,10 +221,11 @@ def _check(template, image_shape, classes):
     """
     family, padded = template.family, template.functional
     lows = tuple(low for low, _ in family.ranges)
-    try:
-        template.init(tf.constant([0, 0]), template.widths)
-    except ValueError as error:  # a layer that keeps no initialiser
-        raise errors.UserError(f"{family.name} can't be drawn anew for every learner: {error}") from None
+    if not template.widths:
+        try:
+            template.init(tf.constant([0, 0]), ())
+        except ValueError as error:  # a layer that keeps no initialiser
+            raise errors.UserError(f"{family.name} can't be drawn anew for every learner: {error}") from None
     params, state = padded.values()
     if supervised.gives_probabilities(padded, params, state, image_shape):
         raise errors.UserError(f"{family.name} gives probabilities, learners give logits: leave the last softmax out")
