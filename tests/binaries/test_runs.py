@@ -265,3 +265,22 @@ def test_a_time_limit_is_no_setting_of_the_run(finished):
         assert done.stderr == "stopped by --time_limit; the same command goes on from what was saved last\n"
     assert run(*command, "--time_limit=1000").returncode == 0
     programs.assert_one_line(run(*command, "--time_limit=0"), "time_limit", "0")
+
+
+def test_a_warm_start(finished, tmp_path):
+    """It begins from the other run's parameters, names what does not fit, and does not read it when it goes on."""
+    other, folder = shutil.copytree(finished, tmp_path / "other"), tmp_path / "warm"
+    warm = *programs.SMALL, f"--gin_bindings=teaching.Comparison.warm_start = '{other}'", "--gin_bindings=OUTER_STEPS = 1"
+    command = "train_gtn", f"--base_dir={folder}", *warm, "--gin_bindings=teaching.Training.learning_rate = 1e-9"
+    done = run(*command, "--gin_bindings=teaching.gtn.latent = 5")
+    programs.assert_one_line(done, "teaching.Comparison.warm_start: 'gtn' does not fit", "ckpt-4", "there")
+    assert not (folder / "config.gin").exists()
+    done = run(*command)
+    assert done.returncode == 0 and f"begins from {other}/checkpoints/ckpt-4" in done.stdout, done.stderr
+    learned, before = programs.checkpoint(folder), programs.checkpoint(other)
+    first = next(name for name in learned if name.startswith("gtn/0/"))
+    assert abs(learned[first] - before[first]).max() < 1e-6
+    shutil.rmtree(other)
+    (folder / "outcome.json").unlink()
+    done = run(*command)
+    assert done.returncode == 0 and "all 1 outer steps were taken already" in done.stdout, done.stderr

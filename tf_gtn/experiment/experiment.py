@@ -153,6 +153,10 @@ class Experiment:
         """Raises `UserError` for what would go wrong after training."""
         del trainings
 
+    def check_start(self, base_dir: str | None, trainings: Mapping[str, Any]) -> None:
+        """Raises `UserError` if a run in this folder can't begin as it is to; None in a dry run without a folder."""
+        del base_dir, trainings
+
     def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims_lib.Quantity] | None:
         """Stand-ins of the quantities that there will be, so that claims are checked before the first step; None: unknown."""
         del trainings
@@ -266,6 +270,8 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
 
     trainings = make(run.seed)
     experiment.check(trainings)
+    if run.among.chief:
+        experiment.check_start(run.base_dir, trainings)
     expected = _rehearsed(experiment, trainings)
     allowed = [f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks")]
     if (

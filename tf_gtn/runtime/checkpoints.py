@@ -19,6 +19,26 @@ _LOGGED = "metrics-jsonl"  # no arm has such a name
 _STATE = "checkpoint"  # TensorFlow's file that names the newest
 
 
+def steps(base_dir: str) -> list[int]:
+    """The steps of the checkpoints that lie in a run's folder, whatever TensorFlow's file says; the newest first.
+
+    Raises:
+      UserError: a file is in the place of their folder.
+    """
+    folder = os.path.join(base_dir, "checkpoints")
+    if not tf.io.gfile.exists(folder):
+        return []
+    if not tf.io.gfile.isdir(folder):
+        raise errors.UserError(f"{folder} is a file, and the folder of the checkpoints belongs there: move it away")
+    found = [re.fullmatch(r"ckpt-(\d+)\.index/?", name) for name in tf.io.gfile.listdir(folder)]
+    return sorted((int(match[1]) for match in found if match), reverse=True)
+
+
+def path(base_dir: str, step: int) -> str:
+    """Of a checkpoint, as TensorFlow names it: that of its files without their endings."""
+    return os.path.join(base_dir, "checkpoints", f"ckpt-{step}")
+
+
 class Checkpoints:
     """Saves and restores named lists of variables together with the number of finished steps."""
 
@@ -57,12 +77,12 @@ class Checkpoints:
           UserError: there are checkpoints and none of them will do; or there is none, although metrics.jsonl goes beyond
             `checkpoint_every`, after which there was one.
         """
-        steps = self._steps()
-        if not steps:
+        found = steps(self._base_dir)
+        if not found:
             self._none_lost(checkpoint_every)
             return 0
         readable = False
-        for place, step in enumerate(steps):
+        for place, step in enumerate(found):
             path = self._path(step)
             try:
                 logged = tf.train.load_checkpoint(path).has_tensor(f"{_LOGGED}/.ATTRIBUTES/VARIABLE_VALUE")
@@ -75,11 +95,11 @@ class Checkpoints:
             if logged and int(self._logged) != metrics_lib.digest(self._base_dir, step):
                 print(f"{self._metrics} is not as it was at step {step}: {path} is passed over", file=sys.stderr)
                 continue
-            self._name_newest(steps[place:])
+            self._name_newest(found[place:])
             return step
         if readable:
             raise errors.UserError(
-                f"{self._metrics} is not as it was at step {steps[-1]}, the earliest checkpoint's: put it back, or remove it "
+                f"{self._metrics} is not as it was at step {found[-1]}, the earliest checkpoint's: put it back, or remove it "
                 f"with the folder {self._folder} to start again from the first step"
             )
         raise errors.UserError(
@@ -92,16 +112,7 @@ class Checkpoints:
         return os.path.join(self._base_dir, "metrics.jsonl")
 
     def _path(self, step):
-        return os.path.join(self._folder, f"ckpt-{step}")
-
-    def _steps(self):
-        """Of the checkpoints that lie there, whatever TensorFlow's file says; the newest first."""
-        if not tf.io.gfile.exists(self._folder):
-            return []
-        if not tf.io.gfile.isdir(self._folder):
-            raise errors.UserError(f"{self._folder} is a file, and the folder of the checkpoints belongs there: move it away")
-        found = [re.fullmatch(r"ckpt-(\d+)\.index/?", name) for name in tf.io.gfile.listdir(self._folder)]
-        return sorted((int(match[1]) for match in found if match), reverse=True)
+        return path(self._base_dir, step)
 
     def _name_newest(self, steps):
         """Has TensorFlow's file name these, the newest first: it may lack the last one, or be gone."""

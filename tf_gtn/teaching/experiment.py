@@ -17,6 +17,7 @@ from tf_gtn.data import Dataset
 from tf_gtn.experiment import analyses, experiment
 from tf_gtn.models import learners
 from tf_gtn.reporting import claims, statistics
+from tf_gtn.runtime import checkpoints, warm_start
 from tf_gtn.teaching import evaluation, export, figures
 from tf_gtn.teaching.training import Training
 
@@ -66,7 +67,12 @@ class Comparison(experiment.Experiment):
       seeds: outer runs of each arm, from the run's seed on.
       analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
       claims: see `reporting.claims.compare`; quantities are arms, by their test accuracies, and `<analysis>/<quantity>`.
+      callbacks: who listens to the training of each seed.
+      warm_start: the folder of another run, from whose newest checkpoint every seed's treatments and learned hyperparameters
+        begin, those of an arm from the arm of the same name; None: they are drawn anew.
     """
+
+    warm_start: str | None = None
 
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Comparison"
@@ -80,6 +86,24 @@ class Comparison(experiment.Experiment):
         self.dataset, self.settings, self.arm = dataset, settings, make
         self._evaluators: dict[str, evaluation.Evaluator] = {}  # of the first seed, with their traces
         return self
+
+    def check_start(self, base_dir, trainings):
+        if self._warm(base_dir):
+            self._start().values(_learned(trainings))
+
+    def train(self, run):
+        if run.among.chief and self._warm(run.folder):
+            start = self._start()
+            start.load(_learned(run.trainings))
+            print(f"begins from {start.path}", flush=True)
+        return super().train(run)
+
+    def _warm(self, folder):
+        """Whether what is to be trained in a folder begins from another run: it has no checkpoint of its own."""
+        return self.warm_start is not None and not (folder and checkpoints.steps(os.path.expanduser(folder)))
+
+    def _start(self):
+        return warm_start.WarmStart(f"{self.NAME}.warm_start", self.warm_start)
 
     def expected(self, trainings):
         return claims.stand_ins(dict.fromkeys(self.arms, self.settings.test_learners), self.seeds)
@@ -139,6 +163,11 @@ class Comparison(experiment.Experiment):
         if name not in self._evaluators:
             self._evaluators[name] = evaluation.Evaluator.of(training)
         return self._evaluators[name]
+
+
+def _learned(trainings):
+    """What of them a warm start sets; the first of their variables."""
+    return {name: [*each.treatment.variables, *each.hyperparameters.variables] for name, each in trainings.items()}
 
 
 def export_gtn(trained: Training, directory: str, accuracies: Sequence[float], configuration: str) -> str:
