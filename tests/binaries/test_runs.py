@@ -17,10 +17,12 @@ import zipfile
 import keras
 import pytest
 
+import tf_gtn
 from tests import programs
 from tests.programs import Program, run
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import results
+from tf_gtn.runtime import memory, metrics
 
 LONG = (
     *programs.SMALL,
@@ -64,13 +66,16 @@ def test_files_of_a_finished_run(finished):
         "metrics.jsonl",
         "figures",
         "export",
+        "export_best",
         "results.json",
     }
     assert names <= set(os.listdir(finished))
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4]
     results.validate(json.loads((finished / "results.json").read_text()))
-    assert os.listdir(finished / "export") == ["4"]
+    assert os.listdir(finished / "export") == os.listdir(finished / "export_best") == ["4"]
+    one, other = (memory.digest(f"{finished}/{name}/4") for name in ("export", "export_best"))
+    assert one == other  # the last step is the only one that was validated
 
 
 def test_the_same_command_again_has_nothing_left_to_do(finished, tmp_path):
@@ -284,3 +289,18 @@ def test_a_warm_start(finished, tmp_path):
     (folder / "outcome.json").unlink()
     done = run(*command)
     assert done.returncode == 0 and "all 1 outer steps were taken already" in done.stdout, done.stderr
+
+
+def test_the_step_that_validated_best_is_exported_beside_the_last(tmp_path):
+    steps = "--gin_bindings=OUTER_STEPS = 4", "--gin_bindings=run.Schedule.validate_every = 1"
+    too_fast = "--gin_bindings=teaching.Training.learning_rate = 5.0"
+    assert run("train_gtn", f"--base_dir={tmp_path}", *programs.SMALL, *steps, too_fast).returncode == 0
+    validated, accuracies = metrics.column(metrics.read(str(tmp_path)), "gtn/validation_accuracy")
+    step = int(validated[accuracies.argmax()])
+    assert step < 4 and os.listdir(tmp_path / "export") == ["4"] and os.listdir(tmp_path / "export_best") == [str(step)]
+    found = results.read(tmp_path)["metrics"]["gtn"]
+    assert found["best"]["outer_steps"] == [step] and found["best"]["values"] != found["values"]
+    metadata = tf_gtn.load(tmp_path / "export_best").metadata
+    assert metadata["training"]["outer_steps"] == step
+    assert metadata["accuracy"]["mean"] == pytest.approx(found["best"]["test_accuracy"])
+    assert tf_gtn.load(tmp_path).metadata["training"]["outer_steps"] == 4

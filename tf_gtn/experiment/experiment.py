@@ -21,6 +21,7 @@ from tf_gtn.experiment import analyses as analyses_lib
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
+from tf_gtn.runtime import best as best_lib
 from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import files, json_values, loop, repeats, summaries
 from tf_gtn.runtime import metrics as metrics_lib
@@ -73,6 +74,7 @@ class SeedRun:
       among: the processes that take part.
       only: whether there is no other seed.
       configuration: of the run, as text, for exports.
+      best: `{name: runtime.best.Best}` of those whose best parameters are kept.
       seconds: `{name: median seconds of an outer step}`, once they are trained.
     """
 
@@ -83,6 +85,7 @@ class SeedRun:
     among: Replicas
     only: bool
     configuration: str
+    best: Mapping[str, best_lib.Best] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -169,6 +172,11 @@ class Experiment:
         del run, name, training
         return {}
 
+    def best(self, trainings: Mapping[str, Any]) -> dict[str, best_lib.Best]:
+        """What is to be kept of the trainings where they validate best; by default nothing."""
+        del trainings
+        return {}
+
     def images(self, name: str, training: Any) -> dict[str, Any]:
         """`{what: [H, W, 1, 3 or 4]}` of a training that was just validated, for TensorBoard: uint8, or floats from 0 to 1."""
         del name, training
@@ -188,6 +196,7 @@ class Experiment:
             among=run.among,
             only=run.only,
             callbacks=self.listeners(run),
+            best=run.best,
         )
 
     def measure(self, run: SeedRun) -> dict[str, Any]:
@@ -284,7 +293,8 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     configuration = run.configuration()
 
     def one(folder, seed, trainings):
-        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration)
+        best = experiment.best(trainings)
+        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
         if run.among.chief:
             files.folder(folder)
         seconds = experiment.train(of_seed)

@@ -41,6 +41,19 @@ def publish(directory: str | os.PathLike, version: int | str, write: Callable[[s
     return path
 
 
+def copy(source: str, directory: str | os.PathLike, version: int | str) -> str:
+    """Publishes a copy of the version in the folder `source`; returns its path. See `publish`."""
+
+    def write(path):
+        for folder, _, names in tf.io.gfile.walk(source):
+            place = os.path.join(path, os.path.relpath(folder, source))
+            tf.io.gfile.makedirs(place)
+            for name in names:
+                tf.io.gfile.copy(os.path.join(folder, name), os.path.join(place, name))
+
+    return publish(directory, version, write)
+
+
 def find(path: str) -> str | None:
     """The folder of the highest whole version in `path` or `path/export`, or `path` itself if it is one; None if there is none.
 
