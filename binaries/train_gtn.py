@@ -10,7 +10,7 @@ from tf_gtn.config import gin_config
 from tf_gtn.experiment import experiment, program
 from tf_gtn.teaching import gin_names
 
-TAKEN = ("callbacks",)  # settings of an experiment that hold for one GTN too
+TAKEN = ("callbacks", "warm_start")  # settings of an experiment that hold for one GTN too
 
 
 def main(run):

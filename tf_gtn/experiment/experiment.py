@@ -21,6 +21,7 @@ from tf_gtn.experiment.runs import Run, SeedRun
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
+from tf_gtn.runtime import best as best_lib
 from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import files, json_values, loop, repeats, summaries
 from tf_gtn.runtime import metrics as metrics_lib
@@ -90,6 +91,10 @@ class Experiment:
         """Raises `UserError` for what would go wrong after training."""
         del trainings
 
+    def check_start(self, base_dir: str | None, trainings: Mapping[str, Any]) -> None:
+        """Raises `UserError` if a run in this folder can't begin as it is to; None in a dry run without a folder."""
+        del base_dir, trainings
+
     def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims_lib.Quantity] | None:
         """Stand-ins of the quantities that there will be, so that claims are checked before the first step; None: unknown."""
         del trainings
@@ -100,6 +105,11 @@ class Experiment:
     def validate(self, run: SeedRun, name: str, training: Any) -> dict[str, Any]:
         """`{quantity: number}` of a training on its way, for metrics.jsonl."""
         del run, name, training
+        return {}
+
+    def best(self, trainings: Mapping[str, Any]) -> dict[str, best_lib.Best]:
+        """What is to be kept of the trainings where they validate best; by default nothing."""
+        del trainings
         return {}
 
     def images(self, name: str, training: Any) -> dict[str, Any]:
@@ -121,6 +131,7 @@ class Experiment:
             among=run.among,
             only=run.only,
             callbacks=self.listeners(run),
+            best=run.best,
         )
 
     def measure(self, run: SeedRun) -> dict[str, Any]:
@@ -205,6 +216,8 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
 
     trainings = make(run.seed)
     experiment.check(trainings)
+    if run.among.chief:
+        experiment.check_start(run.base_dir, trainings)
     expected = _rehearsed(experiment, trainings)
     allowed = [f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks")]
     if (
@@ -217,7 +230,8 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     configuration = run.configuration()
 
     def one(folder, seed, trainings):
-        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration)
+        best = experiment.best(trainings)
+        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
         if run.among.chief:
             files.folder(folder)
         seconds = experiment.train(of_seed)

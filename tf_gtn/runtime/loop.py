@@ -79,6 +79,7 @@ def train(
     among=replicas.ALONE,
     only=True,
     callbacks=(),
+    best=None,
 ):
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
@@ -97,6 +98,7 @@ def train(
         state, and all stop after the same step.
       only: whether these trainings are all that there is; with False other seeds may have results where these have none.
       callbacks: `callbacks.Callback`s, which listen in the chief's process.
+      best: `{name: best.Best}`, which look at the validations of these trainings; checkpoints have them.
 
     Returns:
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
@@ -107,7 +109,12 @@ def train(
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
-    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
+    best = best or {}
+    variables, kept = (
+        {name: t.variables for name, t in trainings.items()},
+        {f"{name}-best": b.variables for name, b in best.items()},
+    )
+    saver = ckpt.Checkpoints(base_dir, variables, added=kept) if among.chief else _Absent()
     start = int(among.share(saver.restore(checkpoint_every)))
     for training in trainings.values():
         among.share_variables(training.variables)
@@ -153,7 +160,10 @@ def train(
                 results |= {f"{name}/skipped": count for name, count in skipped.items()}
                 if validate is not None and among.chief:
                     for name, t in validated.items():
-                        results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
+                        found = validate(name, t)
+                        results |= {f"{name}/{k}": v for k, v in found.items()}
+                        if name in best:
+                            best[name].look(step, found)
                 written = writer.write(step, **results)
                 tell("step", step, written)
                 for name, t in validated.items():

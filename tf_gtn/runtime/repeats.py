@@ -20,7 +20,7 @@ from tf_gtn.runtime import metrics as metrics_lib
 OUTCOME = "outcome.json"
 _LOGS, _FILES = "logs", "files"  # in an outcome: {folder of a metrics.jsonl: its digest}, {file that was left: its checksum}
 _LOST = "nothing_left"  # in an outcome: whether all trainings diverged
-_KINDS = ("figures", "export", "policies", "initializations")  # folders of such files
+_KINDS = ("figures", "export", "export_best", "policies", "initializations")  # folders of such files
 
 
 def outcomes(run, seeds, trainings, make, one, keys):

@@ -41,10 +41,14 @@ def publish(directory: str | os.PathLike, version: int | str, write: Callable[[s
     return path
 
 
-def copy(source: str, directory: str, version: int) -> str:
-    """Shows the files of `source` as `<directory>/<version>/`, too; returns that path. `UserError` if there is one."""
+def copy(source: str, directory: str | os.PathLike, version: int | str, replace: bool = False) -> str:
+    """Shows the files of the version in the folder `source` as `<directory>/<version>/`, too; returns that path. See `publish`.
+
+    Raises:
+      UserError: that version is there, and may not be replaced.
+    """
     path = os.path.join(directory, str(version))
-    if find(path) is not None or tf.io.gfile.exists(path):
+    if not replace and (find(path) is not None or tf.io.gfile.exists(path)):
         raise errors.UserError(f"{path} is there already: take another folder, or remove it")
 
     def write(unfinished):
