@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_gtn.reporting import drawing, statistics
+from tf_gtn.reporting import drawing, pictures, statistics
 
 
 def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
@@ -71,8 +71,8 @@ def schedule(path, learning_rate, momentum=None, caption=None):
     with drawing.to_png(path, caption or "Learned learning rate and momentum of each inner step.", (9, 3.8)) as figure:
         panels = figure.subplots(1, 2)
         for part, (axes, title) in enumerate(zip(panels, ("learning rate", "momentum"))):
-            for name, both in curves.items():
-                values = np.asarray(both[part], np.float64)
+            for name, learned in curves.items():
+                values = np.asarray(learned[part], np.float64)
                 drawing.line(axes, name, curves, np.arange(1, len(values) + 1), values)
             axes.set_xlabel("inner SGD step")
             axes.set_ylabel(title)
@@ -103,15 +103,14 @@ def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=
     steps = np.arange(1, len(images) + 1) if steps is None else np.asarray(steps)
     chosen = np.unique(np.linspace(0, len(images) - 1, min(rows, len(images))).round().astype(int))
     count, classes, height, width, _ = images[chosen].shape
-    shown = np.nan_to_num(np.clip((images[chosen] - low) / (high - low), 0, 1), nan=0.94)
     gap = max(1, round(0.06 * min(height, width)))
-    tiles = np.pad(shown, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
-    mosaic = tiles.transpose(0, 2, 1, 3, 4).reshape(count * (height + gap), classes * (width + gap), -1)[:-gap, :-gap]
+    in_order = images[chosen].reshape(count * classes, *images.shape[2:])
+    mosaic = pictures.mosaic(in_order, classes, low, high, gap)[:-gap, :-gap]
     caption = caption or "Generated images: a column a class, a row an inner step, the first one on top."
     cell = min(0.5, 12 / classes)
     with drawing.to_png(path, caption, (max(3, 1.1 + cell * classes), max(2, 1.1 + cell * count * height / width))) as figure:
         axes = figure.subplots()
-        axes.imshow(np.repeat(mosaic, 3, -1) if mosaic.shape[-1] == 1 else mosaic, interpolation="nearest")
+        axes.imshow(mosaic, interpolation="nearest")
         every = max(1, classes // 40)
         names = [str(name) for name in class_names][::every]
         slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 2 else {}
