@@ -155,8 +155,8 @@ def test_traces_are_kept_from_seed_to_seed(tiny_dataset, trainings):
         ("presentations", "arms = ('real',)", "takes arms with a full curriculum; the arm 'real' has none"),
         ("presentations", "orders = ('full', 'revers')", "did you mean 'reversed'"),
         ("presentations", "orders = ('reversed', 'all_shuffled')", "takes 'full' and others"),
-        ("ensembles", "learners = 0", "analyses.ensembles.learners must be above 0; got 0"),
-        ("realism", "learning_rates = ()", "analyses.realism.learning_rates must be above 0"),
+        ("ensembles", "learners = 0", "ensembles.learners must be at least 1; got 0"),
+        ("realism", "learning_rates = ()", "analyses.realism.learning_rates is empty: it takes rates above 0"),
         ("realism", "arms = ('none',)", "the same for every learner"),
         ("architectures", "optimizers = {'adm': (0.1,)}", "unknown optimizer .* did you mean 'adam'"),
         (
@@ -168,8 +168,8 @@ def test_traces_are_kept_from_seed_to_seed(tiny_dataset, trainings):
     ],
 )
 def test_errors_are_one_line(trainings, name, binding, message):
-    gin_config.parse(bindings=[f"analyses.{name}.{binding}"])
     with pytest.raises(errors.UserError, match=message) as error:
+        gin_config.parse(bindings=[f"analyses.{name}.{binding}"])
         analyses.check([name], trainings, SETTINGS)
     assert (
         message.split(".*")[-1].strip() in str(error.value).splitlines()[0]

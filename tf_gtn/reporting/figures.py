@@ -35,7 +35,7 @@ def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
             axes.plot(
                 steps,
-                _moving_mean(values, widths[name]),
+                moving_mean(values, widths[name]),
                 dashes,
                 color=color,
                 label=drawing.label(name),
@@ -158,6 +158,17 @@ def lines(path, panels, ylabel, integer=True, caption=None, bounds=statistics.SH
     return path
 
 
+def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Centred mean over `width` points of `values` [n], fewer at the ends; a NaN stays NaN and is in no other point's mean."""
+    if not values.size:
+        return values
+    finite = np.isfinite(values)
+    window = np.ones(min(width, len(values)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.convolve(np.where(finite, values, 0), window, "same") / np.convolve(finite, window, "same")
+    return np.where(finite, mean, np.nan)
+
+
 def whole(table):
     """Of `{name: for each seed its values, or None}` what can be drawn: that which no seed lacks."""
     return {name: values for name, values in table.items() if not any(each is None for each in values)}
@@ -172,14 +183,3 @@ def _mean_and_interval(value, bounds):
     if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
         return value[0], *((None, None) if value[1] is None else value[1])
     return np.mean(value), *statistics.interval(value, bounds)
-
-
-def _moving_mean(values, width):
-    """Centred mean over `width` points, fewer at the ends; NaN where there is a NaN, which no other point counts."""
-    if not values.size:
-        return values
-    there = np.isfinite(values)
-    window = np.ones(min(width, len(values)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.convolve(np.where(there, values, 0), window, "same") / np.convolve(there, window, "same")
-    return np.where(there, mean, np.nan)
