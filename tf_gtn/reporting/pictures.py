@@ -1,5 +1,7 @@
 """Figures made of images, many side by side. See `figures`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tf_gtn.reporting import drawing
@@ -7,12 +9,21 @@ from tf_gtn.reporting import drawing
 _MARK = "#E69F00"  # of images that stand out
 
 
-def sheet(path, images, columns=None, names=None, marked=None, low=-2.0, high=2.0, caption=None):
+def sheet(
+    path: str,
+    images: np.ndarray,
+    columns: int | None = None,
+    names: Sequence[str] | None = None,
+    marked: Sequence[bool] | np.ndarray | None = None,
+    low: float = -2.0,
+    high: float = 2.0,
+    caption: str | None = None,
+) -> str:
     """Images side by side in row-major order, so that batches wrap (GTN paper, figures 11 to 13 and 15).
 
     Args:
       path: of the PNG.
-      images: [n, H, W, C] with C of 1 or 3; NaN where there is none.
+      images: [n, H, W, C] with C of 1 or 3; NaN where a pixel has no value.
       columns: images in a row; by default as many as make the sheet about twice as wide as high.
       names: a label for each column, or None.
       marked: bool [n]: which images get a frame; or None.
@@ -29,11 +40,11 @@ def sheet(path, images, columns=None, names=None, marked=None, low=-2.0, high=2.
     count, height, width, _ = images.shape
     columns = min(columns or int(np.ceil(np.sqrt(2 * count))), count)
     rows, gap = -(-count // columns), max(1, round(0.08 * min(height, width)))
-    shown = np.nan_to_num(np.clip((images - low) / (high - low), 0, 1), nan=0.94)
+    brightness = np.nan_to_num(np.clip((images - low) / (high - low), 0, 1), nan=0.94)
     tiles = np.ones((rows * columns, height + 2 * gap, width + 2 * gap, 3))
     if marked is not None:
         tiles[:count][np.asarray(marked, bool)] = [int(_MARK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    tiles[:count, gap:-gap, gap:-gap] = shown
+    tiles[:count, gap:-gap, gap:-gap] = brightness
     mosaic = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 2, 1, 3, 4)
     mosaic = mosaic.reshape(rows * tiles.shape[1], columns * tiles.shape[2], 3)
     wide = max(min(0.5 * columns, 9), mosaic.shape[1] / 120)  # inches of 120 pixels: no image pixel is lost
