@@ -91,7 +91,7 @@ def train(
         dataset = data_lib.of(data)
         members = population.Population(families, dataset.image_shape, dataset.num_classes, **chosen.of("population"))
         with _folder(base_dir) as (folder, keep):
-            with _interruptible():
+            with _interruptible(kept=base_dir is not None):
                 _run(folder, dataset, members, families, chosen, seed)
             found = loading.load(os.path.join(folder, "export", str(outer_steps)))
             keep(found)
@@ -216,12 +216,14 @@ def _remove(folder, process):
 
 
 @contextlib.contextmanager
-def _interruptible():
-    """A signal that stopped the run does what it would have done to the user's program."""
+def _interruptible(kept):
+    """A signal that stopped the run does what it would have done to the user's program; `kept`: whether its folder stays."""
     try:
         yield
     except stopping.Stopped as stopped:
-        text = str(stopped).replace("the same command goes", "the same call with its base_dir goes")
+        text = str(stopped).replace("the same command", "the same call")
+        if not kept:
+            text = text.partition(", which")[0] + "; without base_dir nothing is kept"
         if stopped.signal != signal.SIGINT:
             signal.raise_signal(stopped.signal)
         raise KeyboardInterrupt(text) from None
