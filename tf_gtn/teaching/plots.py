@@ -154,8 +154,8 @@ def boxes(path: str, groups: Mapping[str, Any], ylabel: str = "final loss", capt
     """One box per group, and its single values as points (GTN paper, figure 1b).
 
     The axis is logarithmic if the values span more than a factor of 100. A box is from the lower to the upper quartile, with
-    the median in it; whiskers reach to the furthest value within 1.5 of its heights. What is not finite diverged: it counts as the
-    largest value, lies at the upper edge, and is counted under the box.
+    the median in it; whiskers reach to the furthest value within 1.5 of its heights. What is not finite diverged: it counts as
+    the largest value, lies at the upper edge, and is counted under the box.
 
     Args:
       path: of the PNG.
