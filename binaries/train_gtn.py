@@ -10,10 +10,12 @@ from tf_gtn.config import gin_config
 from tf_gtn.experiment import experiment, program
 from tf_gtn.teaching import gin_names
 
+TAKEN = ("callbacks", "warm_start")  # settings of an experiment that hold for one GTN too
+
 
 def main(run):
     for other, its_program in (("teaching.Comparison", "compare_treatments"), ("teaching.Tuning", "tune_gtn")):
-        if left_out := gin_config.parameters_set(other):
+        if left_out := [name for name in gin_config.parameters_set(other) if name not in TAKEN]:
             print(f"train_gtn trains one GTN, without the file's {', '.join(left_out)}: those are for {its_program}")
     one = gin_names.comparison(run, arms=("gtn",), seeds=1, analyses=(), claims=())
     metrics = experiment.run(run, "train_gtn", one, scoped=False)

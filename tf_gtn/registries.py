@@ -6,6 +6,9 @@ from typing import Any
 
 from tf_gtn import errors
 
+ALL: list["Registry"] = []
+"""Every registry of the modules that are imported."""
+
 
 class Registry(dict):
     """`{name: thing}`; whoever asks for an unknown name is told the nearest one.
@@ -18,6 +21,7 @@ class Registry(dict):
         """`reserved`: names that nothing can be registered under."""
         super().__init__()
         self.kind, self._reserved = kind, reserved
+        ALL.append(self)
         self._listeners = []
         self._places = {}
 
@@ -63,6 +67,12 @@ class Registry(dict):
         for name, thing in self.items():
             listener(name, thing)
         self._listeners.append(listener)
+
+
+def listing() -> str:
+    """What can be named, a line for each kind of thing: `learner: conv2, conv5, mlp`."""
+    names = {registry.kind: sorted({*registry, *registry._reserved}) for registry in ALL}
+    return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in sorted(names))
 
 
 def _place(thing):

@@ -24,9 +24,16 @@ def define(joinable: bool = False, distributed: bool = False) -> None:
     flags.DEFINE_integer("seed", 0, "Everything random follows from it.", 0, MAX_SEED)
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
+    flags.DEFINE_bool("list", False, "Print what can be named, that of modules which a gin file imports among it, and end.")
     flags.DEFINE_bool("debug", False, "Show where in the code an error comes from, also that of a setting.")
     flags.DEFINE_integer(
         "threads_per_operation", None, "Threads of one TensorFlow operation; 1 is faster where images are small.", lower_bound=1
+    )
+    flags.DEFINE_float(
+        "time_limit",
+        None,
+        "Seconds after which the present outer step is saved and the run ends with exit code 75, to go on by the same command.",
+        lower_bound=1.0,
     )
     if distributed:
         flags.DEFINE_enum(

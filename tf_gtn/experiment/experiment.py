@@ -21,7 +21,9 @@ from tf_gtn.experiment.runs import Run, SeedRun
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, json_values, loop, repeats
+from tf_gtn.runtime import best as best_lib
+from tf_gtn.runtime import callbacks as callbacks_lib
+from tf_gtn.runtime import files, json_values, loop, repeats, summaries
 from tf_gtn.runtime import metrics as metrics_lib
 
 NUMBERS = ("seconds_per_step", "outer_steps")  # of every arm, in every outcome
@@ -36,17 +38,20 @@ class Experiment:
       seeds: runs of each arm, from the run's seed on.
       analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
       claims: see `reporting.claims.compare`.
+      callbacks: names of `runtime.callbacks.REGISTRY`, or callbacks, which listen to the training of each seed.
     """
 
     arms: tuple[str, ...] = ()
     seeds: int = 1
     analyses: tuple[str, ...] = ()
     claims: tuple = ()
+    callbacks: tuple = ()
 
     SYSTEM: ClassVar[str] = "experiment"  # in results.json
     NAME: ClassVar[str] = "Experiment"  # of its settings, in errors: gin's
     SCOPES: ClassVar[tuple[str, ...]] = ("arms",)  # settings whose values name scopes
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "seeds")  # settings that may be others when a run resumes
+    LENGTH: ClassVar[tuple[str, ...]] = ()  # settings, in full, that may be larger when a run resumes: it is extended
     UNITS: ClassVar[str] = "values of one run"  # what the values of a single seed are, in words
     EACH: ClassVar[str] = "values"  # the same in a word
     TABLES: ClassVar[tuple[str, ...]] = ()  # of an outcome: `{table: {name: number, or one for each learner}}`
@@ -62,6 +67,7 @@ class Experiment:
         if len(set(self.analyses)) < len(self.analyses):
             raise errors.UserError(f"{self.NAME}.analyses names one twice; got {self.analyses!r}")
         claims_lib.check(f"{self.NAME}.claims", self.claims)
+        callbacks_lib.check(f"{self.NAME}.callbacks", self.callbacks)
 
     def check_arms(self) -> None:
         """Raises `UserError` unless the arms are different names that can be scopes, and that nothing else has."""
@@ -85,6 +91,10 @@ class Experiment:
         """Raises `UserError` for what would go wrong after training."""
         del trainings
 
+    def check_start(self, base_dir: str | None, trainings: Mapping[str, Any]) -> None:
+        """Raises `UserError` if a run in this folder can't begin as it is to; None in a dry run without a folder."""
+        del base_dir, trainings
+
     def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims_lib.Quantity] | None:
         """Stand-ins of the quantities that there will be, so that claims are checked before the first step; None: unknown."""
         del trainings
@@ -97,6 +107,20 @@ class Experiment:
         del run, name, training
         return {}
 
+    def best(self, trainings: Mapping[str, Any]) -> dict[str, best_lib.Best]:
+        """What is to be kept of the trainings where they validate best; by default nothing."""
+        del trainings
+        return {}
+
+    def images(self, name: str, training: Any) -> dict[str, Any]:
+        """`{what: [H, W, 1, 3 or 4]}` of a training that was just validated, for TensorBoard: uint8, or floats from 0 to 1."""
+        del name, training
+        return {}
+
+    def listeners(self, run: SeedRun) -> list[callbacks_lib.Callback]:
+        """Who listens to the training of a seed."""
+        return [summaries.Summaries(run.configuration, self.images), *callbacks_lib.make(self.callbacks)]
+
     def train(self, run: SeedRun) -> dict[str, float]:
         """Trains all arms; returns `{name: median seconds of an outer step}`."""
         return loop.train(
@@ -106,6 +130,8 @@ class Experiment:
             **dataclasses.asdict(run.schedule),
             among=run.among,
             only=run.only,
+            callbacks=self.listeners(run),
+            best=run.best,
         )
 
     def measure(self, run: SeedRun) -> dict[str, Any]:
@@ -190,14 +216,22 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
 
     trainings = make(run.seed)
     experiment.check(trainings)
+    if run.among.chief:
+        experiment.check_start(run.base_dir, trainings)
     expected = _rehearsed(experiment, trainings)
-    if not run.ready(allowed=tuple(f"{experiment.NAME}.{name}" for name in experiment.MAY_CHANGE)):
+    allowed = [f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks")]
+    if (
+        experiment.LENGTH and len({each.outer_steps for each in trainings.values()}) == 1
+    ):  # else arms rest, and lost their place
+        allowed += map(base_dirs.Growing, experiment.LENGTH)
+    if not run.ready(allowed=tuple(allowed)):
         return None
     experiment.begin()
     configuration = run.configuration()
 
     def one(folder, seed, trainings):
-        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration)
+        best = experiment.best(trainings)
+        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
         if run.among.chief:
             files.folder(folder)
         seconds = experiment.train(of_seed)

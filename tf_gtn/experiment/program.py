@@ -1,7 +1,7 @@
 """What every program shares: flags, gin, the run's folder, and how a mistake ends.
 
 A program calls `program.run(main)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
-in a saved run and exit code 128 + signal; with --debug the traceback comes first.
+in a saved run and exit code 128 + signal, --time_limit in one and exit code 75; with --debug the traceback comes first.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import tensorflow as tf
 from absl import app as absl_app
 from absl import flags, logging
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.config import gin_config, gin_table, registrations
 from tf_gtn.experiment import command_line
 from tf_gtn.experiment import gin_names as _gin_names  # noqa: F401 - analyses' settings
@@ -165,9 +165,9 @@ def run(
         with _mistakes_in_one_line(), progress.listening():
             values = flags.FLAGS
             command_line.take_paths_as_local(values)
-            if not values.base_dir and not values.dry_run:
+            if not values.base_dir and not values.dry_run and not values.list:
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
-            if needs_gin and not values.gin_file:
+            if needs_gin and not values.gin_file and not values.list:
                 raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
             if quiet.chosen():
                 logging.set_verbosity(logging.WARNING)
@@ -179,8 +179,12 @@ def run(
                 importlib.import_module(system)
             if os.getcwd() not in sys.path:  # as `python -m` does: modules of the user's own, named in gin or by a flag
                 sys.path.append(os.getcwd())
-            stopping.watch()  # after that, since importing Ray sets a handler
+            limit = values.time_limit
+            stopping.watch(limit and limit - (time.monotonic() - started))  # after that, since importing Ray sets a handler
             gin_config.parse(values.gin_file, values.gin_bindings, rooms=rooms or {}, experiments=experiments)
+            if values.list:
+                print(registries.listing())
+                return
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
             own = {name: values[name].value for name in sorted(own_flags - {*where})}
@@ -256,8 +260,8 @@ def _mistakes_in_one_line():
         sys.exit(os.EX_IOERR)
     except KeyboardInterrupt as error:
         number = getattr(error, "signal", signal.SIGINT)
-        print(f"stopped by {number.name}; the same command goes on from what was saved last", file=sys.stderr)
-        sys.exit(128 + number)
+        print(f"stopped by {stopping.name(number)}; the same command goes on from what was saved last", file=sys.stderr)
+        sys.exit(stopping.exit_code(number))
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if "strategy" not in flags.FLAGS or flags.FLAGS.strategy != "multi_worker":
             raise
@@ -267,4 +271,4 @@ def _mistakes_in_one_line():
         os._exit(1)  # the other threads of a broken cluster would wait for it
     except stopping.Stopped as stopped:
         print(stopped, file=sys.stderr)
-        sys.exit(128 + stopped.signal)
+        sys.exit(stopping.exit_code(stopped.signal))

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from tf_gtn.runtime import best as best_lib
 from tf_gtn.runtime import loop
 from tf_gtn.runtime.replicas import Replicas
 
@@ -53,6 +54,7 @@ class SeedRun:
       among: the processes that take part.
       only: whether there is no other seed.
       configuration: of the run, as text, for exports.
+      best: `{name: runtime.best.Best}` of those whose best parameters are kept.
       seconds: `{name: median seconds of an outer step}`, once they are trained.
     """
 
@@ -63,6 +65,7 @@ class SeedRun:
     among: Replicas
     only: bool
     configuration: str
+    best: Mapping[str, best_lib.Best] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property

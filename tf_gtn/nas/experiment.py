@@ -71,7 +71,7 @@ class Search(experiment.Experiment):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "reference_seeds")
 
     def __post_init__(self) -> None:
-        errors.check_effect(self.NAME, self, ("arms", "seeds", "analyses"), "on a search: it has evaluations")
+        errors.check_effect(self.NAME, self, ("arms", "seeds", "analyses", "callbacks"), "on a search: it has evaluations")
         super().__post_init__()
         numbers = {name: getattr(self, name) for name in ("architectures", "final_seeds", "reference_seeds")}
         errors.at_least_one("nas.Search", **numbers)

@@ -10,8 +10,11 @@ Whatever draws uses `to_png`, so that all figures of a report belong together:
 
 import contextlib
 import io
+import os
+import tempfile
 
 import matplotlib.style
+import numpy as np
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -71,6 +74,14 @@ def to_png(path, caption, size=(7, 4.2)):
             metadata={"Software": None, "Description": caption},
         )
     files.write(path, buffer.getvalue())
+
+
+def image(draw):
+    """The picture that `draw(path)` makes of a figure, and no file stays: uint8 [H, W, 4]."""
+    with tempfile.TemporaryDirectory() as folder:
+        draw(path := os.path.join(folder, "figure.png"))
+        with Image.open(path, formats=["PNG"]) as made:
+            return np.asarray(made.convert("RGBA"))
 
 
 def caption(path_or_file):

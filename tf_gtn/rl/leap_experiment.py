@@ -112,8 +112,9 @@ class Leap(experiment.Experiment):
 
     def train(self, run: runs.SeedRun) -> dict[str, float]:
         """Trains the encoder alone; games held out are learned from it in `measure`."""
-        leap = {"leap": run.trainings["leap"]}
-        return loop.train(leap, run.folder, log_every=1, validate_every=self.outer_steps, checkpoint_every=1)
+        leap, callbacks = {"leap": run.trainings["leap"]}, self.listeners(run)
+        rhythm = {"log_every": 1, "validate_every": self.outer_steps, "checkpoint_every": 1}
+        return loop.train(leap, run.folder, **rhythm, callbacks=callbacks)
 
     def measure(self, run: runs.SeedRun) -> dict[str, Any]:
         """Learns every held-out game from the encoder and from a fresh one, one after the other."""

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.runtime import holding
+from tf_gtn.runtime import holding, progress
 
 PUT_BACK = "put it back, or begin again in another --base_dir"
 _CHECKSUM = "crc32"
@@ -181,7 +181,7 @@ def made(path, make, keys=(), check=lambda value: None):
 
 def again(damaged):
     """Says that what a file held is made again."""
-    print(f"{damaged.wrong}: it is made again", flush=True)
+    progress.say(f"{damaged.wrong}: it is made again")
 
 
 def write_array(path, array):

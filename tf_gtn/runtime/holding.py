@@ -13,6 +13,7 @@ import socket
 import time
 
 from tf_gtn import errors
+from tf_gtn.runtime import progress
 
 LOCK = ".lock"
 
@@ -58,7 +59,7 @@ def take(folder, started=None):
         raise
     earlier = float(noted[1]) if noted else 0.0
     if not noted and os.path.exists(os.path.join(folder, "config.gin")):
-        print(f"{path} does not say how long earlier runs took: wall_seconds is of this run", flush=True)
+        progress.say(f"{path} does not say how long earlier runs took: wall_seconds is of this run")
     keep(lock, path, folder, time.monotonic() if started is None else started, earlier)
     _note(lock)
     return lock

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tf_gtn import errors
 from tf_gtn.core import outer_update
+from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import checkpoints as ckpt
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime import progress as progress_lib
@@ -77,6 +78,8 @@ def train(
     validate_every=100,
     among=replicas.ALONE,
     only=True,
+    callbacks=(),
+    best=None,
 ):
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
@@ -94,21 +97,31 @@ def train(
       among: the processes that take part. The chief alone reads and writes the folder, and validates; the others begin from its
         state, and all stop after the same step.
       only: whether these trainings are all that there is; with False other seeds may have results where these have none.
+      callbacks: `callbacks.Callback`s, which listen in the chief's process.
+      best: `{name: best.Best}`, which look at the validations of these trainings; checkpoints have them.
 
     Returns:
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
+      Exception: of a callback, as it is.
       Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings, and these are the `only` ones.
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
-    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
+    best = best or {}
+    variables, kept = (
+        {name: t.variables for name, t in trainings.items()},
+        {f"{name}-best": b.variables for name, b in best.items()},
+    )
+    saver = ckpt.Checkpoints(base_dir, variables, added=kept) if among.chief else _Absent()
     start = int(among.share(saver.restore(checkpoint_every)))
     for training in trainings.values():
         among.share_variables(training.variables)
     if start and among.chief:
-        print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
+        progress_lib.say(
+            f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already"
+        )
     durations = {name: [] for name in trainings}
     going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
     noted = {name for name, t in trainings.items() if int(t.skipped.numpy())}
@@ -118,7 +131,9 @@ def train(
         if among.chief
         else contextlib.nullcontext(_Absent())
     )
-    with contextlib.closing(writer), signals() as received, shown as bar:
+    begun = callbacks_lib.Begun(base_dir, trainings, start, writer.summaries)
+    listening = callbacks_lib.listening(callbacks if among.chief else (), begun)
+    with contextlib.closing(writer), signals() as received, shown as bar, listening as tell:
         for index in range(start, outer_steps):
             if not going:
                 break
@@ -138,32 +153,40 @@ def train(
                 results = {k: float(v) for k, v in results.items()}
                 skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
                 for name in [name for name, count in skipped.items() if count and name not in noted]:
-                    print(
-                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
-                        flush=True,
+                    progress_lib.say(
+                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones"
                     )
                     noted.add(name)
                 results |= {f"{name}/skipped": count for name, count in skipped.items()}
                 if validate is not None and among.chief:
                     for name, t in validated.items():
-                        results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
-                writer.write(step, **results)
+                        found = validate(name, t)
+                        results |= {f"{name}/{k}": v for k, v in found.items()}
+                        if name in best:
+                            best[name].look(step, found)
+                written = writer.write(step, **results)
+                tell("step", step, written)
+                for name, t in validated.items():
+                    tell("validated", step, name, t)
                 bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
             else:
                 bar.update(step, left)
             stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
             if step % checkpoint_every == 0 or not going or stop:
                 saver.save(step)
+                tell("saved", step)
             if stop:
                 raise Stopped(stop, step)
             if diverged and going:
-                print(f"{_gave_up(diverged)}; the others go on", flush=True)
+                progress_lib.say(f"{_gave_up(diverged)}; the others go on")
     _report(trainings, only)
     return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
 
 
 class _Absent:
     """What writes for the chief, elsewhere."""
+
+    summaries = None
 
     def restore(self, checkpoint_every):
         return 0
@@ -208,4 +231,4 @@ def _report(trainings, only):
     for name, t in trainings.items():
         if count := int(t.skipped.numpy()):
             what = "diverged and ended early" if name in diverged else "went on to the end"
-            print(f"{name} {what}: {count} of its outer steps were not finite and changed nothing", flush=True)
+            progress_lib.say(f"{name} {what}: {count} of its outer steps were not finite and changed nothing")

@@ -1,7 +1,7 @@
 """A run's numbers by outer step.
 
 <base_dir>/metrics.jsonl   {"step": n, ...} a line, no step twice; what depends on the clock has `seconds` in its name
-<base_dir>/summaries/      the same for TensorBoard, made of metrics.jsonl anew when a run goes on
+<base_dir>/summaries/      the same for TensorBoard, made of metrics.jsonl anew when a run goes on; what else was in it is lost
 """
 
 import json
@@ -19,7 +19,11 @@ _REMEDY = "put it back, or remove it with the checkpoints and outcome.json besid
 
 
 class MetricsWriter:
-    """Writes metrics.jsonl and the summaries; equal runs give equal bytes, also when one of them was stopped and resumed."""
+    """Writes metrics.jsonl and the summaries; equal runs give equal bytes, also when one of them was stopped and resumed.
+
+    Attributes:
+      summaries: the `tf.summary` writer.
+    """
 
     def __init__(self, base_dir, resume_step=0):
         """Opens the file to go on after `resume_step`: drops later lines, and what a kill left of a line."""
@@ -34,32 +38,32 @@ class MetricsWriter:
         summaries = os.path.join(base_dir, "summaries")
         if tf.io.gfile.isdir(summaries):
             tf.io.gfile.rmtree(summaries)  # it has steps that are taken again
-        self._summaries = tf.summary.create_file_writer(files.folder(summaries))
+        self.summaries = tf.summary.create_file_writer(files.folder(summaries))
         for row in rows:
             self._summarise(**row)
 
     def write(self, step, **values):
         """Appends the values of an outer step: numbers, NumPy or TensorFlow scalars, strings; NaN and infinity become null.
 
-        A step that the file had when it was opened is left as it is.
+        A step that the file had when it was opened is left as it is. Returns the values as JSON has them.
 
         Raises:
           ValueError: this step, or a later one, was written already.
         """
-        step = int(step)
+        step, values = int(step), {name: _scalar(name, value) for name, value in values.items()}
         if step <= self._resumed:
-            return
+            return values
         if step <= self._last:
             raise ValueError(f"metrics of step {step} after those of step {self._last}")
         self._last = step
-        values = {name: _scalar(name, value) for name, value in values.items()}
         holding.check()
         line = _line({"step": step, **values})
         with files.writing(self._path, len(line)):
             self._file.write(line)
             self._file.flush()
         self._summarise(step, **values)
-        self._summaries.flush()
+        self.summaries.flush()
+        return values
 
     def _summarise(self, step, **values):
         made = summary_v2.scalar_pb("", 0.0)
@@ -67,12 +71,12 @@ class MetricsWriter:
         for name, value in values.items():
             if not isinstance(value, str):
                 made.MergeFrom(summary_v2.scalar_pb(name, float("nan") if value is None else value))
-        with self._summaries.as_default():  # one operation for all values, since a resume makes many steps
+        with self.summaries.as_default():  # one operation for all values, since a resume makes many steps
             tf.summary.experimental.write_raw_pb(made.SerializeToString(), step)
 
     def close(self):
         self._file.close()
-        self._summaries.close()
+        self.summaries.close()
 
 
 def read(base_dir):

@@ -1,6 +1,7 @@
-"""Progress of long work on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work on stderr: a bar on a terminal or in a notebook, plain lines elsewhere; and other words to the user."""
 
 import contextlib
+import contextvars
 import os
 import sys
 import time
@@ -10,6 +11,23 @@ import tqdm
 from tf_gtn import watching
 
 _open = 0  # progresses that are shown
+_silent = contextvars.ContextVar("silent", default=False)  # of this thread
+
+
+@contextlib.contextmanager
+def silent():
+    """Nothing is shown or said in it, in this thread."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+def say(line, file=None):
+    """Prints a line, on stdout if no file is given, unless it is `silent`."""
+    if not _silent.get():
+        print(line, file=file, flush=True)
 
 
 class Progress:
@@ -34,7 +52,8 @@ class Progress:
         self._line_step, self._line_time, self._losses = initial, time.monotonic(), {}
         self._each, self._settled, self._bar = None, False, None  # seconds of a step of late; whether a line was due
         self._first = first if initial < total else ""
-        if _has_terminal():
+        self._silent = _silent.get()
+        if _has_terminal() and not self._silent:
             options = {"leave": not brief, "delay": 2.0 if _open else 0.0}
             self._bar = _Bar(total=total, initial=initial, desc=description, unit="step", dynamic_ncols=True, **options)
             self._bar.set_postfix_str(self._first)
@@ -78,7 +97,7 @@ class Progress:
         """Prints a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
-        else:
+        elif not self._silent:
             print(line, file=sys.stderr, flush=True)
 
     def close(self):
@@ -123,7 +142,9 @@ class _Bar(tqdm.tqdm):
 
 
 def _has_terminal():
-    """Whether stderr is a terminal on which a bar has room."""
+    """Whether stderr is a terminal on which a bar has room, or a notebook's, which takes a bar as well."""
+    if type(sys.stderr).__module__.startswith("ipykernel."):
+        return True
     if not sys.stderr.isatty():
         return False
     try:

@@ -14,13 +14,13 @@ import zlib
 import tensorflow as tf
 
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, json_values, loop
+from tf_gtn.runtime import files, json_values, loop, progress
 from tf_gtn.runtime import metrics as metrics_lib
 
 OUTCOME = "outcome.json"
 _LOGS, _FILES = "logs", "files"  # in an outcome: {folder of a metrics.jsonl: its digest}, {file that was left: its checksum}
 _LOST = "nothing_left"  # in an outcome: whether all trainings diverged
-_KINDS = ("figures", "export", "policies", "initializations")  # folders of such files
+_KINDS = ("figures", "export", "export_best", "policies", "initializations")  # folders of such files
 
 
 def outcomes(run, seeds, trainings, make, one, keys):
@@ -48,7 +48,7 @@ def outcomes(run, seeds, trainings, make, one, keys):
         if not run.among.share(outcome is not None and not _lost(folder, outcome)):
             began = time.time()
             if seeds > 1:
-                print(f"seed {seed} ({k + 1} of {seeds})", flush=True)
+                progress.say(f"seed {seed} ({k + 1} of {seeds})")
             if k:
                 trainings = _again(trainings, make(seed))
             made = one(folder, seed, trainings)
@@ -63,7 +63,7 @@ def outcomes(run, seeds, trainings, make, one, keys):
         elif run.among.chief:
             steps = max(t.outer_steps for t in trainings.values())
             which = f" with seed {seed}" if seeds > 1 else ""
-            print(f"all {steps} outer steps were taken already{which}")
+            progress.say(f"all {steps} outer steps were taken already{which}")
         if run.among.chief:
             found.append(outcome)
     if found and all(outcome.get(_LOST) for outcome in found):
@@ -115,7 +115,7 @@ def _lost(folder, outcome):
     except files.Damaged as error:
         checkpoints = os.path.join(folder, "checkpoints")
         if not tf.io.gfile.isdir(checkpoints) or not tf.io.gfile.listdir(checkpoints):
-            print(f"{error.wrong}, and no checkpoint is left to make it again", flush=True)
+            progress.say(f"{error.wrong}, and no checkpoint is left to make it again")
             return False
         files.again(error)
         if name.startswith("figures") and tf.io.gfile.isdir(analyses := os.path.join(folder, "analyses")):

@@ -2,7 +2,11 @@
 
 Beside what every experiment's outcome.json has (`experiment.experiment`):
 
-    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "diverged": [arms]}
+    {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "diverged": [arms],
+     "best": {exported arm: {"step": n, "validation_accuracy": a, "accuracy": [learners]}}}
+
+    export/<outer steps>/    the exported arm as it ended
+    export_best/<step>/      the same as it was where it validated best
 """
 
 import dataclasses
@@ -17,7 +21,9 @@ from tf_gtn.data import Dataset
 from tf_gtn.experiment import analyses, experiment
 from tf_gtn.models import learners
 from tf_gtn.reporting import claims, statistics
-from tf_gtn.teaching import evaluation, export, figures
+from tf_gtn.runtime import checkpoints, warm_start
+from tf_gtn.runtime.best import Best
+from tf_gtn.teaching import evaluation, export, figures, saved_models
 from tf_gtn.teaching.training import Training
 
 
@@ -66,10 +72,16 @@ class Comparison(experiment.Experiment):
       seeds: outer runs of each arm, from the run's seed on.
       analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
       claims: see `reporting.claims.compare`; quantities are arms, by their test accuracies, and `<analysis>/<quantity>`.
+      callbacks: who listens to the training of each seed.
+      warm_start: the folder of another run, from whose newest checkpoint every seed's treatments and learned hyperparameters
+        begin, those of an arm from the arm of the same name; None: they are drawn anew.
     """
+
+    warm_start: str | None = None
 
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Comparison"
+    LENGTH: ClassVar[tuple[str, ...]] = ("OUTER_STEPS", "teaching.outer_steps.total", "teaching.Training.outer_steps")
     UNITS: ClassVar[str] = "fresh learners of one outer run"
     TABLES: ClassVar[tuple[str, ...]] = ("accuracy",)
     NUMBERS: ClassVar[tuple[str, ...]] = (*experiment.NUMBERS, "seconds", "diverged")
@@ -79,6 +91,24 @@ class Comparison(experiment.Experiment):
         self.dataset, self.settings, self.arm = dataset, settings, make
         self._evaluators: dict[str, evaluation.Evaluator] = {}  # of the first seed, with their traces
         return self
+
+    def check_start(self, base_dir, trainings):
+        if self._warm(base_dir):
+            self._start().values(_learned(trainings))
+
+    def train(self, run):
+        if run.among.chief and self._warm(run.folder):
+            start = self._start()
+            start.load(_learned(run.trainings))
+            print(f"begins from {start.path}", flush=True)
+        return super().train(run)
+
+    def _warm(self, folder):
+        """Whether what is to be trained in a folder begins from another run: it has no checkpoint of its own."""
+        return self.warm_start is not None and not (folder and checkpoints.steps(os.path.expanduser(folder)))
+
+    def _start(self):
+        return warm_start.WarmStart(f"{self.NAME}.warm_start", self.warm_start)
 
     def expected(self, trainings):
         return claims.stand_ins(dict.fromkeys(self.arms, self.settings.test_learners), self.seeds)
@@ -90,6 +120,12 @@ class Comparison(experiment.Experiment):
         mean, (low, high) = statistics.mean_and_interval(accuracies, statistics.SHARE)
         return {"validation_accuracy": mean, "validation_low": low, "validation_high": high}
 
+    def best(self, trainings):
+        return {name: Best("validation_accuracy", each.trainable_variables) for name, each in trainings.items()}
+
+    def images(self, name, training):
+        return figures.images(name, training)
+
     def measure(self, run):
         test, sample = self.dataset.test, (self.settings.test_learners, evaluation.TEST_SEED + run.seed)
         shown = test.take(np.arange(min(len(test), self.settings.curve_images)))
@@ -99,13 +135,27 @@ class Comparison(experiment.Experiment):
             curves[name] = evaluator.accuracies(shown, *sample, curve=True)
             whole = len(shown) == len(test)
             accuracies[name] = curves[name][:, -1] if whole else evaluator.accuracies(test, *sample)
-        self._exports = {}
+        self._exports, best = {}, {}
         if exported := next((name for name, training in run.healthy.items() if export.exportable(training)), None):
             training, folder = run.trainings[exported], os.path.join(run.folder, "export")
             self._exports[exported] = export_gtn(training, folder, accuracies[exported], run.configuration)
+            if exported in run.best and run.best[exported].step:
+                best[exported] = self._best(run, exported, accuracies[exported], sample)
         figures.draw_arms(run.folder, run.trainings)
         diverged = [name for name in run.trainings if name not in run.healthy]
-        return {"accuracy": accuracies, "curve": curves, "diverged": diverged}
+        return {"accuracy": accuracies, "curve": curves, "diverged": diverged, "best": best}
+
+    def _best(self, run, name, accuracies, sample):
+        """Exports what validated best and tests it with the same learners; `accuracies` are those of the last step."""
+        training, best = run.trainings[name], run.best[name]
+        step, folder = int(best.step), os.path.join(run.folder, "export_best")
+        if step == training.outer_steps:
+            saved_models.copy(self._exports[name], folder, step, replace=True)
+        else:
+            with best.in_place():
+                accuracies = self._evaluator(name, training).accuracies(self.dataset.test, *sample)
+                export_gtn(training, folder, accuracies, run.configuration, step)
+        return {"step": step, "validation_accuracy": float(best.value), "accuracy": accuracies}
 
     def context(self, run):
         evaluators = {name: self._evaluator(name, training) for name, training in run.healthy.items()}
@@ -121,6 +171,11 @@ class Comparison(experiment.Experiment):
     def metrics(self, quantities, outcomes):
         found: dict[str, Any] = {name: statistics.summary(each.values, each.bounds) for name, each in quantities.items()}
         found = {name: {"test_accuracy": each.pop("mean"), **each} for name, each in found.items()}
+        for name in self.arms:
+            if any(of_best := [o.get("best", {}).get(name) for o in outcomes]):  # earlier versions kept none
+                summary = statistics.summary([each and each["accuracy"] for each in of_best], statistics.SHARE)
+                steps = [each and each["step"] for each in of_best]
+                found[name]["best"] = {"test_accuracy": summary.pop("mean"), **summary, "outer_steps": steps}
         seconds = {name: statistics.median([o["seconds_per_step"][name] for o in outcomes]) for name in self.arms}
         steps = outcomes[0]["outer_steps"]
         found |= {"seconds_per_step": seconds, "outer_steps": steps}
@@ -137,9 +192,18 @@ class Comparison(experiment.Experiment):
         return self._evaluators[name]
 
 
-def export_gtn(trained: Training, directory: str, accuracies: Sequence[float], configuration: str) -> str:
-    """Exports into `directory` under the number of outer steps; returns the path."""
+def _learned(trainings):
+    """What of them a warm start sets; the first of their variables."""
+    return {name: [*each.treatment.variables, *each.hyperparameters.variables] for name, each in trainings.items()}
+
+
+def export_gtn(
+    trained: Training, directory: str, accuracies: Sequence[float], configuration: str, step: int | None = None
+) -> str:
+    """Exports into `directory` under the number of outer steps taken, `step` or, if None, all of them; returns the path."""
+    step = trained.outer_steps if step is None else step
     mean, interval = statistics.mean_and_interval(accuracies, statistics.SHARE)
     accuracy = {"mean": mean, "ci95": interval, "learners": len(accuracies)}
     meta = export.metadata(trained, configuration, accuracy)
-    return export.save(trained, directory, trained.outer_steps, meta)
+    meta["training"]["outer_steps"] = step
+    return export.save(trained, directory, step, meta)

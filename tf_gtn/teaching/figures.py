@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_gtn.reporting import figures, statistics
+from tf_gtn.reporting import drawing, figures, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime.metrics import column
-from tf_gtn.teaching import export, plots, realism
+from tf_gtn.teaching import export, plots, treatments
 
 GRID_ROWS = 16
 
@@ -18,16 +18,18 @@ def draw_arms(folder: str, trainings: Mapping[str, Any]) -> None:
     """Of one outer run of each arm the losses, the learned schedules, and the batches of the first arm that makes any."""
     rows = metrics_lib.read(folder)
     figures.loss_curve(figures.path(folder, "outer_loss"), {name: column(rows, f"{name}/loss") for name in trainings})
-    schedules = {name: training.hyperparameters.values() for name, training in trainings.items()}
-    rates = {
-        name: tuple(np.asarray(values[key]) for key in ("learning_rate", "momentum"))
-        for name, values in schedules.items()
-        if sorted(values) == ["learning_rate", "momentum"]
-    }
-    if rates:
+    if rates := _rates(trainings):
         plots.schedule(figures.path(folder, "schedule"), rates)
     exportable = (training for training in trainings.values() if export.exportable(training))
-    _grid(folder, next(exportable, next(iter(trainings.values()))))
+    _grid(figures.path(folder, "samples"), next(exportable, next(iter(trainings.values()))))
+
+
+def images(name: str, training: Any) -> dict[str, np.ndarray]:
+    """What TensorBoard shows of an arm: `{"samples": uint8 [H, W, 4]}`, and its learned "schedule" if it is one of SGD's."""
+    pictures = {"samples": drawing.image(lambda path: _grid(path, training))}
+    if rates := _rates({name: training}):
+        pictures["schedule"] = drawing.image(lambda path: plots.schedule(path, rates))
+    return pictures
 
 
 def draw_comparison(
@@ -77,13 +79,23 @@ def draw_inner_steps(base_dir: str, curves: Mapping[str, Sequence[np.ndarray]]) 
     plots.accuracy_by_inner_step(figures.path(base_dir, "accuracy_by_inner_step"), accuracies)
 
 
-def _grid(folder, training):
+def _rates(trainings):
+    """`{arm: (learning rate [T], momentum [T])}` of those that learn these two."""
+    schedules = {name: training.hyperparameters.values() for name, training in trainings.items()}
+    return {
+        name: tuple(np.asarray(values[key]) for key in ("learning_rate", "momentum"))
+        for name, values in schedules.items()
+        if sorted(values) == ["learning_rate", "momentum"]
+    }
+
+
+def _grid(path, training):
     """One column per class, one row per inner step (GTN paper, figure 2c)."""
     steps = np.unique(np.linspace(0, training.inner_steps - 1, min(GRID_ROWS, training.inner_steps)).round().astype(int))
-    images, labels = realism.images(training.treatment)
     classes = training.dataset.num_classes
     grid = np.full((len(steps), classes, *training.dataset.image_shape), np.nan, np.float32)
-    for row, t in enumerate(steps):
-        for c in np.unique(labels[t]):
-            grid[row, c] = images[t][np.argmax(labels[t] == c)]
-    plots.sample_grid(figures.path(folder, "samples"), grid, training.dataset.classes, steps + 1)
+    for row, (images, labels) in enumerate(treatments.batches(training.treatment, steps=steps)):
+        labels = np.argmax(labels, -1)
+        for c in np.unique(labels):
+            grid[row, c] = images[np.argmax(labels == c)]
+    plots.sample_grid(path, grid, training.dataset.classes, steps + 1)

@@ -6,19 +6,14 @@ Names that other systems share are in `config.registrations`.
 from collections.abc import Callable
 
 import gin
-import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.config import registrations
-from tf_gtn.core import optimizers
 from tf_gtn.experiment import program
 from tf_gtn.teaching import analyses as _analyses  # noqa: F401 - registers them
-from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, experiment, training, treatments, tuning
+from tf_gtn.teaching import assembly, experiment, training, tuning
 
 Training = gin.external_configurable(training.Training, module="teaching", denylist=["auxiliary"])
-
-# Seeds of what a run draws, told apart by their second number.
-_GENERATOR, _CURRICULUM, _PIXELS, _CHOICE = range(1, 5)
 
 
 @gin.configurable(module="teaching")
@@ -52,35 +47,28 @@ Tuning = gin.external_configurable(tuning.Tuning, module="teaching")
 @gin.configurable(module="teaching")
 def curriculum(dataset, seed, latent, order="full", learned=True, epochs=1, labels="fixed"):
     """Fresh codes, and the order that learners get them in: see `curricula.Curriculum`."""
-    steps, batch_size = inner_loop()
-    return curricula.Curriculum(
-        steps, batch_size, latent, dataset.num_classes, tf.constant([seed, _CURRICULUM]), order, learned, epochs, labels
-    )
+    options = {"order": order, "learned": learned, "epochs": epochs, "labels": labels}
+    return assembly.curriculum(dataset, seed, latent, *inner_loop(), **options)
 
 
 @gin.configurable(module="teaching")
-def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True, closed_loop_units=None):
-    """A fresh generator and its codes (`latent`: GTN paper, Table 2); in a closed loop if `closed_loop_units` has a size."""
+def gtn(
+    dataset,
+    seed,
+    generator: Callable = registrations.conditional,
+    latent=assembly.LATENT,
+    weight_norm=True,
+    closed_loop_units=None,
+):
+    """A fresh generator and its codes of length `latent`; in a closed loop if `closed_loop_units` has a size."""
     errors.at_least_one("teaching.gtn", latent=latent, closed_loop_units=1 if closed_loop_units is None else closed_loop_units)
-    model = generator(dataset.image_shape, dataset.num_classes, latent)
-    parts = model, curriculum(dataset, seed, latent), tf.constant([seed, _GENERATOR]), weight_norm
-    return treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
+    return assembly.gtn(dataset, seed, curriculum(dataset, seed, latent), generator, weight_norm, closed_loop_units)
 
 
 @gin.configurable(module="teaching")
 def treatment(dataset, seed, name="gtn"):
     """A fresh treatment by name: gtn, or one of `treatments.REGISTRY` such as distilled and real (GTN paper, section 3.3)."""
-    if name != "gtn" and name not in treatments.REGISTRY:
-        raise errors.unknown("treatment", name, ["gtn", *treatments.REGISTRY])
-    (steps, batch_size), second = inner_loop(), _PIXELS if name == "distilled" else _CHOICE
-    made = gtn(dataset, seed) if name == "gtn" else treatments.REGISTRY[name](dataset, steps, batch_size, [seed, second])
-    epochs = getattr(getattr(made, "curriculum", None), "epochs", 1)
-    if (shown := steps * batch_size // epochs) < dataset.num_classes:
-        errors.warn(
-            f"a lesson of {shown} images shows at most {shown} of the {dataset.num_classes} classes of {dataset.name}: raise "
-            "teaching.inner_loop.steps or batch_size, or no network learns the others"
-        )
-    return made
+    return assembly.treatment(dataset, seed, name, *inner_loop(), lambda: gtn(dataset, seed))
 
 
 def dataset(run):
@@ -97,12 +85,7 @@ def learners(dataset, distribution: Callable = registrations.Population):
 def population(for_dataset, held_out=()):
     """The configured distribution of learners; `UserError` if it holds an architecture that is to be held out."""
     members = learners(for_dataset)
-    seen = {template.family.name for template in members.templates} & set(held_out)
-    if seen:
-        raise errors.UserError(
-            f"{sorted(seen)[0]} is in models.Population.families and in teaching.Evaluation.held_out: "
-            "an architecture is trained on or held out"
-        )
+    assembly.check_held_out(members, held_out)
     return members
 
 
@@ -126,10 +109,4 @@ def tuned(run: program.Run) -> tuning.Tuning:
 
 def export_evaluator(exported, for_dataset, held_out):
     """An `Evaluator` of a loaded export on the configured population."""
-    compatibility.check_fits(exported, for_dataset)
-    lesson = exported.lesson()
-    rates = {name: lesson[name] for name in ("learning_rate", "momentum")}
-    members = population(for_dataset, held_out)
-    return evaluation.Evaluator(
-        for_dataset, members, treatments.Fixed("gtn", lesson["image"], lesson["label"]), optimizers.SGD(), lambda: rates
-    )
+    return assembly.export_evaluator(exported, for_dataset, population(for_dataset, held_out))

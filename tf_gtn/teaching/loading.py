@@ -249,6 +249,16 @@ class LoadedGTN:
         index = tf.range(self._steps(steps)) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
 
+    def save(self, export_dir: str | os.PathLike) -> str:
+        """Writes the SavedModel to `<export_dir>/<version>/`, which appears complete or not at all; returns that path.
+
+        The version is the number of outer steps.
+
+        Raises:
+          UserError: that version is there already.
+        """
+        return saved_models.copy(self.path, os.path.expanduser(export_dir), self.metadata["training"]["outer_steps"])
+
     def _steps(self, steps):
         return self.metadata["inner_steps"] if steps is None else int(steps)
 

@@ -251,11 +251,15 @@ def k_means(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequ
     return Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))
 
 
-def batches(treatment: protocols.Treatment, seed: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+def batches(
+    treatment: protocols.Treatment, seed: int = 0, steps: Sequence[int] | None = None
+) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
     """Yields `(images, labels)` of a lesson, step by step; of one that watches the learner, as before its first look.
 
-    `seed` decides what is random in them.
+    `seed` decides what is random in them; `steps` are the inner steps, from 0, that are made: all unless given.
     """
     params, xs, memory = treatment.params(), treatment.xs(tf.constant([seed, 0])), protocols.first_memory(treatment)
+    if steps is not None:
+        xs = tf.nest.map_structure(lambda x: tf.gather(x, steps), xs)
     for x in zip(*map(tf.unstack, tf.nest.flatten(xs))):
         yield treatment.batch(params, tf.nest.pack_sequence_as(xs, x), *memory)

@@ -7,7 +7,6 @@ held. Trials lie in `<base_dir>/tuning.db`, see `studies`; those of the k-th fur
 
 import contextlib
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
@@ -19,7 +18,7 @@ from tf_gtn.data import Dataset
 from tf_gtn.experiment import experiment
 from tf_gtn.reporting import claims, figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, loop
+from tf_gtn.runtime import files, loop, stopping
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime import progress as progress_lib
 from tf_gtn.teaching import plots, studies
@@ -100,7 +99,7 @@ class Stopped(loop.Stopped):
 
     def __init__(self, number: int, finished: int, total: int) -> None:
         super().__init__(number, 0)
-        name = signal.Signals(number).name
+        name = stopping.name(number)
         self.args = (f"stopped by {name}; {finished} of {total} trials are finished: the same command goes on from there",)
 
 
