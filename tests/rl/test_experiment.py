@@ -91,7 +91,7 @@ def test_run_files_are_complete(name):
         ("rl.Evaluation.test = 0", ["at least 1"]),
         ("rl.make_gtn.latent = 0", ["rl.make_gtn.latent"]),
         ("rl.make_a2c.environments = 0", ["rl.make_a2c.environments"]),
-        ("rl.make_a2c.discount = 1.01", ["rl.make_a2c.discount must be from 0 to 1; got 1.01"]),
+        ("rl.make_a2c.discount = 1.01", ["discount must be from 0 to 1; got 1.01"]),
         ("rl.PolicyGTN.policies = 0", ["rl.PolicyGTN.policies"]),
         ("rl.Evaluation.architectures = {'x': {'unit': (8,)}}", ["'x'", "unit"]),
         ("rl.Experiment.claims = (('architectures/nope', 'at_least', 1),)", ["architectures/nope", "8 relu"]),

@@ -159,7 +159,7 @@ MISTAKES = {
     "range": (["teaching.Tuning.space = {'optimizers.SGD.momentum': (0.5, 1.5)}"], ["momentum starts at 1.5"]),
     "type": (["teaching.Tuning.space = {'teaching.Training.outer_batch': (0.5, 1.5)}"], ["outer_batch", "an int"]),
     "bound elsewhere": (["teaching.Training.learning_rate = 0.1"], ["does nothing", "learning_rate"]),
-    "trials": (["teaching.Tuning.trials = 0"], ["teaching.Tuning.trials must be at least 1; got 0"]),
+    "trials": (["teaching.Tuning.trials = 0"], ["trials must be at least 1; got 0"]),
     "sampler": (["teaching.Tuning.sampler = 'gpp'"], ["'gpp'", "'gp'"]),
     "claim": (["teaching.Tuning.claims = (('weight_nrm', 'below', 'plain'),)"], ["weight_nrm", "'weight_norm'"]),
 }

@@ -159,7 +159,7 @@ def test_run_files_are_complete(name, here):
         ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
         ("transfer.Experiment.in_turn = ('digits',)", "not both"),
-        ("transfer.Experiment.rates = (0.1, 0)", "transfer.Experiment.rates must be above 0; got 0"),
+        ("transfer.Experiment.rates = (0.1, 0)", "rates must be above 0; got 0"),
         ("DATASET = 'omniglotto'", "omniglot"),
         ("DATASET = 'digits'", "data set 'digits' has no alphabets: it is 'glyphs', or one such as 'omniglot'"),
         (
