@@ -2,8 +2,8 @@
 
 Beside what every experiment leaves in a seed's folder (`experiment.experiment`):
 
-    outcome.json    {"measures": {arm: {measure: [one a network]}}, "seconds_per_iteration": {arm: s}, "iterations": {arm: n}},
-                    null where it diverged
+    outcome.json    {"measures": {arm: {measure: [one per network]}}, "seconds_per_iteration": {arm: s},
+                     "iterations": {arm: n}}, null where it diverged
     samples/<arm>-<outer step>.npy   what the first network's generator made at a validation
     export/<arm>/<version>/          the first network's generator, as a SavedModel
 

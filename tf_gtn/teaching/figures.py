@@ -94,7 +94,7 @@ def _grid(path, training):
     steps = np.unique(np.linspace(0, training.inner_steps - 1, min(GRID_ROWS, training.inner_steps)).round().astype(int))
     classes = training.dataset.num_classes
     grid = np.full((len(steps), classes, *training.dataset.image_shape), np.nan, np.float32)
-    for row, (images, labels) in enumerate(treatments.batches(training.treatment, steps=steps)):
+    for row, (images, labels) in enumerate(treatments.batches(training.treatment, steps=steps.tolist())):
         labels = np.argmax(labels, -1)
         for c in np.unique(labels):
             grid[row, c] = images[np.argmax(labels == c)]

@@ -125,7 +125,7 @@ class LoadedGTN:
         if not (noise.shape.is_compatible_with([None, latent]) and label.shape.is_compatible_with([None, classes])):
             raise errors.UserError(f"noise is [n, {latent}] and label [n, {classes}]; got {noise.shape} and {label.shape}")
         if not noise.shape[:1].is_compatible_with(label.shape[:1]):
-            raise errors.UserError(f"noise and label have one row an image; got {noise.shape[0]} and {label.shape[0]} rows")
+            raise errors.UserError(f"noise and label have one row per image; got {noise.shape[0]} and {label.shape[0]} rows")
         return saved_models.never_empty(lambda noise, label: self._generate(noise=noise, label=label)["image"], noise, label)
 
     @arguments.checked("gtn.as_dataset")
@@ -236,8 +236,8 @@ class LoadedGTN:
         (images, labels), classes = (data[0], np.asarray(data[1])), len(self.classes)
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or not 0 <= labels.min() <= labels.max() < classes:
             raise errors.UserError(
-                f"labels are numbers of classes from 0 to {classes - 1}, one an image; got {labels.dtype} {list(labels.shape)} "
-                f"for {len(images)} images"
+                f"labels are numbers of classes from 0 to {classes - 1}, one per image; got {labels.dtype} "
+                f"{list(labels.shape)} for {len(images)} images"
             )
         checks.check(keras_model, self.image_shape, classes)
         predicted = keras_model.predict(self.normalize(images), verbose=0).argmax(-1)

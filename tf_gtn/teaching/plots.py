@@ -132,7 +132,7 @@ def sample_grid(
     gap = max(1, round(0.06 * min(height, width)))
     in_order = images[chosen].reshape(count * classes, *images.shape[2:])
     mosaic = pictures.mosaic(in_order, classes, low, high, gap)[:-gap, :-gap]
-    caption = caption or "Generated images: a column a class, a row an inner step, the first one on top."
+    caption = caption or "Generated images: one column per class, one row per inner step, the first one on top."
     cell = min(0.5, 12 / classes)
     with drawing.to_png(path, caption, (max(3, 1.1 + cell * classes), max(2, 1.1 + cell * count * height / width))) as figure:
         axes = figure.subplots()

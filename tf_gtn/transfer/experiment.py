@@ -3,7 +3,7 @@
 Beside what every experiment leaves in a seed's folder (`experiment.experiment`):
 
     outcome.json    {"error", "area": {"<arm>_<tasks>": [one a held-out task]}, "curve": {"<arm>_<tasks>": [K]},
-                     "rho": {"<convention>_<rate>": {steps: [one a task]}}}, null where it diverged
+                     "rho": {"<convention>_<rate>": {steps: [one per task]}}}, null where it diverged
     initializations/<arm>_<tasks>.keras    what new tasks begin from; not of HAT and Progressive Nets
 """
 

@@ -27,7 +27,7 @@ class Inner:
 
     Attributes:
       steps: K.
-      batch_size: images a step.
+      batch_size: images per step.
       optimizer: of `core.optimizers`.
       cosine: let its learning rate fall to 0 by a cosine (appendix G).
       stop_error: stop after `stop_batches` batches of held-out images in a row with an error below it (appendix F: 2%, 30); 0:

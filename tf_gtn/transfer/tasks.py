@@ -12,12 +12,12 @@ _ROTATIONS = 36  # of 10 degrees each ("36 uniformly spaced rotations", appendix
 
 
 class Tasks:
-    """Tasks with the same number of images a class; which one is asked for may be a tensor.
+    """Tasks with the same number of images per class; the number of the one that is read may be a tensor.
 
     What they hold is in variables, so that a further seed's tasks can take their place (`become`) in graphs that are traced.
 
     Attributes:
-      names: one a task.
+      names: one per task.
       classes: of the task that has most; a task uses the first so many outputs of a network.
       image_shape: `(H, W, C)`.
     """
@@ -116,7 +116,7 @@ def of_alphabets(
     seed: int = 0,
     rotated: bool = False,
 ) -> Tasks:
-    """An alphabet a task, `classes` random characters of each; smaller alphabets are left out (Leap, appendix F).
+    """One alphabet per task, `classes` random characters of each; smaller alphabets are left out (Leap, appendix F).
 
     Args:
       alphabets: `{name: uint8 [characters, samples, H, W, C]}`.
@@ -142,7 +142,7 @@ def of_alphabets(
 def of_data_sets(
     data_sets: Mapping[str, data.Dataset], samples: arguments.Count = 100, held_out: arguments.Count = 20, seed: int = 0
 ) -> Tasks:
-    """A data set a task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
+    """One data set per task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
 
     All images are taken to 0 to 255, since one mean and standard deviation is all tasks'.
 
