@@ -56,10 +56,10 @@ def family(name: str, image_shape: Sequence[int], classes: int, **options: Any) 
     for option in options:
         if option not in known and not any(p.kind == p.VAR_KEYWORD for p in parameters):
             raise errors.unknown(f"option of {name}", option, known)
-    made = make(tuple(image_shape), classes, **options)
-    if isinstance(made, Family):
-        return made
-    checks.check(made, image_shape, classes)
+    model_or_family = make(tuple(image_shape), classes, **options)
+    if isinstance(model_or_family, Family):
+        return model_or_family
+    checks.check(model_or_family, image_shape, classes)
     return Family(name, (), lambda _: make(tuple(image_shape), classes, **options))
 
 

@@ -124,12 +124,12 @@ class Population:
             for widths in itertools.product(*steps):
                 members.append(len(self.templates))
                 self.templates.append(Template(family, widths, weight_norm))
-            made_by = learners.REGISTRY[name]
-            own = (
-                getattr(made_by, "__module__", None) == learners.__name__ and options.get("normalization") != "layer"
+            maker = learners.REGISTRY[name]
+            tested = (
+                getattr(maker, "__module__", None) == learners.__name__ and options.get("normalization") != "layer"
             )  # the tests hold those
-            key = made_by, repr(options), tuple(image_shape), classes, weight_norm
-            if not own and key not in _checked:
+            key = maker, repr(options), tuple(image_shape), classes, weight_norm
+            if not tested and key not in _checked:
                 _check(self.templates[-1], image_shape, classes)
                 _checked.add(key)
             self._members.append((family, steps, members))
