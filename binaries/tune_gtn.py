@@ -7,13 +7,13 @@ The same command again resumes: finished trials stay. With --join further proces
 without it began. It ends with results.json, a box plot of all trials and report.html. Needs the extra `tune`.
 """
 
-from tf_gtn.experiment import program
+from tf_gtn.experiment import experiment, program
 from tf_gtn.reporting import report, results
 from tf_gtn.teaching import gin_names, tuning
 
 
 def main(run: program.Run) -> None:
-    metrics = tuning.run(run, "tune_gtn", gin_names.tuned(run))
+    metrics = experiment.run(run, "tune_gtn", gin_names.tuned(run))
     if metrics is None:
         return
     for arm, search in metrics.items():

@@ -79,6 +79,8 @@ Whole = Annotated[int, at_least(0)]
 Positive = Annotated[float, above(0)]
 NotNegative = Annotated[float, at_least(0)]
 Share = Annotated[float, between(0, 1)]
+MAX_SEED = 2_000_000_000  # with what is added to it, such as a seed of tests, it stays an int32
+Seed = Annotated[int, between(0, MAX_SEED)]
 Fraction = Annotated[float, at_least(0), below(1)]
 """Such as a momentum, which is a part of what was and never all of it."""
 

@@ -52,7 +52,7 @@ def curriculum(name: str) -> Callable:
 
 
 def analysis(name: str) -> Callable:
-    """A subclass of `run.teaching.analyses.Analysis`: what is done with the trained arms of an experiment."""
+    """A subclass of `experiment.analyses.Analysis`: what is done with the trained arms of an experiment."""
     return importlib.import_module("tf_gtn.experiment.analyses").register(name)
 
 
@@ -62,7 +62,7 @@ def callback(name: str) -> Callable:
 
 
 def claim_relation(name: str, *takes: str, **options: Any) -> Callable:
-    """A function `(claimed) -> claim`: how two quantities can stand to one another, see `run.findings.claims.relation`."""
+    """A function `(claimed) -> claim`: how two quantities can stand to one another, see `reporting.claims.relation`."""
     return importlib.import_module("tf_gtn.reporting.claims").relation(name, *takes, **options)
 
 

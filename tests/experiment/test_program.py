@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests import programs
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.config import gin_table
 from tf_gtn.core import optimizers
 from tf_gtn.experiment import command_line, program
@@ -24,7 +24,7 @@ def through_keras(run):
     return keras.layers.Dense("many")
 
 def mistaken(run):
-    from tf_gtn import errors
+    from tf_gtn import arguments, errors
     raise errors.UserError("known")
 """
 
@@ -87,7 +87,7 @@ def test_help_says_what_a_program_does_and_takes(name):
 
 
 def test_the_largest_seed_is_an_integer_with_whatever_is_added_to_it():
-    assert tf.constant([command_line.MAX_SEED + 100_000_000]).dtype == tf.int32
+    assert tf.constant([arguments.MAX_SEED + 100_000_000]).dtype == tf.int32
 
 
 @pytest.mark.parametrize("encoding, word", [("ascii", "ünï"), ("iso8859-1", "Ã¼"), ("utf-8", "\udcff")])

@@ -209,12 +209,12 @@ class Run:
 def configured(dataset=None):
     gin_config.parse([GIN_FILE])
     dataset = tuning.without_test(data.load("digits")) if dataset is None else dataset
-    return gin_names.Tuning().given(dataset, gin_names.Evaluation(), gin_names.make)
+    return gin_names.Tuning().given(Run, dataset, gin_names.Evaluation(), gin_names.make)
 
 
 def trial(settings, point, seed=3):
     with gin_config.bound("plain", point):
-        return trials.trial(settings.made(Run, "plain", seed), 2, settings.diverged_above)
+        return trials.trial(settings.made("plain", seed), 2, settings.diverged_above)
 
 
 def test_no_trial_sees_the_test_split():
@@ -256,12 +256,12 @@ def test_bindings_of_a_trial_leave_no_trace():
     settings = configured()
     before = gin_config.config_str()
     with gin_config.bound("plain", {"teaching.Training.beta_1": 0.25, "estimators.ESBackprop.pairs": 3}) as unused:
-        training = settings.made(Run, "plain", 0)
+        training = settings.made("plain", 0)
         assert unused() == ["estimators.ESBackprop.pairs"]
         assert training._update._optimizer.beta_1 == 0.25
-        assert settings.made(Run, "weight_norm", 0)._update._optimizer.beta_1 == 0.9
+        assert settings.made("weight_norm", 0)._update._optimizer.beta_1 == 0.9
     assert gin_config.config_str() == before
-    assert settings.made(Run, "plain", 0)._update._optimizer.beta_1 == 0.9
+    assert settings.made("plain", 0)._update._optimizer.beta_1 == 0.9
     assert "beta_1 = 0.25" not in gin_config.operative_config_str()
 
 

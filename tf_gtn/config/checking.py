@@ -15,6 +15,7 @@ PROGRAMS = {
     "teaching.Comparison": "compare_treatments or train_gtn",
     "teaching.Tuning": "tune_gtn",
     **dict.fromkeys(("gan", "gans"), "train_unrolled_gan"),
+    "rl.Leap": "train_leap",
     **dict.fromkeys(("rl", "networks"), "train_cartpole_gtn or train_a2c"),
     **{f"nas.{name}": "search_architectures" for name in ("Search", "GTN", "Real", "Random", "Evolution", "TPE")},
     "dynamics": "run_dynamics",
@@ -81,9 +82,8 @@ def _check_experiments(table, bound, known):
         name = key[1]
         if known is not None and name not in known and gin_table.experiment_scopes(name) is not None:
             with at(bound.places[key]):
-                raise errors.UserError(
-                    f"{name} belongs to another program: {PROGRAMS.get(name) or PROGRAMS[name.split('.')[0]]}"
-                )
+                program = PROGRAMS.get(name) or PROGRAMS.get(name.split(".")[0])
+                raise errors.UserError(f"{name} belongs to another program" + (f": {program}" if program else ""))
 
 
 def _check_scopes(table, bound, known_scopes):

@@ -44,7 +44,7 @@ for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
 
 
 def load_data(run: Any, *args: Any, **options: Any) -> data.Dataset:
-    """`data.load` as configured, for a run that then resumes on the same content alone (`app.Run.uses`)."""
+    """`data.load` as configured, for a run that then resumes on the same content alone (`program.Run.uses`)."""
     loaded = _load_data(*args, tfds_data_dir=run.tfds_data_dir, **options)
     run.uses(loaded.name, loaded.fingerprint)
     return loaded

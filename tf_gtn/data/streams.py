@@ -32,7 +32,7 @@ def batches(examples: tf.data.Dataset, where: str, size: int) -> Iterator[tuple[
         raise errors.UserError(
             f"{where}: the tf.data.Dataset says no rank of its elements, {_text(spec)}; set it with tf.ensure_shape in a map"
         )
-    if not _batched(image, label):
+    if not _batched(image, label, where):
         if image.shape.rank not in (2, 3) or label.shape.rank > 1:
             raise errors.UserError(
                 f"{where}: the elements of a tf.data.Dataset are pairs of an image [H, W, C] or [H, W] and a label, or batches "
@@ -78,11 +78,16 @@ class Store:
         return np.memmap(self._path, dtype, "r", shape=(self._count, *shape))
 
 
-def _batched(image, label):
+def _batched(image, label, where):
     """Whether elements are batches, by their ranks: a label is a number or one-hot [K], an image [H, W] or [H, W, C]."""
     if image.shape.rank != 3 or label.shape.rank != 1:
         return image.shape.rank == 4 or (image.shape.rank == 3 and label.shape.rank == 2)
     count = image.shape[0]
+    if None not in (*image.shape, label.shape[0]) and count == label.shape[0] and label.dtype.is_integer:
+        raise errors.UserError(
+            f"{where}: an image {list(image.shape)} with a label {list(label.shape)} is one image and its one-hot label, or a "
+            f"batch of {count} images [H, W]: give labels as numbers, or images as [H, W, C] in batches"
+        )
     return label.shape[0] is None or (count == label.shape[0] and label.dtype.is_integer)
 
 

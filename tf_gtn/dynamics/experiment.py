@@ -36,6 +36,7 @@ class Study(experiment.Experiment):
     SYSTEM: ClassVar[str] = "dynamics"
     NAME: ClassVar[str] = "dynamics.Experiment"
     SCOPES: ClassVar[tuple[str, ...]] = ()
+    TRAINS: ClassVar[bool] = False
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "paper")
 
     def __post_init__(self) -> None:
@@ -53,7 +54,9 @@ class Study(experiment.Experiment):
             if not str(name).isidentifier():
                 raise errors.UserError(f"a part's name has letters, digits and _; got {name!r}")
             if not isinstance(part, Part):
-                raise errors.UserError(f"dynamics.Experiment.parts are made, such as @dynamics.Learner(); got {part!r}")
+                raise errors.UserError(
+                    f"dynamics.Experiment.parts are made, such as @dynamics.Learner(), and have numbers, check and measure; got {part!r}"
+                )
 
     def trainings(self, arm, seed):
         return self.parts

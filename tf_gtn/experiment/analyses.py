@@ -7,7 +7,7 @@ for a table, `measure` draws into the folder of its seed.
 
 import dataclasses
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -170,13 +170,15 @@ def sizes(names: Sequence[str], trainings: Mapping[str, Any], settings: Any = No
     return sizes, unknown
 
 
-def table(name: str, outcomes: Sequence[Mapping]) -> dict[str, list]:
+def table(name: str, outcomes: Sequence[Mapping], expected: Iterable[str] = ()) -> dict[str, list]:
     """`{quantity: [what an analysis measured in a seed]}`; None where there is none, or where an arm of it diverged.
 
-    The arms that a quantity is of are parts of its name, between slashes.
+    The arms that a quantity is of are parts of its name, between slashes. `expected`: `<analysis>/<quantity>` that there should
+    be, whatever was measured.
     """
     diverged = [{*outcome.get("diverged", ())} for outcome in outcomes]
     keys = dict.fromkeys(key for outcome in outcomes for key in outcome["analyses"][name])
+    keys |= dict.fromkeys(key.removeprefix(f"{name}/") for key in expected if key.startswith(f"{name}/"))
     return {
         key: [None if {*key.split("/")} & arms else o["analyses"][name].get(key) for o, arms in zip(outcomes, diverged)]
         for key in keys

@@ -5,6 +5,7 @@ The folder has what a program's has; config.gin holds the call's settings, a lin
 
 import contextlib
 import dataclasses
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,7 +56,8 @@ class Call:
     def configuration(self) -> str:
         """The settings as text: `inner_steps = 32`, a line each."""
         data = "".join(f"# data {name!r} = {fingerprint}\n" for name, fingerprint in self.data.items())
-        return "# a call from Python\n" + data + "".join(f"{name} = {value!r}\n" for name, value in self.settings.items())
+        text = "".join(f"{name} = {value!r}\n" for name, value in self.settings.items())
+        return "# a call from Python\n" + data + re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses are other ones the next time
 
     def seconds(self) -> float:
         """Wall-clock seconds of all such calls in the folder."""

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from absl import flags
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.runtime import files, replicas
 
-MAX_SEED = 2_000_000_000  # with what is added to it, such as a seed of tests, it stays an int32
 # What config.gin has of absl's own flags if an earlier version wrote it.
 ABSL = ("?", "help", "helpfull", "helpshort", "helpxml")
 _HELP = {f"{dashes}{name}" for dashes in ("-", "--") for name in ("h", "?", "help", "helpshort")}
@@ -21,7 +20,7 @@ def define(joinable: bool = False, distributed: bool = False) -> None:
     flags.DEFINE_string("base_dir", None, "The run's folder; the same command on the same folder resumes.")
     flags.DEFINE_multi_string("gin_file", [], "A gin file: a path, or the name of a shipped one. Repeatable.")
     flags.DEFINE_multi_string("gin_bindings", [], "A gin binding such as 'OUTER_STEPS = 100'. Repeatable.")
-    flags.DEFINE_integer("seed", 0, "Everything random follows from it.", 0, MAX_SEED)
+    flags.DEFINE_integer("seed", 0, "Everything random follows from it.", 0, arguments.MAX_SEED)
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
     flags.DEFINE_bool("list", False, "Print what can be named, that of modules which a gin file imports among it, and end.")

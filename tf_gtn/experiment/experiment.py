@@ -56,6 +56,8 @@ class Experiment:
     EACH: ClassVar[str] = "values"  # the same in a word
     TABLES: ClassVar[tuple[str, ...]] = ()  # of an outcome: `{table: {name: number, or one for each learner}}`
     NUMBERS: ClassVar[tuple[str, ...]] = NUMBERS  # of an outcome: `{number: {name: number}}`, no quantities of claims
+    NEEDED: ClassVar[tuple[str, ...]] = ()  # of an outcome, beside `TABLES`; one that lacks it is made again
+    TRAINS: ClassVar[bool] = True  # whether `run.Schedule` says when it logs, saves and validates
 
     settings: ClassVar[Any] = None  # how arms are tested; analyses get it
 
@@ -117,6 +119,8 @@ class Experiment:
 
     def listeners(self, run: SeedRun) -> list[callbacks_lib.Callback]:
         """Who listens to the training of a seed."""
+        if not run.among.chief:
+            return []
         return [summaries.Summaries(run.configuration, self.images), *callbacks_lib.make(self.callbacks)]
 
     def train(self, run: SeedRun) -> dict[str, float]:
@@ -138,7 +142,7 @@ class Experiment:
 
     def outcomes(self, run: Run, trainings: dict, make: Callable, one: Callable) -> list[dict]:
         """The outcome of each seed, from `make(seed)` -> trainings and `one(folder, seed, trainings)` -> outcome."""
-        keys = (*self.TABLES, *(["analyses"] if self.analyses else []))
+        keys = (*self.TABLES, *self.NEEDED, *(["analyses"] if self.analyses else []))
         return repeats.outcomes(run, self.seeds, trainings, make, one, keys)
 
     def context(self, run: SeedRun) -> analyses_lib.Context:
@@ -202,7 +206,7 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     """
     if scoped:
         run.check_arms_differ(experiment.arms)
-    schedule, several = run.schedule(), experiment.seeds > 1
+    schedule, several = run.schedule() if experiment.TRAINS else loop.Schedule(), experiment.seeds > 1
 
     def make(seed):
         trainings = {}
@@ -213,8 +217,7 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
 
     trainings = make(run.seed)
     experiment.check(trainings)
-    if run.among.chief:
-        experiment.check_start(run.base_dir, trainings)
+    _check_start(run, experiment, trainings)
     expected = _rehearsed(experiment, trainings)
     allowed = [f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks")]
     if experiment.LENGTH and len({t.outer_steps for t in trainings.values()}) == 1:  # else arms rest, and lost their place
@@ -233,7 +236,19 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
         return _outcome(experiment, dataclasses.replace(of_seed, seconds=seconds)) if run.among.chief else None
 
     outcomes = experiment.outcomes(run, trainings, make, one)
-    return conclude(run, program, experiment, outcomes, expected) if run.among.chief else None
+    return conclude(run, program, experiment, outcomes, expected) if outcomes else None
+
+
+def _check_start(run, experiment, trainings):
+    """The chief alone looks at folders; a mistake that it finds ends all processes."""
+    mistake = None
+    if run.among.chief:
+        try:
+            experiment.check_start(run.base_dir, trainings)
+        except errors.UserError as error:
+            mistake = error
+    if run.among.share(mistake is not None):
+        raise mistake or errors.UserError("worker 0 found a mistake")
 
 
 def _rehearsed(experiment, trainings):
@@ -273,12 +288,14 @@ def conclude(
     """
     quantities = experiment.quantities(outcomes)
     metrics, analyses = experiment.metrics(quantities, outcomes), analyses_lib.REGISTRY
-    tables = {name: analyses_lib.table(name, outcomes) for name in experiment.analyses}
+    tables = {name: analyses_lib.table(name, outcomes, expected or ()) for name in experiment.analyses}
     for name, table in tables.items():
         numbers, bounds = analyses[name].numbers(table), analyses[name].bounds
         quantities |= {f"{name}/{key}": claims_lib.Quantity(values, bounds(key)) for key, values in numbers.items()}
         metrics[name] = {key: statistics.summary(values, bounds(key)) for key, values in numbers.items()}
-    for name in expected or ():
+    # What no seed has a value of: an arm diverged, or an analysis that does not say what it measures measured something else.
+    unmeasured = {name for spec in experiment.claims for name in claims_lib.named(spec) if name.split("/")[0] in tables}
+    for name in {*(expected or ()), *unmeasured}:
         quantities.setdefault(name, claims_lib.Quantity([None] * len(outcomes)))
     claims = [
         *experiment.more_claims(run.base_dir, outcomes),

@@ -64,6 +64,7 @@ class GANs(experiment.Experiment):
     NAME: ClassVar[str] = "gan.Experiment"
     UNITS: ClassVar[str] = "fresh learners of one outer run"
     TABLES: ClassVar[tuple[str, ...]] = ("measures",)
+    NEEDED: ClassVar[tuple[str, ...]] = _NUMBERS
     NUMBERS: ClassVar[tuple[str, ...]] = (*experiment.NUMBERS, *_NUMBERS)
 
     def __post_init__(self) -> None:

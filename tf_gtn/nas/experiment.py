@@ -72,6 +72,7 @@ class Search(experiment.Experiment):
     SYSTEM: ClassVar[str] = "nas"
     NAME: ClassVar[str] = "nas.Search"
     SCOPES: ClassVar[tuple[str, ...]] = ()
+    TRAINS: ClassVar[bool] = False
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "reference_seeds")
 
     def __post_init__(self) -> None:
@@ -240,7 +241,8 @@ class Search(experiment.Experiment):
             identity = f"{first}_above_{second}{'_top_half' if share < 1 else ''}"
             difference = claims.Quantity([value], once=True, interval=interval)
             spec = "difference", "above", 0, paper
-            results.append(claims.named_otherwise(spec, {"difference": difference}, identity, statement))
+            claim = claims.named_otherwise(spec, {"difference": difference}, identity, statement)
+            results.append({**claim, "rule": "ci95[0] > 0", "numbers": {}})
         return results
 
     def _finds_better(self, outcome):

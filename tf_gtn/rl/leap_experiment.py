@@ -47,7 +47,7 @@ class Leap(experiment.Experiment):
       optimizer: the outer one, of `optimizers`; by default SGD with 0.1.
       manifold: `@transfer.Manifold()`.
       seeds: runs, from the run's seed on.
-      claims: see `findings.claims.compare`; quantities are `return/<game>_<arm>`, of tests, and `learning/<game>_<arm>`, the
+      claims: see `reporting.claims.compare`; quantities are `return/<game>_<arm>`, of tests, and `learning/<game>_<arm>`, the
         mean score while it was learned; arms are leap and no_pretraining.
     """
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.runtime import files, holding
+from tf_gtn.runtime import files, holding, progress
 
 _RUN = ("checkpoints", "metrics.jsonl", "outcome.json", "evaluations.jsonl", "tuning.db", "parts")  # some run has one of these
 
@@ -121,11 +121,10 @@ def check_same_config(
         if changes:
             more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
             raise errors.UserError(f"{base_dir} was started {'; '.join(changes[:3])}{more}; use another --base_dir")
-        for name in grown:
-            print(
+        for name in grown if write else ():
+            progress.say(
                 f"{base_dir} is extended from {name} = {before[name]} to {now[name]}: from its last checkpoint on it is a run "
-                f"of {now[name]}, also in what changes over a run's length, such as a learning rate",
-                flush=True,
+                f"of {now[name]}, also in what changes over a run's length, such as a learning rate"
             )
             key = _EXTENDED + name
             notes[key] = f"{notes[key]}, {before[name]}" if key in notes else before[name]

@@ -106,6 +106,9 @@ class Checkpoints:
             if _LOGGED not in missing and int(self._logged) != metrics_lib.digest(self._base_dir, step):
                 progress.say(f"{self._metrics} is not as it was at step {step}: {path} is passed over", file=sys.stderr)
                 continue
+            for name in missing - {_LOGGED}:  # nor what a newer one that was passed over had
+                for variable in self._added[name]:
+                    variable.assign(tf.zeros_like(variable))
             self._name_newest(saved_steps[position:])
             return step
         if readable:

@@ -22,6 +22,7 @@ from tf_gtn.runtime import progress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LIMIT = signal.SIGALRM
+_AGAIN = 5.0  # seconds; a time limit that came while a last checkpoint was saved, and was not looked at, comes again
 _TOGETHER = 0.5  # seconds; one Ctrl-C can arrive twice, from the terminal and from a program around this one
 
 _LATER = "stopping after the present step; a second Ctrl-C stops now"
@@ -46,6 +47,8 @@ class Stopped(Exception):
     def __init__(self, number: int, step: int) -> None:
         super().__init__(f"stopped by {name(number)} after step {step}, which is saved: the same command goes on from there")
         self.signal = number
+        if number == LIMIT:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def name(number: int) -> str:
@@ -73,7 +76,7 @@ def watch(seconds: float | None = None) -> None:
     threading.Thread(target=_listen, args=(read,), daemon=True).start()
     _watched = True
     if seconds is not None:
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), _AGAIN)
 
 
 @contextlib.contextmanager
@@ -119,6 +122,8 @@ def _handle(handler):
 
 
 def _interrupt(number, _):
+    if number == LIMIT:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     raise Interrupted(number)
 
 

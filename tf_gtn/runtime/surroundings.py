@@ -11,7 +11,7 @@ from tf_gtn.runtime import quiet
 
 
 def enter() -> None:
-    """For a program's first import: what goes wrong before `app.run` ends in one line, too. Imports TensorFlow."""
+    """For a program's first import: what goes wrong before `program.run` ends in one line, too. Imports TensorFlow."""
     open_descriptors()
     if sys.argv[0] == "-m" or os.path.basename(sys.argv[0]).startswith("gtn-"):  # not where a program is only imported
         signal.signal(signal.SIGINT, _interrupted)

@@ -66,7 +66,7 @@ def train(
       seed: everything random follows from it.
       progress: whether a bar and notices are shown.
       **settings: parameters of the parts: of `training.Training`, `curricula.Curriculum`, `models.Population`,
-        `experiment.Evaluation`, `runtime.loop.Schedule`; `latent`, `generator` (a name or a function), `weight_norm`, and the
+        `experiment.Evaluation`, `runtime.loop.Schedule`; `callbacks` and `warm_start` of `experiment.Comparison`; `latent`, `generator` (a name or a function), `weight_norm`, and the
         generator's own, such as `units`. `learning_rate` is the outer Adam's, `weight_norm` the generator's; those of
         learners are `inner_learning_rate`, `inner_momentum`, `inner_weight_norm`. `learners_per_step` is `Training`'s
         `learners`. A learner's options stand beside its name.
@@ -83,15 +83,14 @@ def train(
 
     sizes = {"inner_steps": inner_steps, "batch_size": batch_size, "outer_steps": outer_steps, "outer_batch": outer_batch}
     chosen = settings_lib.Settings({**sizes, "treatment": treatment, "order": order}, settings)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise errors.UserError(f"train: seed must be an integer; got {seed!r}")
+    arguments.check("train: seed", arguments.Seed, seed)
     families = settings_lib.families(learners)
     showing = progress_lib.listening() if progress else progress_lib.silent()
     with showing, apart.program(), chosen.in_these_names():
         dataset = data_lib.of(data)
         members = population.Population(families, dataset.image_shape, dataset.num_classes, **chosen.of("population"))
         with _folder(base_dir) as (folder, keep):
-            with _interruptible(kept=base_dir is not None):
+            with _interruptible(folder, kept=base_dir is not None):
                 _run(folder, dataset, members, families, chosen, seed)
             gtn = loading.load(os.path.join(folder, "export", str(outer_steps)))
             keep(gtn)
@@ -152,11 +151,13 @@ def _run(folder, dataset, members, families, chosen, seed):
         export.check_exportable(fresh)
         return fresh
 
-    settings = {name: getattr(value, "__qualname__", value) for name, value in chosen.values.items()}
+    settings = {name: getattr(value, "__qualname__", value) for name, value in chosen.values.items() if name != "callbacks"}
     settings |= {"learners": _learners_text(families, members), "seed": seed}
     schedule, data = loop.Schedule(**chosen.of("schedule")), {dataset.name: dataset.fingerprint}
     call = calls.Call(folder, seed, dict(sorted(settings.items())), schedule, data)
-    one_arm = experiment.Comparison(arms=("gtn",)).given(dataset, experiment.Evaluation(**chosen.of("evaluation")), make)
+    one_arm = experiment.Comparison(arms=("gtn",), **chosen.of("experiment")).given(
+        dataset, experiment.Evaluation(**chosen.of("evaluation")), make
+    )
     experiments.run(call, "train", one_arm, scoped=False)
 
 
@@ -218,8 +219,8 @@ def _remove(folder, process):
 
 
 @contextlib.contextmanager
-def _interruptible(kept):
-    """A signal that stopped the run does what it would have done to the user's program; `kept`: whether its folder stays."""
+def _interruptible(folder, kept):
+    """A signal that stopped a run in a folder does what it would have done to the user's program; `kept`: whether the folder stays."""
     try:
         yield
     except stopping.Stopped as stopped:
@@ -227,5 +228,7 @@ def _interruptible(kept):
         if not kept:
             text = text.partition(", which")[0] + "; without base_dir nothing is kept"
         if stopped.signal != signal.SIGINT:
+            if not kept:
+                _remove(folder, os.getpid())
             signal.raise_signal(stopped.signal)
         raise KeyboardInterrupt(text) from None

@@ -69,7 +69,7 @@ def treatment(
     else:
         seed_pair = [seed, _PIXELS if name == "distilled" else _CHOICE]
         fresh = treatments.REGISTRY[name](dataset, inner_steps, batch_size, seed_pair)
-    epochs = getattr(getattr(fresh, "curriculum", None), "epochs", 1)
+    epochs = fresh.curriculum.epochs if isinstance(fresh, treatments.GTN) else 1
     if (images := inner_steps * batch_size // epochs) < dataset.num_classes:
         errors.warn(
             f"a lesson of {images} images shows at most {images} of the {dataset.num_classes} classes of {dataset.name}: take "

@@ -21,7 +21,7 @@ from tf_gtn.data import Dataset
 from tf_gtn.experiment import analyses, experiment, runs
 from tf_gtn.models import learners
 from tf_gtn.reporting import claims, statistics
-from tf_gtn.runtime import checkpoints, warm_start
+from tf_gtn.runtime import checkpoints, progress, warm_start
 from tf_gtn.runtime.best import Best
 from tf_gtn.teaching import evaluation, export, figures, saved_models
 from tf_gtn.teaching.training import Training
@@ -78,9 +78,13 @@ class Comparison(experiment.Experiment):
 
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Comparison"
-    LENGTH: ClassVar[tuple[str, ...]] = ("OUTER_STEPS", "teaching.outer_steps.total", "teaching.Training.outer_steps")
+    LENGTH: ClassVar[tuple[str, ...]] = (
+        *("OUTER_STEPS", "teaching.outer_steps.total", "teaching.Training.outer_steps"),
+        "outer_steps",  # of a call from Python
+    )
     UNITS: ClassVar[str] = "fresh learners of one outer run"
     TABLES: ClassVar[tuple[str, ...]] = ("accuracy",)
+    NEEDED: ClassVar[tuple[str, ...]] = ("curve", "diverged")
     NUMBERS: ClassVar[tuple[str, ...]] = (*experiment.NUMBERS, "seconds", "diverged")
 
     def given(self, dataset: Dataset, settings: Evaluation, make: Callable[[int], Training]) -> "Comparison":
@@ -100,7 +104,7 @@ class Comparison(experiment.Experiment):
     def train(self, run: runs.SeedRun) -> dict[str, float]:
         if run.among.chief and (start := self._warm_start(run.folder)):
             start.load(_learned(run.trainings))
-            print(f"begins from {start.path}", flush=True)
+            progress.say(f"begins from {start.path}")
         return super().train(run)
 
     def _warm_start(self, folder):

@@ -116,7 +116,7 @@ def comparison(run: program.Run, **settings: Any) -> experiment.Comparison:
 
 def tuned(run: program.Run) -> tuning.Tuning:
     """The search of the configuration."""
-    return Tuning().given(tuning.without_test(dataset(run)), Evaluation(), make)
+    return Tuning().given(run, tuning.without_test(dataset(run)), Evaluation(), make)
 
 
 def export_evaluator(exported: loading.LoadedGTN, for_dataset: data.Dataset, held_out: Collection[str]) -> evaluation.Evaluator:

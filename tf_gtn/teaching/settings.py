@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from tf_gtn import arguments, errors
-from tf_gtn.core import optimizers
+from tf_gtn.core import estimators, optimizers
 from tf_gtn.models import generators, learners, population
 from tf_gtn.runtime import loop
 from tf_gtn.teaching import assembly, curricula, experiment, training, treatments
@@ -43,6 +43,11 @@ _PARTS = {
         optimizers.SGD,
         "optimizers.SGD",
         {"learning_rate": "inner_learning_rate", "momentum": "inner_momentum"},
+    ),
+    "experiment": (
+        experiment.Comparison,
+        "teaching.Comparison",
+        dict.fromkeys(("arms", "seeds", "analyses", "claims")),
     ),
     "evaluation": (experiment.Evaluation, "teaching.Evaluation", {"held_out": None}),
     "schedule": (loop.Schedule, "run.Schedule", {}),
@@ -103,7 +108,7 @@ class Settings:
             if name in self._known and name != "generator":
                 _check(name, self._known[name].annotation, self.values[name])
         estimator = self.values["estimator"]
-        if estimator is not None and (isinstance(estimator, type) or not hasattr(estimator, "estimate")):
+        if estimator is not None and (isinstance(estimator, type) or not isinstance(estimator, estimators.Estimator)):
             raise errors.UserError(
                 f"{_WHERE}: estimator must be made, such as tf_gtn.core.estimators.Full(); got {estimator!r}"
             )

@@ -16,7 +16,7 @@ import numpy as np
 from tf_gtn import arguments, errors
 from tf_gtn.data import Dataset
 from tf_gtn.experiment import experiment
-from tf_gtn.reporting import claims, figures, report, statistics
+from tf_gtn.reporting import claims, figures, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import files, loop, stopping
 from tf_gtn.runtime import metrics as metrics_lib
@@ -70,28 +70,87 @@ class Tuning(experiment.Experiment):
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Tuning"
     UNITS: ClassVar[str] = "final losses of trials"
+    TRAINS: ClassVar[bool] = False
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.analyses:
-            raise errors.UserError("teaching.Tuning.analyses has no effect: a trial is judged, and not kept")
+        arguments.no_effect(self.NAME, self, ("analyses", "callbacks"), "on trials, which are judged and not kept")
         if not self.space:
             raise errors.UserError("teaching.Tuning.space is empty: it names the gin parameters to tune and their ranges")
         for name, entry in self.space.items():
             studies.check_range(name, entry)
-        claims.rehearse(self.claims, claims.stand_ins(dict.fromkeys(self.arms, self.trials), self.seeds))
         studies.check_sampler(self.sampler)
 
-    def given(self, dataset: Dataset, settings: Evaluation, make: Callable[[Dataset, int], Training]) -> "Tuning":
-        """What is learned, how it is judged, and `(dataset, seed) -> Training`; returns itself."""
-        self.dataset, self._make = dataset, make
+    def given(self, run: Run, dataset: Dataset, settings: Evaluation, make: Callable[[Dataset, int], Training]) -> "Tuning":
+        """By what it is run, what is learned, how it is judged, and `(dataset, seed) -> Training`; returns itself."""
+        self._run, self.dataset, self._make = run, dataset, make
         self.settings = settings  # pyrefly: ignore[read-only]  # the class has a default of it
         return self
 
-    def made(self, run: Run, arm: str, seed: int) -> Training:
+    def made(self, arm: str, seed: int) -> Training:
         """A fresh training of an arm, with what is bound in its scope."""
-        with run.scope(arm):
+        with self._run.scope(arm):
             return self._make(self.dataset, seed)
+
+    def trainings(self, arm: str | None, seed: int) -> dict[str, Any]:
+        """Nothing: trials make theirs."""
+        return {}
+
+    def check(self, trainings: Mapping[str, Any]) -> None:
+        """Builds each arm at both ends of the search space.
+
+        Raises:
+          UserError: a value does not fit, or a parameter of the search space has no effect.
+        """
+        for name, entry in self.space.items():
+            self._run.check_parameter(name, entry[:2])
+        for arm in self.arms:
+            for end in (0, 1):
+                point = {name: entry[end] for name, entry in self.space.items()}
+                with self._run.bound(arm, point) as unused:
+                    self.made(arm, self._run.seed)
+                    if unused():
+                        raise errors.UserError(
+                            f"{unused()[0]} in teaching.Tuning.space does nothing: nothing uses it in the arm {arm}"
+                        )
+
+    def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims.Quantity]:
+        return claims.stand_ins(dict.fromkeys(self.arms, self.trials), self.seeds)
+
+    def outcomes(self, run: experiment.Run, trainings: dict, make: Callable, one: Callable) -> list[dict]:
+        """The trials of each search, `{arm: [trial]}` by slot; nothing where another process' run was joined."""
+        searches, trials_made = [], 0
+        for k in range(self.seeds):
+            folder, seed = base_dirs.repeat(self._run.base_dir, k), self._run.seed + k
+            files.folder(folder)
+            with studies.Studies(folder, self.arms, self.trials, self.space, self.sampler, seed) as shared:
+                trials_made += _work(self._run, self, shared, seed)
+                searches.append(shared.finished())
+        if not self._run.joined:
+            return [{arm: [search[arm][slot] for slot in range(self.trials)] for arm in self.arms} for search in searches]
+        finished = sum(len(slots) for by_arm in searches for slots in by_arm.values())
+        print(f"made {trials_made} trials; {finished} of {self.trials * len(self.arms) * self.seeds} are finished")
+        return []
+
+    def quantities(self, outcomes: Sequence[Mapping]) -> dict[str, claims.Quantity]:
+        return {arm: claims.Quantity([[trial.value for trial in search[arm]] for search in outcomes]) for arm in self.arms}
+
+    def metrics(self, quantities: Mapping[str, claims.Quantity], outcomes: Sequence[Mapping]) -> dict[str, Any]:
+        return {arm: summary([trial for search in outcomes for trial in search[arm]]) for arm in self.arms}
+
+    def draw(self, base_dir: str, outcomes: Sequence[Mapping], metrics: Mapping[str, Any]) -> None:
+        """The final loss of every trial; and metrics.jsonl, which a search has only in the end."""
+        for k, search in enumerate(outcomes):
+            _write_metrics(base_dirs.repeat(base_dir, k), search)
+        plots.boxes(
+            figures.path(base_dir, "final_loss"),
+            {arm: arm_summary["values"] for arm, arm_summary in metrics.items()},
+            "final validation loss",
+            f"Final loss of each of {len(outcomes)} x {self.trials} trials per arm during hyperparameter optimisation (points), "
+            f"their median and quartiles (boxes). What diverged (not finite, or above {self.diverged_above:g}) lies as a cross "
+            "at the upper edge.",
+        )
 
 
 class Stopped(loop.Stopped):
@@ -103,52 +162,9 @@ class Stopped(loop.Stopped):
         self.args = (f"stopped by {name}; {finished} of {total} trials are finished: the same command goes on from there",)
 
 
-def run(run: Run, program: str, tuning: Tuning) -> dict[str, Any] | None:
-    """Everything from building to report.html; returns `{arm: summary}`, or None in a dry run or if it joined another's run."""
-    run.check_arms_differ(tuning.arms)
-    for name, entry in tuning.space.items():
-        run.check_parameter(name, entry[:2])
-    check(run, tuning)
-    if not run.ready():
-        return None
-    searches, trials_made = [], 0
-    for k in range(tuning.seeds):
-        folder, seed = base_dirs.repeat(run.base_dir, k), run.seed + k
-        files.folder(folder)
-        with studies.Studies(folder, tuning.arms, tuning.trials, tuning.space, tuning.sampler, seed) as shared:
-            trials_made += _work(run, tuning, shared, seed)
-            finished = shared.finished()
-        searches.append(finished)
-    if run.joined:
-        total = tuning.trials * len(tuning.arms) * tuning.seeds
-        print(
-            f"made {trials_made} trials; "
-            f"{sum(len(slots) for by_arm in searches for slots in by_arm.values())} of {total} are finished"
-        )
-        return None
-    return _conclude(run, program, tuning, searches)
-
-
 def without_test(dataset: Dataset) -> Dataset:
     """A data set with an empty test split: what is chosen here must not have seen it."""
     return dataclasses.replace(dataset, test=dataset.test.take(slice(0, 0)))
-
-
-def check(run: Run, tuning: Tuning) -> None:
-    """Builds each arm at both ends of the search space.
-
-    Raises:
-      UserError: a value does not fit, or a parameter of the search space has no effect.
-    """
-    for arm in tuning.arms:
-        for end in (0, 1):
-            point = {name: entry[end] for name, entry in tuning.space.items()}
-            with run.bound(arm, point) as unused:
-                tuning.made(run, arm, run.seed)
-                if unused():
-                    raise errors.UserError(
-                        f"{unused()[0]} in teaching.Tuning.space does nothing: nothing uses it in the arm {arm}"
-                    )
 
 
 def summary(trials: Sequence[Any]) -> dict[str, Any]:
@@ -204,7 +220,7 @@ def _make_trial(run, tuning, claim, shared, seed, stopped):
     try:
         trial_seed = int(np.random.SeedSequence([seed, claim.slot]).generate_state(1)[0] >> 1)  # the same for all arms
         with trials_lib.traces_forgotten(), run.bound(claim.name, claim.parameters):
-            training, judges = tuning.made(run, claim.name, trial_seed), tuning.settings.validation_learners
+            training, judges = tuning.made(claim.name, trial_seed), tuning.settings.validation_learners
             outcome = trials_lib.trial(training, judges, tuning.diverged_above, stopped)
             del training
     except BaseException:
@@ -213,28 +229,6 @@ def _make_trial(run, tuning, claim, shared, seed, stopped):
     attributes = {"validation_accuracy": outcome.accuracy, "steps": outcome.steps, "skipped": outcome.skipped}
     shared.finish(claim, outcome.loss, **attributes, seconds=round(time.perf_counter() - started, 3))
     return outcome
-
-
-def _conclude(run, program, tuning, searches):
-    """Numbers, claims, figure and report."""
-    by_search = []
-    for k, finished in enumerate(searches):
-        by_search.append({arm: [finished[arm][slot] for slot in range(tuning.trials)] for arm in tuning.arms})
-        _write_metrics(base_dirs.repeat(run.base_dir, k), by_search[-1])
-    metrics = {arm: summary([trial for trials in by_search for trial in trials[arm]]) for arm in tuning.arms}
-    values = {arm: arm_summary["values"] for arm, arm_summary in metrics.items()}
-    losses = {arm: claims.Quantity([[t.value for t in trials[arm]] for trials in by_search]) for arm in tuning.arms}
-    compared = claims.compare(tuning.claims, losses, tuning.UNITS)
-    plots.boxes(
-        figures.path(run.base_dir, "final_loss"),
-        values,
-        "final validation loss",
-        f"Final loss of each of {len(searches)} x {tuning.trials} trials per arm during hyperparameter optimisation (points), "
-        f"their median and quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross "
-        "at the upper edge.",
-    )
-    report.conclude(run, tuning.SYSTEM, program, metrics, compared)
-    return metrics
 
 
 def _write_metrics(base_dir, trials):

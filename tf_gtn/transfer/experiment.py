@@ -57,6 +57,7 @@ class Transfer(experiment.Experiment):
     UNITS: ClassVar[str] = "held-out tasks of one run"
     EACH: ClassVar[str] = "tasks"
     TABLES: ClassVar[tuple[str, ...]] = ("error", "area", "rho")
+    NEEDED: ClassVar[tuple[str, ...]] = ("curve", *experiment.NUMBERS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,7 @@
 """What an estimator sees of an inner process and what it returns; the objective and its exact gradient."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 
@@ -59,6 +59,7 @@ class Estimate(NamedTuple):
     state: Any
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """What estimates an outer gradient; see the package's docstring."""
 
