@@ -21,7 +21,7 @@ def network():
 
 
 def make(name, network, tasks, **settings):
-    common = {"outer_steps": 2, "batch": 2, "encoder_only": False, "patience": 0}
+    common = {"outer_steps": 2, "meta_batch_size": 2, "encoder_only": False, "patience": 0}
     common = [settings.pop(key, default) for key, default in common.items()]
     return getattr(methods, name)(network, tasks, 2, INNER, 0, *common, **settings)
 
