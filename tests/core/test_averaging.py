@@ -21,11 +21,11 @@ def value(j):
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("strategy", [None, tf.distribute.OneDeviceStrategy("/cpu:0")], ids=["alone", "strategy"])
 def test_mean(count, strategy):
-    found = tf.function(lambda: averaging.mean(value, count, strategy), autograph=False)()
-    each = [tf.function(value)(tf.constant(j)) for j in range(count)]
-    assert found.keys() == {"gradient", "loss"}
-    for key in found:
-        np.testing.assert_allclose(found[key], np.mean([one[key] for one in each], 0), rtol=1e-14)
+    averaged = tf.function(lambda: averaging.mean(value, count, strategy), autograph=False)()
+    values = [tf.function(value)(tf.constant(j)) for j in range(count)]
+    assert averaged.keys() == {"gradient", "loss"}
+    for key in averaged:
+        np.testing.assert_allclose(averaged[key], np.mean([one[key] for one in values], 0), rtol=1e-14)
 
 
 class Three(tf.distribute.OneDeviceStrategy):

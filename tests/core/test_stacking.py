@@ -35,8 +35,8 @@ def test_a_step_on_the_sum_of_losses_is_each_ones_own():
 
     together = stepped(stacked, values, inputs, labels)
     for n in range(3):
-        own = tf.nest.map_structure(lambda x: x[n], values)  # noqa: B023 - used at once
-        for path, value in stepped(learner, own, inputs[n], labels[n]).items():
+        values_of_network = tf.nest.map_structure(lambda x: x[n], values)  # noqa: B023 - used at once
+        for path, value in stepped(learner, values_of_network, inputs[n], labels[n]).items():
             np.testing.assert_allclose(together[path][n], value, rtol=1e-5, atol=1e-7)
 
 

@@ -51,8 +51,8 @@ def test_a_step_is_that_of_keras_fit():
     model.fit(inputs, labels, batch_size=6, epochs=2, verbose=0)
     for variable in model.trainable_variables:
         np.testing.assert_allclose(states[0]["params"][variable.path], variable, rtol=1e-5, atol=1e-6)
-        for own in states[1]["params"][variable.path]:
-            np.testing.assert_allclose(own, variable, rtol=1e-5, atol=1e-6)
+        for values in states[1]["params"][variable.path]:
+            np.testing.assert_allclose(values, variable, rtol=1e-5, atol=1e-6)
     assert model.layers[-1].kernel.numpy().min() == 0 and np.linalg.norm(model.layers[-1].bias) < 0.011
 
 

@@ -20,30 +20,30 @@ def make(seed=0, bad=False):
 
 
 def test_an_outer_step_is_so_many_updates():
-    made = make(seed=10)
-    assert float(made.step(0)["loss"]) == 10 + sum(10 + n for n in range(4))
-    assert float(made.step(1)["loss"]) == 10 + sum(10 + n for n in range(8))
-    assert int(made.state()["count"]) == 8 and int(made.taken.numpy()) == 2
+    loop = make(seed=10)
+    assert float(loop.step(0)["loss"]) == 10 + sum(10 + n for n in range(4))
+    assert float(loop.step(1)["loss"]) == 10 + sum(10 + n for n in range(8))
+    assert int(loop.state()["count"]) == 8 and int(loop.taken.numpy()) == 2
 
 
 def test_what_is_not_finite_changes_nothing_but_counts():
-    made = make(bad=True)
-    made.step(0)
-    before = made.state()
-    made.step(1)  # updates 4 to 7
-    tf.nest.map_structure(np.testing.assert_array_equal, made.state(), before)
-    assert int(made.skipped.numpy()) == int(made.consecutively_skipped.numpy()) == 1
-    made.step(2)
-    assert int(made.state()["count"]) == 8 and int(made.consecutively_skipped.numpy()) == 0 and int(made.skipped.numpy()) == 1
+    loop = make(bad=True)
+    loop.step(0)
+    before = loop.state()
+    loop.step(1)  # updates 4 to 7
+    tf.nest.map_structure(np.testing.assert_array_equal, loop.state(), before)
+    assert int(loop.skipped.numpy()) == int(loop.consecutively_skipped.numpy()) == 1
+    loop.step(2)
+    assert int(loop.state()["count"]) == 8 and int(loop.consecutively_skipped.numpy()) == 0 and int(loop.skipped.numpy()) == 1
 
 
 def test_it_gives_up_after_too_many_in_a_row():
-    made = make(bad=True)
+    loop = make(bad=True)
     for _ in range(outer_update.MAX_SKIPPED + 3):
-        made.step(1)
-    assert int(made.skipped.numpy()) == int(made.consecutively_skipped.numpy()) == outer_update.MAX_SKIPPED
-    made.step(0)  # would be finite
-    assert int(made.state()["count"]) == 0
+        loop.step(1)
+    assert int(loop.skipped.numpy()) == int(loop.consecutively_skipped.numpy()) == outer_update.MAX_SKIPPED
+    loop.step(0)  # would be finite
+    assert int(loop.state()["count"]) == 0
 
 
 def test_resumed_and_restarted():

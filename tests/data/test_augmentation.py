@@ -11,13 +11,13 @@ def _windows(image, padding):
     """Every crop of the padded image and its mirror image: {bytes: (top, left, mirrored)}."""
     height, width, _ = image.shape
     padded = np.pad(image, [[padding, padding], [padding, padding], [0, 0]])
-    found = {}
+    window_places = {}
     for top in range(2 * padding + 1):
         for left in range(2 * padding + 1):
             window = padded[top : top + height, left : left + width]
-            found[window.tobytes()] = (top, left, False)
-            found[np.ascontiguousarray(window[:, ::-1]).tobytes()] = (top, left, True)
-    return found
+            window_places[window.tobytes()] = (top, left, False)
+            window_places[np.ascontiguousarray(window[:, ::-1]).tobytes()] = (top, left, True)
+    return window_places
 
 
 @pytest.fixture(scope="module")

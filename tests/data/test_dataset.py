@@ -24,44 +24,44 @@ def images():
 
 
 def test_moments_are_those_of_train(images):
-    made = _dataset(images)
+    dataset = _dataset(images)
     values = images.astype(np.float64)
-    np.testing.assert_allclose(made.mean, values.mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(made.std, values.std((0, 1, 2)), rtol=1e-12)
-    assert made.normalization == {"mean": list(made.mean), "std": list(made.std)}
-    assert all(type(number) is float for number in made.mean + made.std)
-    assert (made.image_shape, made.num_classes, len(made.train)) == ((4, 5, 3), 1, 5000)
+    np.testing.assert_allclose(dataset.mean, values.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(dataset.std, values.std((0, 1, 2)), rtol=1e-12)
+    assert dataset.normalization == {"mean": list(dataset.mean), "std": list(dataset.std)}
+    assert all(type(number) is float for number in dataset.mean + dataset.std)
+    assert (dataset.image_shape, dataset.num_classes, len(dataset.train)) == ((4, 5, 3), 1, 5000)
 
 
 def test_normalised_train_has_mean_0_and_variance_1(images):
-    made = _dataset(images)
-    normal = made.normalize(images).numpy().astype(np.float64)
-    assert made.normalize(images).dtype == tf.float32
+    dataset = _dataset(images)
+    normal = dataset.normalize(images).numpy().astype(np.float64)
+    assert dataset.normalize(images).dtype == tf.float32
     np.testing.assert_allclose(normal.mean((0, 1, 2)), 0, atol=1e-6)
     np.testing.assert_allclose(normal.var((0, 1, 2)), 1, atol=1e-6)
 
 
 def test_given_moments_are_kept(images):
-    made = _dataset(images, mean=(0.0, 0.0, 0.0), std=(2.0, 2.0, 2.0))
-    np.testing.assert_array_equal(made.normalize(images[:2]), images[:2] / np.float32(2))
+    dataset = _dataset(images, mean=(0.0, 0.0, 0.0), std=(2.0, 2.0, 2.0))
+    np.testing.assert_array_equal(dataset.normalize(images[:2]), images[:2] / np.float32(2))
 
 
 def test_constant_channel_becomes_zero():
     train = np.full([3, 2, 2, 1], 7, np.uint8)
-    made = _dataset(train)
-    assert made.std == (1.0,)
-    np.testing.assert_array_equal(made.normalize(train), np.zeros([3, 2, 2, 1]))
+    dataset = _dataset(train)
+    assert dataset.std == (1.0,)
+    np.testing.assert_array_equal(dataset.normalize(train), np.zeros([3, 2, 2, 1]))
 
 
 def test_normalize_takes_arrays_tensors_grey_images_and_unknown_n():
     train = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
-    made = _dataset(train)
-    expected = made.normalize(train)
-    graph = tf.function(made.normalize, input_signature=[tf.TensorSpec([None, 3, 4, 1], tf.float32)])
+    dataset = _dataset(train)
+    expected = dataset.normalize(train)
+    graph = tf.function(dataset.normalize, input_signature=[tf.TensorSpec([None, 3, 4, 1], tf.float32)])
     for result in (
-        made.normalize(train[..., 0]),
-        made.normalize(tf.constant(train)),
-        made.normalize(train.astype(np.float64)),
+        dataset.normalize(train[..., 0]),
+        dataset.normalize(tf.constant(train)),
+        dataset.normalize(train.astype(np.float64)),
         graph(tf.cast(train, tf.float32)),
     ):
         assert result.shape == (2, 3, 4, 1)
@@ -70,9 +70,9 @@ def test_normalize_takes_arrays_tensors_grey_images_and_unknown_n():
 
 @pytest.mark.parametrize("shape", [(3, 4, 1), (2, 4, 3, 1), (2, 3, 4, 3), (3, 4)])
 def test_normalize_refuses_other_shapes(shape):
-    made = _dataset(np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1))
+    dataset = _dataset(np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1))
     with pytest.raises(ValueError, match=r"images \[N, 3, 4, 1\]"):
-        made.normalize(np.zeros(shape, np.uint8))
+        dataset.normalize(np.zeros(shape, np.uint8))
 
 
 def test_full_range(digits):
@@ -98,16 +98,16 @@ def test_fingerprint_is_of_the_content(images):
     relabelled = data.Split(train.images, (np.arange(8) == 2).astype(np.int32))
     others = of(_split(changed)), of(relabelled), of(validation=train), of(_split(images[:7])), of(classes=("a", "c"))
     assert len({of(), of(test=train), *others}) == 7
-    made = data.Dataset("made", train, test, test, ("a", "b"))
-    assert made.same_test(of(_split(changed))) and not made.same_test(of(test=train))
+    dataset = data.Dataset("made", train, test, test, ("a", "b"))
+    assert dataset.same_test(of(_split(changed))) and not dataset.same_test(of(test=train))
 
 
 def test_frozen(images):
-    made = _dataset(images[:3])
+    dataset = _dataset(images[:3])
     with pytest.raises(dataclasses.FrozenInstanceError):
-        made.mean = (0.0,)
+        dataset.mean = (0.0,)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        made.train.images = images
+        dataset.train.images = images
 
 
 def test_split_refuses_other_types():

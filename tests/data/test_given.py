@@ -13,19 +13,23 @@ IMAGES = (_RNG.integers(0, 200, (90, 6, 5, 1)) + 20 * LABELS[:, None, None, None
 IMAGES[0, 0, 0], IMAGES[1, 0, 0] = 0, 255  # the ends of the scale
 
 
-def _parts(made):
-    return made.train, made.validation, made.test
+def _parts(dataset):
+    return dataset.train, dataset.validation, dataset.test
 
 
-def _same(made, other):
-    assert made.fingerprint == other.fingerprint and made.classes == other.classes and made.pixel_range == other.pixel_range
-    for mine, its in zip(_parts(made), _parts(other)):
+def _same(dataset, other):
+    assert (
+        dataset.fingerprint == other.fingerprint
+        and dataset.classes == other.classes
+        and dataset.pixel_range == other.pixel_range
+    )
+    for mine, its in zip(_parts(dataset), _parts(other)):
         np.testing.assert_array_equal(mine.images, its.images)
         np.testing.assert_array_equal(mine.labels, its.labels)
 
 
 @pytest.fixture(scope="module")
-def made():
+def dataset():
     return data.of({"train": (IMAGES, LABELS)})
 
 
@@ -59,58 +63,63 @@ def test_names_and_data_sets_are_taken(digits):
     ],
     ids=["grey", "floats", "tensors", "lists", "column", "other order", "stream", "one-hot", "shuffled", "batched"],
 )
-def test_every_form_is_the_same_data_set(made, form):
-    _same(data.of({"train": form(IMAGES, LABELS)}), made)
+def test_every_form_is_the_same_data_set(dataset, form):
+    _same(data.of({"train": form(IMAGES, LABELS)}), dataset)
 
 
-def test_a_missing_split_is_carved_and_the_split_never_changes(made):
-    assert [len(part) for part in _parts(made)] == [62, 9, 19], "part of every number that is reported on such data"
-    every = {image.tobytes() for part in _parts(made) for image in part.images}
-    assert len(every) == 90 == sum(map(len, _parts(made)))
-    assert all(len(np.unique(part.labels)) == 3 for part in _parts(made))
-    assert data.of({"train": (IMAGES, LABELS)}, seed=1).same_test(made.fingerprint)
+def test_a_missing_split_is_carved_and_the_split_never_changes(dataset):
+    assert [len(part) for part in _parts(dataset)] == [62, 9, 19], "part of every number that is reported on such data"
+    every = {image.tobytes() for part in _parts(dataset) for image in part.images}
+    assert len(every) == 90 == sum(map(len, _parts(dataset)))
+    assert all(len(np.unique(part.labels)) == 3 for part in _parts(dataset))
+    assert data.of({"train": (IMAGES, LABELS)}, seed=1).same_test(dataset.fingerprint)
     partly = data.of({"train": (IMAGES[:60], LABELS[:60]), "test": (IMAGES[60:], LABELS[60:])}, validation=6)
     assert [len(part) for part in _parts(partly)] == [54, 6, 30]
     np.testing.assert_array_equal(partly.test.images, IMAGES[60:])
 
 
-def test_options(made):
+def test_options(dataset):
     small = data.of({"train": (IMAGES, LABELS)}, image_size=(3, 4), train=30, classes=["a", "b", "c"], name="mine")
     assert small.image_shape == (3, 4, 1) and len(small.train) == 30 and small.classes == ("a", "b", "c")
-    assert small.name == "mine" and small.fingerprint != made.fingerprint
+    assert small.name == "mine" and small.fingerprint != dataset.fingerprint
     with pytest.raises(errors.UserError, match=r"unknown option of a data set of arrays.* 'clases'; did you mean 'classes'"):
         data.of({"train": (IMAGES, LABELS)}, clases=3)
     with pytest.raises(errors.UserError, match="unknown option of a data set by name 'cache_dir'"):
         data.of("digits", cache_dir="x")
     with pytest.raises(errors.UserError, match=r"no options of a data\.Dataset"):
-        data.of(made, seed=1)
+        data.of(dataset, seed=1)
 
 
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (-1.0, 1.0), (-40.5, 300.0)])
-def test_other_floats_keep_their_scale(low, high, made):
+def test_other_floats_keep_their_scale(low, high, dataset):
     raw = low + (high - low) / 255 * IMAGES
-    found = data.of({"train": (raw, LABELS)})
+    scaled = data.of({"train": (raw, LABELS)})
     # The split follows from the values, which are others here; the images of each level are the same.
-    assert {image.tobytes() for part in _parts(found) for image in part.images} == {image.tobytes() for image in IMAGES}
-    np.testing.assert_allclose(found.given_range, (low, high), rtol=1e-6)
-    expected = found.normalize(found.train.images).numpy()
+    assert {image.tobytes() for part in _parts(scaled) for image in part.images} == {image.tobytes() for image in IMAGES}
+    np.testing.assert_allclose(scaled.given_range, (low, high), rtol=1e-6)
+    expected = scaled.normalize(scaled.train.images).numpy()
     assert abs(expected.mean()) < 1e-5 and abs(expected.var() - 1) < 1e-5
     # What an export says of its data: raw images come out as learners saw them.
-    as_given = normalization.normalize(found.train.as_given(), **found.normalization)
+    as_given = normalization.normalize(scaled.train.as_given(), **scaled.normalization)
     np.testing.assert_allclose(as_given, expected, atol=1e-4)
-    assert found.test.as_given().dtype == np.float32 and found.test.take([0]).as_given().shape == (1, 6, 5, 1)
-    assert found.fingerprint != data.of({"train": (raw * 2, LABELS)}).fingerprint
-    assert made.train.as_given() is made.train.images
+    assert scaled.test.as_given().dtype == np.float32 and scaled.test.take([0]).as_given().shape == (
+        1,
+        6,
+        5,
+        1,
+    )
+    assert scaled.fingerprint != data.of({"train": (raw * 2, LABELS)}).fingerprint
+    assert dataset.train.as_given() is dataset.train.images
 
 
 def test_levels_are_those_of_train_and_the_nearest():
     raw = _RNG.normal(size=(90, 4, 4))
-    found = data.of({"train": (raw, LABELS), "test": (1.5 * raw, LABELS), "validation": (raw, LABELS)})
-    assert found.train.images.min() == 0 and found.train.images.max() == 255
+    scaled = data.of({"train": (raw, LABELS), "test": (1.5 * raw, LABELS), "validation": (raw, LABELS)})
+    assert scaled.train.images.min() == 0 and scaled.train.images.max() == 255
     step = (raw.max() - raw.min()) / 255
-    np.testing.assert_allclose(found.train.as_given()[..., 0], raw, atol=0.501 * step)
+    np.testing.assert_allclose(scaled.train.as_given()[..., 0], raw, atol=0.501 * step)
     clipped = np.clip(1.5 * raw, raw.min(), raw.max())
-    np.testing.assert_allclose(found.test.as_given()[..., 0], clipped, atol=0.501 * step)
+    np.testing.assert_allclose(scaled.test.as_given()[..., 0], clipped, atol=0.501 * step)
 
 
 def _with(images=IMAGES, labels=LABELS):
@@ -124,7 +133,7 @@ def _nan():
 
 
 @pytest.mark.parametrize(
-    "given, message",
+    "parts, message",
     [
         (3, r"data is a name, a data.Dataset, or \{'train'"),
         ({}, "data has no 'train'; it has nothing"),
@@ -161,9 +170,9 @@ def _nan():
     ],
 )
 @pytest.mark.filterwarnings("ignore::tf_gtn.errors.Notice")
-def test_mistakes_are_one_line(given, message):
+def test_mistakes_are_one_line(parts, message):
     with pytest.raises(errors.UserError, match=message) as raised:
-        data.of(given)
+        data.of(parts)
     assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
 
 

@@ -76,14 +76,14 @@ def _rows(split):
 
 
 def test_alphabets():
-    found = glyphs.alphabets()
-    assert list(found) == sorted(found)
-    assert len(found) == 47 and min(map(len, found.values())) == 24 and max(map(len, found.values())) == 125
-    everything = "".join(found.values())
+    alphabets = glyphs.alphabets()
+    assert list(alphabets) == sorted(alphabets)
+    assert len(alphabets) == 47 and min(map(len, alphabets.values())) == 24 and max(map(len, alphabets.values())) == 125
+    everything = "".join(alphabets.values())
     assert len(everything) == len(set(everything)) == 2574
     # The labels are part of every result: another list is another version of the data set.
-    assert zlib.crc32("\n".join(f"{name} {members}" for name, members in found.items()).encode()) == 3364317055
-    assert found["latin_small"] == "abcdefghijklmnopqrstuvwxyz"
+    assert zlib.crc32("\n".join(f"{name} {members}" for name, members in alphabets.items()).encode()) == 3364317055
+    assert alphabets["latin_small"] == "abcdefghijklmnopqrstuvwxyz"
     assert len({unicodedata.name(character) for character in everything}) == len(everything)
 
 

@@ -252,8 +252,8 @@ def test_shares_by_content(seed):
     source = data.Source(("a", "b", "c"), data.Split(arrays, labels), stratified=True, keys=keys)
     parts = splitting.divide(source, seed=seed)
     np.testing.assert_allclose([len(part) / 3000 for part in parts], [0.7, 0.1, 0.2], atol=0.025)
-    found = [{image.tobytes() for image in part.images} for part in parts]
-    assert not found[0] & found[1] and not found[0] & found[2] and not found[1] & found[2]
+    contents = [{image.tobytes() for image in part.images} for part in parts]
+    assert not contents[0] & contents[1] and not contents[0] & contents[2] and not contents[1] & contents[2]
 
 
 def test_animation_is_its_first_frame(tmp_path):

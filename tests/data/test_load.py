@@ -120,10 +120,10 @@ def test_register():
         return data.Source(("a", "b"), data.Split(images, np.arange(10, dtype=np.int32) % 2), stratified=True)
 
     try:
-        made = data.load("for_this_test/some/config:1", image_size=(2, 2))
+        loaded = data.load("for_this_test/some/config:1", image_size=(2, 2))
         assert seen == {"config": "some/config:1", "image_size": (2, 2)}
-        assert made.name == "for_this_test/some/config:1" and made.image_shape == (2, 2, 1)
-        assert [len(part) for part in (made.train, made.validation, made.test)] == [7, 1, 2]
+        assert loaded.name == "for_this_test/some/config:1" and loaded.image_shape == (2, 2, 1)
+        assert [len(part) for part in (loaded.train, loaded.validation, loaded.test)] == [7, 1, 2]
         with pytest.raises(errors.UserError, match=r"the data set 'for_this_test' is there already \(.*load\): take another"):
             data.register("for_this_test")(lambda **_: None)
         with pytest.raises(errors.UserError, match="did you mean 'for_this_test'"):

@@ -25,8 +25,8 @@ def _csv(path, images=IMAGES, labels=LABELS, names=("label", *NAMES), separator=
     return path
 
 
-def _same(made, other):
-    assert made.fingerprint == other.fingerprint and made.classes == other.classes
+def _same(dataset, other):
+    assert dataset.fingerprint == other.fingerprint and dataset.classes == other.classes
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def expected():
 
 
 def test_every_format_is_the_same_data_set(tmp_path, expected):
-    made = data.load(f"table:{_csv(tmp_path / 'a.csv')}")
-    _same(made, expected)
-    assert made.image_shape == (4, 4, 1) and made.pixel_range == (0, 255)
+    dataset = data.load(f"table:{_csv(tmp_path / 'a.csv')}")
+    _same(dataset, expected)
+    assert dataset.image_shape == (4, 4, 1) and dataset.pixel_range == (0, 255)
     _same(data.load(f"table:{_csv(tmp_path / 'a.csv.gz')}"), expected)
     _same(data.load(f"table:{_csv(tmp_path / 'a.tsv', separator=chr(9))}"), expected)
     _same(data.load(f"table:{_csv(tmp_path / 'b.csv', names=())}?header=no"), expected)
@@ -48,10 +48,10 @@ def test_every_format_is_the_same_data_set(tmp_path, expected):
 
 def test_shape_and_files_of_their_own(tmp_path):
     train, test = _csv(tmp_path / "train.csv"), _csv(tmp_path / "test.csv", 255 - IMAGES)
-    made = data.load(f"table:{train}?test={test}&shape=2x4x2", validation=6)
-    assert made.image_shape == (2, 4, 2) and [len(made.train), len(made.validation), len(made.test)] == [54, 6, 60]
-    np.testing.assert_array_equal(made.test.images, 255 - IMAGES.reshape(60, 2, 4, 2))
-    np.testing.assert_array_equal(made.test.labels, LABELS)
+    dataset = data.load(f"table:{train}?test={test}&shape=2x4x2", validation=6)
+    assert dataset.image_shape == (2, 4, 2) and [len(dataset.train), len(dataset.validation), len(dataset.test)] == [54, 6, 60]
+    np.testing.assert_array_equal(dataset.test.images, 255 - IMAGES.reshape(60, 2, 4, 2))
+    np.testing.assert_array_equal(dataset.test.labels, LABELS)
 
 
 def test_labels_of_text_and_numbers_that_do_not_start_at_0(tmp_path):
@@ -66,9 +66,9 @@ def test_labels_of_text_and_numbers_that_do_not_start_at_0(tmp_path):
 
 
 def test_floats_keep_their_scale(tmp_path):
-    made = data.load(f"table:{_csv(tmp_path / 'a.csv', IMAGES / 255)}")
-    np.testing.assert_allclose(made.given_range, (0, 1))
-    assert {image.tobytes() for image in made.test.images} <= {image.tobytes() for image in IMAGES}
+    dataset = data.load(f"table:{_csv(tmp_path / 'a.csv', IMAGES / 255)}")
+    np.testing.assert_allclose(dataset.given_range, (0, 1))
+    assert {image.tobytes() for image in dataset.test.images} <= {image.tobytes() for image in IMAGES}
 
 
 def _change(place, row):

@@ -22,12 +22,12 @@ def test_shape_range_and_conditioning(name, image_shape):
         output = model({key: inputs[key] for key in model.input}, training=True)
         return (output["image"] if isinstance(output, dict) else output).numpy()
 
-    shown = images(noise=noise, label=label)
-    assert shown.shape == (5, *image_shape)
-    assert np.abs(shown).max() <= 2 and shown.std() > 0.05
-    assert np.abs(shown - images(noise=noise[::-1], label=label)).max() > 1e-3
+    generated = images(noise=noise, label=label)
+    assert generated.shape == (5, *image_shape)
+    assert np.abs(generated).max() <= 2 and generated.std() > 0.05
+    assert np.abs(generated - images(noise=noise[::-1], label=label)).max() > 1e-3
     if "label" in model.input:
-        assert np.abs(shown - images(noise=noise, label=label[::-1])).max() > 1e-3
+        assert np.abs(generated - images(noise=noise, label=label[::-1])).max() > 1e-3
 
 
 def test_xy_labels_are_distributions_that_depend_on_the_code():
@@ -68,11 +68,11 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize("make, given, sizes", SIZES, ids=lambda v: getattr(v, "__name__", ""))
-def test_sizes_below_one_are_named(make, given, sizes):
+@pytest.mark.parametrize("make, arguments, sizes", SIZES, ids=lambda v: getattr(v, "__name__", ""))
+def test_sizes_below_one_are_named(make, arguments, sizes):
     """Of every network that a run file sets the sizes of."""
     for name in sizes:
         default = inspect.signature(make).parameters[name].default
         wrong = (0, *default[1:]) if isinstance(default, tuple) else 0
         with pytest.raises(errors.UserError, match=rf"{make.__name__}\.{name} must be at least 1; got "):
-            make(*given, **{name: wrong})
+            make(*arguments, **{name: wrong})

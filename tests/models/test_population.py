@@ -162,9 +162,9 @@ def test_families_that_are_the_same_when_padded_and_fixed_ones_pass(monkeypatch)
     )
     for name, options in FAMILIES.items():  # those of the package are not looked at in every run: here
         for normalization in ("mean_only", "batch", "none"):
-            made = functools.partial(learners.REGISTRY[name], **options, normalization=normalization)
-            made.__module__ = __name__
-            registered(monkeypatch, made)
+            family = functools.partial(learners.REGISTRY[name], **options, normalization=normalization)
+            family.__module__ = __name__
+            registered(monkeypatch, family)
 
 
 def test_learners_that_give_probabilities_are_refused(monkeypatch, tmp_path):
@@ -211,10 +211,10 @@ def test_a_saved_network_starts_as_it_was_saved(tmp_path, weight_norm):
     path = str(tmp_path / "mine.keras")
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     model.save(path)
-    given = population.Given(path, (8, 8, 1), 3, weight_norm=weight_norm)
-    params, state = given.templates[0].init(tf.constant([1, 2]), ())
+    network = population.Given(path, (8, 8, 1), 3, weight_norm=weight_norm)
+    params, state = network.templates[0].init(tf.constant([1, 2]), ())
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
-    outputs, _ = given.templates[0].functional(params, state, images)
+    outputs, _ = network.templates[0].functional(params, state, images)
     np.testing.assert_allclose(outputs, model(images), rtol=1e-5, atol=1e-6)
 
 

@@ -69,33 +69,38 @@ def folder(tmp_path_factory):
 
 
 def test_everything_is_there(folder):
-    found, made = results.read(folder), rows(folder)
-    assert found["system"] == "nas" and found["metrics"]["architectures"] == 4
-    keys = {(row["architecture"], row["seed"], row["budget"]) for row in made}
-    assert len(keys) == len(made) and {row["budget"] for row in made} == {"gtn", "real_0.1", "real_0.2", "final_0.1"}
-    assert sum(row["budget"] == "gtn" for row in made) == 4
-    again = [row for row in made if row["seed"] == 1 and row["budget"] == "real_0.2"]
-    assert len(again) == 4 and found["metrics"]["real_0.2"]["reliability"]["n"] == 4
-    assert found["metrics"]["correlations"]["gtn"]["gtn"] == pytest.approx(1)
+    contents, evaluations = results.read(folder), rows(folder)
+    assert contents["system"] == "nas" and contents["metrics"]["architectures"] == 4
+    keys = {(row["architecture"], row["seed"], row["budget"]) for row in evaluations}
+    assert len(keys) == len(evaluations) and {row["budget"] for row in evaluations} == {
+        "gtn",
+        "real_0.1",
+        "real_0.2",
+        "final_0.1",
+    }
+    assert sum(row["budget"] == "gtn" for row in evaluations) == 4
+    repeated = [row for row in evaluations if row["seed"] == 1 and row["budget"] == "real_0.2"]
+    assert len(repeated) == 4 and contents["metrics"]["real_0.2"]["reliability"]["n"] == 4
+    assert contents["metrics"]["correlations"]["gtn"]["gtn"] == pytest.approx(1)
     for budget in ("gtn", "real_0.1"):
-        assert {"correlation", "correlation_of_top_half", "cost_ratio"} <= found["metrics"][budget].keys()
-    assert len(found["claims"]) == 4 and len(found["metrics"]["final"]["gtn"]["values"]) == 2
+        assert {"correlation", "correlation_of_top_half", "cost_ratio"} <= contents["metrics"][budget].keys()
+    assert len(contents["claims"]) == 4 and len(contents["metrics"]["final"]["gtn"]["values"]) == 2
     for name in ("ranking", "final"):
         assert drawing.caption(str(folder / "figures" / f"{name}.png"))
 
 
 def test_again_makes_no_evaluation_again(folder):
 
-    def found():
+    def evaluations_and_metrics():
         metrics = results.read(folder)["metrics"]
         for row in metrics["front"]:  # whose networks are trained again
             del row["training_seconds"]
         return (folder / "evaluations.jsonl").read_text(), metrics
 
-    before = found()
+    before = evaluations_and_metrics()
     done = run("search_architectures", f"--base_dir={folder}", *TINY)
     assert done.returncode == 0, done.stderr
-    assert found() == before
+    assert evaluations_and_metrics() == before
 
 
 @pytest.mark.slow
@@ -150,12 +155,12 @@ def searched(folder, proposer, rng, workers, lives=math.inf):
         evaluations=(budget,), proposer=proposer, space=plain.Plain(), architectures=14, limits=limits
     )
     while True:
-        found = records.Records(str(folder))
+        evaluated = records.Records(str(folder))
         pool = Pool(rng, int(rng.integers(1, 6)) if workers is None else workers, lives)
-        everything = driver.Driver(3, settings, data.load("digits"), found, pool, [])
+        everything = driver.Driver(3, settings, data.load("digits"), evaluated, pool, [])
         with contextlib.suppress(KeyboardInterrupt):
             everything.first()
-            return {row["slot"]: row["architecture"] for row in found.rows}
+            return {row["slot"]: row["architecture"] for row in evaluated.rows}
 
 
 @pytest.mark.parametrize(
@@ -178,9 +183,9 @@ def test_rows_of_earlier_versions(tmp_path):
         "failed": "LocalRayletDiedError: The task's local raylet died.",
     }
     (tmp_path / "evaluations.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    found = records.Records(str(tmp_path))
-    assert driver.slots_of(found.of("gtn", 0), 4) == {0: "c", 1: "b"} and not found.finished(("a", 0, evaluation.GTN()))
-    found.add([{"architecture": "a", "seed": 0, "budget": "gtn", "accuracy": 0.7}])
+    evaluated = records.Records(str(tmp_path))
+    assert driver.slots_of(evaluated.of("gtn", 0), 4) == {0: "c", 1: "b"} and not evaluated.finished(("a", 0, evaluation.GTN()))
+    evaluated.add([{"architecture": "a", "seed": 0, "budget": "gtn", "accuracy": 0.7}])
     assert records.Records(str(tmp_path)).find("a", 0, "gtn")["accuracy"] == 0.7
 
 
@@ -215,13 +220,13 @@ def test_a_killed_worker_and_a_poison_network_cost_nothing_else():
         killer.start()
         jobs = [(good, 0, budget), ("depth=poison", 0, budget)]
         try:
-            found = {job[0]: made for job, made in pool.rows(jobs)}
+            rows_of = {job[0]: ended for job, ended in pool.rows(jobs)}
         finally:
             over.set()
             killer.join()
     assert killed, "no worker was seen"
-    assert found[good][0]["accuracy"] > 0
-    assert "UserError" in found["depth=poison"][0]["failed"] and found["depth=poison"][0]["budget"] == "gtn"
+    assert rows_of[good][0]["accuracy"] > 0
+    assert "UserError" in rows_of["depth=poison"][0]["failed"] and rows_of["depth=poison"][0]["budget"] == "gtn"
 
 
 @pytest.mark.slow
@@ -230,9 +235,9 @@ def test_a_killed_raylet_blames_no_network(tmp_path):
     good = "depth=0,filters=4,kernel=1,pool=none,head=flatten,units=16,normalization=none,activation=relu"
     budget = evaluation.GTN(steps=1, learning_rate_limit=1.0)
     with farm.Farm(plain.Plain(), data.load("digits"), workers=1) as pool:
-        expected = [made[0]["accuracy"] for _, made in pool.rows([(good, seed, budget) for seed in (0, 1)])]
+        expected = [ended[0]["accuracy"] for _, ended in pool.rows([(good, seed, budget) for seed in (0, 1)])]
         os.kill(pool._ray._private.worker._global_node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
-        assert [made[0]["accuracy"] for _, made in pool.rows([(good, seed, budget) for seed in (0, 1)])] == expected
+        assert [ended[0]["accuracy"] for _, ended in pool.rows([(good, seed, budget) for seed in (0, 1)])] == expected
 
 
 def assert_front(folder, limit):

@@ -37,45 +37,45 @@ class Ray:
 
 
 def make(ends, workers=2):
-    made, ray = farm.Farm.__new__(farm.Farm), Ray(ends)
-    made._ray, made._address, made._asked, made._lost, made.starts = ray, None, workers, 0, 0
+    pool, ray = farm.Farm.__new__(farm.Farm), Ray(ends)
+    pool._ray, pool._address, pool._asked, pool._lost, pool.starts = ray, None, workers, 0, 0
 
     def start():
-        made.starts += 1
-        made.workers, made._space, made._dataset = workers, None, None
+        pool.starts += 1
+        pool.workers, pool._space, pool._dataset = workers, None, None
 
         def remote(space, architecture, *_):
             ray.started.append(architecture)
             return f"{architecture} {len(ray.started)}"
 
-        made._task = types.SimpleNamespace(remote=remote)
+        pool._task = types.SimpleNamespace(remote=remote)
 
-    made._start = start
+    pool._start = start
     start()
-    return made, ray
+    return pool, ray
 
 
 def jobs(*names):
     return [(name, 0, BUDGET) for name in names]
 
 
-def ended(made, *names, **options):
-    return {job[0]: rows[0].get("failed", "well") for job, rows in made.rows(jobs(*names), **options)}
+def ended(pool, *names, **options):
+    return {job[0]: rows[0].get("failed", "well") for job, rows in pool.rows(jobs(*names), **options)}
 
 
 def test_an_exception_in_the_evaluation_is_the_networks_failure_at_once():
     cause = ValueError("no such layer\nmore")
-    made, ray = make({"bad": [exceptions.RayTaskError("evaluate", "traceback", cause)]})
-    assert ended(made, "bad", "good") == {"bad": "ValueError: no such layer", "good": "well"}
+    pool, ray = make({"bad": [exceptions.RayTaskError("evaluate", "traceback", cause)]})
+    assert ended(pool, "bad", "good") == {"bad": "ValueError: no such layer", "good": "well"}
     assert ray.started == ["bad", "good"]
 
 
 @pytest.mark.parametrize("crash", [exceptions.WorkerCrashedError, lambda: exceptions.OutOfMemoryError("memory")])
 def test_a_lost_process_is_tried_again_in_the_end_alone(crash):
-    made, ray = make({"twice": [crash() for _ in range(2)], "often": [crash() for _ in range(3)], "poison": [crash()] * 9})
-    found = ended(made, "poison", "often", "twice", "good")
-    assert found.pop("poison").split(":")[0] in ("WorkerCrashedError", "OutOfMemoryError")
-    assert found == {"twice": "well", "often": "well", "good": "well"} and made.starts == 1
+    pool, ray = make({"twice": [crash() for _ in range(2)], "often": [crash() for _ in range(3)], "poison": [crash()] * 9})
+    outcomes = ended(pool, "poison", "often", "twice", "good")
+    assert outcomes.pop("poison").split(":")[0] in ("WorkerCrashedError", "OutOfMemoryError")
+    assert outcomes == {"twice": "well", "often": "well", "good": "well"} and pool.starts == 1
     assert [ray.started.count(name) for name in ("poison", "often", "twice", "good")] == [4, 4, 3, 1]
     assert [len(tasks) for tasks in ray.beside[-2:]] == [1, 1]  # the fourth tries
 
@@ -91,13 +91,13 @@ def test_a_lost_process_is_tried_again_in_the_end_alone(crash):
     ids=lambda error: type(error).__name__,
 )
 def test_a_lost_ray_blames_no_network(lost):
-    made, _ = make({"one": [lost, lost]})
-    assert ended(made, "one", "two") == {"one": "well", "two": "well"} and made.starts == 3
-    made, _ = make({"one": [lost] * 9}, workers=1)
-    found = []
+    pool, _ = make({"one": [lost, lost]})
+    assert ended(pool, "one", "two") == {"one": "well", "two": "well"} and pool.starts == 3
+    pool, _ = make({"one": [lost] * 9}, workers=1)
+    finished = []
     with pytest.raises(errors.UserError, match=r"Ray was lost 3 times in a row .*same command goes on"):
-        found.extend(made.rows(jobs("good", "one", "two")))
-    assert [job[0] for job, _ in found] == ["good"]
+        finished.extend(pool.rows(jobs("good", "one", "two")))
+    assert [job[0] for job, _ in finished] == ["good"]
 
 
 def test_rows_of_a_lost_ray_are_told_from_the_networks():
@@ -111,19 +111,19 @@ def test_rows_of_a_lost_ray_are_told_from_the_networks():
 
 def test_an_evaluation_that_a_signal_ended_is_no_failed_one():
     for lost in (exceptions.TaskCancelledError(), exceptions.RayTaskError("evaluate", "traceback", KeyboardInterrupt())):
-        made, _ = make({"one": [lost]})
+        pool, _ = make({"one": [lost]})
         looks = iter([False, True, True])
-        assert ended(made, "one", "two", stop=lambda looks=looks: next(looks)) == {} and made.starts == 1
+        assert ended(pool, "one", "two", stop=lambda looks=looks: next(looks)) == {} and pool.starts == 1
 
-    made, ray = make({"one": [exceptions.WorkerCrashedError()] * 9}, workers=1)
-    assert ended(made, "one", stop=lambda: len(ray.started) > farm.RETRIES) == {}
+    pool, ray = make({"one": [exceptions.WorkerCrashedError()] * 9}, workers=1)
+    assert ended(pool, "one", stop=lambda: len(ray.started) > farm.RETRIES) == {}
 
 
 def test_a_stop_waits_for_nothing():
-    made, ray = make({})
+    pool, ray = make({})
     ray.wait = lambda tasks, num_returns, timeout: ([], tasks)
     looks = iter([False, False, True])
-    assert ended(made, "one", "two", "three", stop=lambda: next(looks)) == {} and ray.started == ["one", "two"]
+    assert ended(pool, "one", "two", "three", stop=lambda: next(looks)) == {} and ray.started == ["one", "two"]
 
 
 def test_what_is_no_ray_is_found_out_at_once():

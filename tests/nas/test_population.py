@@ -12,12 +12,12 @@ SPACE = cells.Cells(repeats=1, filters=2, nodes=2, stages=1)
 
 
 def test_a_few_architectures_with_fresh_weights():
-    made = population.Population(SPACE, (4, 4, 1), 3, architectures=2)
+    networks = population.Population(SPACE, (4, 4, 1), 3, architectures=2)
     again = population.Population(SPACE, (4, 4, 1), 3, architectures=2)
-    assert [t.family.name for t in made.templates] == [t.family.name for t in again.templates]
-    assert len({t.family.name for t in made.templates}) == 2
-    assert {made.draw([0, n]).template for n in range(20)} == {0, 1} and made.draw([0, 3]) == made.draw([0, 3])
-    template = made.templates[0]
+    assert [t.family.name for t in networks.templates] == [t.family.name for t in again.templates]
+    assert len({t.family.name for t in networks.templates}) == 2
+    assert {networks.draw([0, n]).template for n in range(20)} == {0, 1} and networks.draw([0, 3]) == networks.draw([0, 3])
+    template = networks.templates[0]
     (first, _), (second, state) = (template.init(tf.constant([0, n]), ()) for n in range(2))
     assert any(np.abs(first[path]["v"] - second[path]["v"]).max() > 0 for path in first if isinstance(first[path], dict))
     norms = [layer for layer in template.functional.model.layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -10,9 +10,9 @@ from tf_gtn.reporting import claims, results, statistics
 def compare(specs, quantities, bounds=statistics.ANY, **options):
     """The claims, each checked against its own rule."""
     claims.check("x.claims", specs)
-    made = claims.compare(specs, {name: claims.Quantity(values, bounds) for name, values in quantities.items()}, **options)
-    assert all(claim["holds"] == results.recompute(claim) for claim in made)
-    return made
+    compared = claims.compare(specs, {name: claims.Quantity(values, bounds) for name, values in quantities.items()}, **options)
+    assert all(claim["holds"] == results.recompute(claim) for claim in compared)
+    return compared
 
 
 def test_over_seeds_they_are_about_paired_differences():
@@ -48,11 +48,11 @@ def test_a_factor_is_of_means():
 def test_in_so_many_seeds():
     quantities = {"k0/modes": [1, 2, 3, None, 2], "none": [None]}
     specs = [("k0/modes", "at_most_in_seeds", (2, 3)), ("k0/modes", "at_least_in_seeds", (3, 2))]
-    made = compare([*specs, ("none", "at_most_in_seeds", (2, 0))], quantities)
-    assert [claim["measured"] for claim in made] == [3, 1, None]
-    assert [claim["holds"] for claim in made] == [True, False, False]
-    assert made[0]["statement"] == "k0: modes is at most 2 in at least 3 seeds; 4 have a value"
-    assert made[0]["id"] == "k0_modes_at_most_in_seeds"
+    compared = compare([*specs, ("none", "at_most_in_seeds", (2, 0))], quantities)
+    assert [claim["measured"] for claim in compared] == [3, 1, None]
+    assert [claim["holds"] for claim in compared] == [True, False, False]
+    assert compared[0]["statement"] == "k0: modes is at most 2 in at least 3 seeds; 4 have a value"
+    assert compared[0]["id"] == "k0_modes_at_most_in_seeds"
 
 
 def test_a_number_of_a_study_has_its_own_interval():
@@ -71,20 +71,22 @@ def test_a_number_of_a_study_has_its_own_interval():
         ("learner/ratio", "above", "bayes/ratio"),
         ("learner/ratio", "times_above", ("lost/ratio", 2)),
     ]
-    made = claims.compare(specs, quantities)
-    assert [claim["holds"] for claim in made] == [True, False, True, True, False, True, False, False]
-    assert made[5]["rule"] == "ci95[0] > bound" and made[6]["numbers"] == {"other": 0.94, "other_ci95": None}
-    assert made[0]["ci95"] == [5.7, 9.5] and made[1]["ci95"] is None and made[0]["seed_value"] == "9 (section 3.2.4)"
-    assert [claim["rule"] for claim in made[:3]] == ["low <= measured <= high", "measured <= bound", "measured >= bound"]
-    assert made[1]["id"] == "bayes_ratio_at_most" and made[3]["id"] == "learner_ratio_times_above_bayes_ratio"
+    compared = claims.compare(specs, quantities)
+    assert [claim["holds"] for claim in compared] == [True, False, True, True, False, True, False, False]
+    assert compared[5]["rule"] == "ci95[0] > bound" and compared[6]["numbers"] == {"other": 0.94, "other_ci95": None}
+    assert (
+        compared[0]["ci95"] == [5.7, 9.5] and compared[1]["ci95"] is None and compared[0]["seed_value"] == "9 (section 3.2.4)"
+    )
+    assert [claim["rule"] for claim in compared[:3]] == ["low <= measured <= high", "measured <= bound", "measured >= bound"]
+    assert compared[1]["id"] == "bayes_ratio_at_most" and compared[3]["id"] == "learner_ratio_times_above_bayes_ratio"
 
 
 def test_most_pairs_are_below():
     rng = np.random.default_rng(0)
     low, high = rng.uniform(0, 1, 20), rng.uniform(0.5, 2, 20)
     high[:12] = np.inf
-    made, turned = compare([("low", "below", "high"), ("high", "below", "low")], {"low": [low], "high": [high]})
-    assert made["holds"] and made["measured"] > 0.9 and made["numbers"]["other_median"] is None
+    claim, turned = compare([("low", "below", "high"), ("high", "below", "low")], {"low": [low], "high": [high]})
+    assert claim["holds"] and claim["measured"] > 0.9 and claim["numbers"]["other_median"] is None
     assert not turned["holds"]
     (same,) = compare([("a", "below", "b")], {"a": [np.full(20, np.inf)], "b": [np.full(20, np.inf)]})
     assert not same["holds"] and same["measured"] == 0.5
@@ -99,9 +101,9 @@ def test_most_pairs_are_below():
 def test_most_pairs_are_below_over_searches():
     """A search is one observation: 0.75, 0.5 and 1 of the pairs."""
     first, second = [[0.0, 2.0], [1.0, 1.0], [0.0, 0.0]], [[1.0, 3.0], [1.0, 1.0], [1.0, np.inf]]
-    (made,) = compare([("a", "below", "b")], {"a": first, "b": second})
-    assert made["measured"] == pytest.approx(0.75) and not made["holds"]  # 0.75 +- 0.62
-    assert made["ci95"] == pytest.approx([0.75 - 0.6210, 1.0], abs=1e-3)  # a share is at most 1
+    (claim,) = compare([("a", "below", "b")], {"a": first, "b": second})
+    assert claim["measured"] == pytest.approx(0.75) and not claim["holds"]  # 0.75 +- 0.62
+    assert claim["ci95"] == pytest.approx([0.75 - 0.6210, 1.0], abs=1e-3)  # a share is at most 1
     (clear,) = compare([("a", "below", "b")], {"a": [[0.0, 1.0]] * 3, "b": [[2.0, 3.0]] * 3})
     assert clear["holds"] and clear["rule"] == "ci95[0] > 0.5"
 
@@ -109,11 +111,11 @@ def test_most_pairs_are_below_over_searches():
 def test_a_claim_of_what_is_missing_does_not_hold():
     quantities = {"a": [[0.5, 0.6], None], "b": [[0.1, 0.2], [0.1, 0.2]], "c": [None]}
     specs = [("a", "above", "b", "paper"), ("b", "at_least", "a"), ("c", "at_least", 0.1), ("b", "at_least", 0.1)]
-    made = compare([*specs, ("a", "between", (0, 1)), ("b", "times_above", ("a", 2))], quantities)
-    missing = [(claim["measured"] is None, claim["holds"]) for claim in made]
+    compared = compare([*specs, ("a", "between", (0, 1)), ("b", "times_above", ("a", 2))], quantities)
+    missing = [(claim["measured"] is None, claim["holds"]) for claim in compared]
     assert missing == [(True, False)] * 3 + [(False, True), (True, False), (True, False)]
-    assert made[0]["seed_value"] == "paper" and made[0]["id"] == "a_above_b"
-    assert made[0]["statement"] == "a is above b (no value in some runs: a)"
+    assert compared[0]["seed_value"] == "paper" and compared[0]["id"] == "a_above_b"
+    assert compared[0]["statement"] == "a is above b (no value in some runs: a)"
 
 
 def test_claims_hold_as_without_bounds():
@@ -189,7 +191,7 @@ def test_a_relation_of_a_user_s_own(forgotten):
         return claimed.result(claimed.statement, gap, None, "measured <= distance", distance=distance)
 
     quantities = {"a": [0.5, 0.7], "b": [0.4, 0.6], "c": [0.4, None]}
-    made, far = (compare([("a", "near", ("b", distance))], quantities)[0] for distance in (0.2, 0.05))
-    assert made["holds"] and not far["holds"] and made["id"] == "a_near_b" and made["statement"] == "a is near b and 0.2"
+    claim, far = (compare([("a", "near", ("b", distance))], quantities)[0] for distance in (0.2, 0.05))
+    assert claim["holds"] and not far["holds"] and claim["id"] == "a_near_b" and claim["statement"] == "a is near b and 0.2"
     (lost,) = compare([("a", "near", ("c", 1))], quantities)
     assert lost["measured"] is None and not lost["holds"]

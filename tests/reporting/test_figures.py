@@ -60,7 +60,7 @@ def test_a_treatment_has_one_colour_in_every_figure(tmp_path):
 
     colors = {name: style[0] for name, style in drawing.STYLES.items()}
     assert len({tuple(style) for style in drawing.STYLES.values()}) == 3
-    shown = {
+    treatments_of = {
         "accuracy_by_inner_step": {"gtn", "distilled", "real"},
         "accuracy_by_outer_step": {"gtn"},
         "bars": {"gtn", "real"},
@@ -68,7 +68,7 @@ def test_a_treatment_has_one_colour_in_every_figure(tmp_path):
         "schedules": {"gtn", "distilled", "real"},
         "outer_step_with_means": {"real"},
     }
-    for name, treatments in shown.items():
+    for name, treatments in treatments_of.items():
         path = DRAWN[name](str(tmp_path / f"{name}.png"))
         assert {t for t, color in colors.items() if has(path, color)} == treatments, name
 

@@ -160,9 +160,9 @@ def test_write_and_read(tmp_path):
         7: None,
     }
     written = write(tmp_path / "new" / "run", metrics=metrics)
-    found = results.read(str(tmp_path / "new" / "run"))
-    assert found == written
-    assert found["metrics"] == {
+    contents = results.read(str(tmp_path / "new" / "run"))
+    assert contents == written
+    assert contents["metrics"] == {
         "gtn": {"accuracies": [0.5, None], "n": 3, "shape": [1, 2]},
         "name": "digits",
         "loss": None,
@@ -171,9 +171,14 @@ def test_write_and_read(tmp_path):
         "yes": True,
         "7": None,
     }
-    assert (found["system"], found["name"], found["seed"], found["wall_seconds"]) == ("teaching", "compare_treatments", 3, 1.5)
-    assert set(found["versions"]) == {"cores", "python", "tf_gtn", "tensorflow", "keras", "numpy"}
-    claim = found["claims"][0]
+    assert (contents["system"], contents["name"], contents["seed"], contents["wall_seconds"]) == (
+        "teaching",
+        "compare_treatments",
+        3,
+        1.5,
+    )
+    assert set(contents["versions"]) == {"cores", "python", "tf_gtn", "tensorflow", "keras", "numpy"}
+    claim = contents["claims"][0]
     assert claim == {
         "id": "above_real",
         "statement": "Better than real data",
@@ -233,11 +238,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     ],
 )
 def test_the_first_wrong_field_is_named(tmp_path, change, message):
-    found = copy.deepcopy(write(tmp_path))
-    change(found)
+    contents = copy.deepcopy(write(tmp_path))
+    change(contents)
     with pytest.raises(ValueError, match=message):
-        results.validate(found)
-    (tmp_path / "results.json").write_text(json.dumps(found))
+        results.validate(contents)
+    (tmp_path / "results.json").write_text(json.dumps(contents))
     with pytest.raises(errors.UserError, match=message) as raised:
         results.read(str(tmp_path))
     assert "\n" not in str(raised.value)

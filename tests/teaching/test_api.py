@@ -103,7 +103,7 @@ def test_interrupted_and_resumed_in_another_thread_it_gives_the_same(made, array
 
     handler, names = signal.getsignal(signal.SIGINT), []
     monkeypatch.setattr(training.Training, "step", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="after step 3, which is saved: the same call with its base_dir goes on"):
+    with pytest.raises(KeyboardInterrupt, match="after step 3, which is saved: the same call goes on"):
         tf_gtn.train(arrays, own, tmp_path / "run", **SMALL)
     assert signal.getsignal(signal.SIGINT) is handler
     monkeypatch.undo()
@@ -169,6 +169,20 @@ def no_logits(image_shape, classes):
     return keras.Sequential([keras.Input(image_shape), keras.layers.Flatten(), keras.layers.Dense(classes, "softmax")])
 
 
+class Scale(keras.layers.Layer):
+    """Keeps no initialiser."""
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+
+def not_drawn_anew(image_shape, classes):
+    return keras.Sequential([own(image_shape, classes), Scale()])
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -195,6 +209,7 @@ def no_logits(image_shape, classes):
         ({"learners": lambda shape, classes: None}, "a Keras model is needed; got NoneType"),
         ({"learners": no_logits}, "no_logits gives probabilities, learners give logits"),
         ({"learners": lambda shape, classes: own((4, 4, 1), classes)}, "the GTN's images are [n, 8, 8, 1]"),
+        ({"learners": not_drawn_anew}, "not_drawn_anew can't be drawn anew for every learner: the layer 'scale' keeps no"),
         ({"data": {"train": ([1], [1, 2])}}, "data['train']: "),
         ({"data": "digit"}, "digit"),
     ],

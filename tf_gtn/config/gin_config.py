@@ -106,7 +106,7 @@ def check_parameter(name: str, values: Iterable) -> None:
 
 def parameters_set(selector: str) -> list[str]:
     """Names of the parameters of a configurable that the config sets in any scope, in alphabetical order."""
-    return sorted({name for _, own, name in gin_table.bindings() if own == selector})
+    return sorted({name for _, owner, name in gin_table.bindings() if owner == selector})
 
 
 def check_arms_differ(arms: Sequence[str]) -> None:

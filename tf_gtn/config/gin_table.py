@@ -76,9 +76,9 @@ def reachable_macros(table: Mapping[Key, Any], values: Iterable) -> set[str]:
     names: set[str] = set()
     rest = list(values)
     while rest:
-        found = {name for each in references([rest.pop()]) if (name := macro_name(each)) is not None} - names
-        names |= found
-        rest += [table.get((name, MACRO, "value")) for name in found]
+        new = {name for reference in references([rest.pop()]) if (name := macro_name(reference)) is not None} - names
+        names |= new
+        rest += [table.get((name, MACRO, "value")) for name in new]
     return names
 
 
@@ -116,13 +116,13 @@ def experiment_scopes(selector: str) -> tuple[str, ...] | None:
 
 def missing_parameter(text: str) -> str | None:
     """The first parameter that gin's error about a call without it names, such as `models.Given.network`; None in others."""
-    found = re.search(
+    match = re.search(
         r"No values supplied by Gin or caller for arguments: \['(\w+)'.*In call to configurable '(.+?)'", text, re.S
     )
-    if found is None:
+    if match is None:
         return None
-    selectors = matches(found[2])
-    return f"{selectors[0] if len(selectors) == 1 else found[2]}.{found[1]}"
+    selectors = matches(match[2])
+    return f"{selectors[0] if len(selectors) == 1 else match[2]}.{match[1]}"
 
 
 def short_name(key: Key) -> str:

@@ -17,7 +17,7 @@ Population = gin.external_configurable(population.Population, module="models")
 Given = gin.external_configurable(population.Given, module="models")
 
 
-def known(made: Callable, name: str, module: str, again: bool = False) -> Callable:
+def known(configurable: Callable, name: str, module: str, again: bool = False) -> Callable:
     """A function or class as gin knows it, `<module>.<name>`; `again`: whether it may take the place of another.
 
     Raises:
@@ -25,12 +25,16 @@ def known(made: Callable, name: str, module: str, again: bool = False) -> Callab
     """
     try:
         with gin.config.interactive_mode() if again else contextlib.nullcontext():
-            return gin.external_configurable(made, name, module=module)
+            return gin.external_configurable(configurable, name, module=module)
     except ValueError:
         raise errors.UserError(f"gin knows a {module}.{name} already: take another name") from None
 
 
-generators.REGISTRY.listen(lambda name, make: known(make, name, "generators", again=name in generators.REGISTRY))
+def _register_generator(name, make):
+    known(make, name, "generators", again=name in generators.REGISTRY)
+
+
+generators.REGISTRY.listen(_register_generator)
 conditional = gin.get_configurable("generators.conditional")
 gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
 for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimators.PES, estimators.ESBackprop):

@@ -131,8 +131,8 @@ class Functional:
 
     def constrained(self, params: dict) -> dict:
         """`params` as the model's constraints want them, which Keras' optimisers see to after each step."""
-        found = {self.key(v): v.constraint for v in self.model.trainable_variables if v.constraint is not None}
-        return {key: found[key](value) if key in found else value for key, value in params.items()}
+        constraints = {self.key(v): v.constraint for v in self.model.trainable_variables if v.constraint is not None}
+        return {key: constraints[key](value) if key in constraints else value for key, value in params.items()}
 
     def weights(self, params: dict) -> dict:
         """`params` as plain weights: kernels joined from `{"v", "g"}`."""

@@ -79,7 +79,7 @@ class UpdateLoop:
         return tf.nest.map_structure(tf.convert_to_tensor, self._state)
 
     def step(self, index: int) -> dict[str, tf.Tensor]:
-        """Outer step number `index`; returns what its last update found."""
+        """Outer step number `index`; returns the metrics of its last update."""
         return self._run(tf.constant(self.seed), tf.constant(index))
 
     def restart(self, fresh: "UpdateLoop") -> None:
@@ -96,10 +96,10 @@ class UpdateLoop:
         def body(t, state, _):
             return t + 1, *update(state, seed, first + t)
 
-        found = dict.fromkeys(self._quantities, tf.zeros([]))
-        _, after, found = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, before, found), parallel_iterations=1)
-        each = [self._finite(x) for x in tf.nest.flatten(after) if x.dtype.is_floating]
-        finite = tf.reduce_all(tf.stack([tf.broadcast_to(x, self._networks) for x in each]), 0)
+        metrics = dict.fromkeys(self._quantities, tf.zeros([]))
+        _, after, metrics = tf.while_loop(lambda t, *_: t < self.iterations, body, (0, before, metrics), parallel_iterations=1)
+        all_finite = [self._finite(x) for x in tf.nest.flatten(after) if x.dtype.is_floating]
+        finite = tf.reduce_all(tf.stack([tf.broadcast_to(x, self._networks) for x in all_finite]), 0)
         row = tf.convert_to_tensor(self._in_a_row)
         stuck = row >= outer_update.MAX_SKIPPED
         for variable, old, new in zip(*map(tf.nest.flatten, (self._state, before, after)), strict=True):
@@ -111,7 +111,7 @@ class UpdateLoop:
         self.taken.assign(index + 1)
         self._skipped.assign(self._skipped + tf.cast(~finite & ~stuck, tf.int32))
         self._in_a_row.assign(tf.where(stuck, row, tf.where(finite, 0, row + 1)))
-        return found
+        return metrics
 
     def _finite(self, x):
         """Whether all of `x` is finite, for each network where it has their axis."""

@@ -7,12 +7,14 @@ from tf_gtn.data import registry, tfds_source
 from tf_gtn.data.glyphs import source
 
 
-def load(name="glyphs", *, tfds_data_dir=None, image_size=None):
+def load(
+    name: str = "glyphs", *, tfds_data_dir: str | None = None, image_size: tuple[int, int] | None = None
+) -> dict[str, np.ndarray]:
     """Every alphabet's images.
 
     Args:
-      name: `glyphs`, rendered where it is not yet, or a prepared TensorFlow Datasets name whose examples say their `alphabet`
-        and `alphabet_char_id`, such as `omniglot`.
+      name: `glyphs`, which are rendered if their folder is missing; or a prepared TensorFlow Datasets name whose examples
+        say their `alphabet` and `alphabet_char_id`, such as `omniglot`.
       tfds_data_dir: the folder of prepared data sets; its own default without.
       image_size: (height, width) in pixels to resize to.
 
@@ -20,15 +22,15 @@ def load(name="glyphs", *, tfds_data_dir=None, image_size=None):
       `{alphabet: uint8 [characters, samples, H, W, 1]}`, ink white on black.
 
     Raises:
-      errors.UserError: it is not there, or its classes are not in alphabets.
+      errors.UserError: the data set is not prepared, or its classes are not in alphabets.
     """
     if name == "glyphs":
         source.prepare("alphabets", tfds_data_dir)
         name = "glyphs/alphabets"
     elif registry.is_built_in(name):
         raise errors.UserError(f"data set {name!r} has no alphabets: it is 'glyphs', or one such as 'omniglot'")
-    found = tfds_source.alphabets(name, tfds_data_dir, image_size)
-    return {alphabet: _white_on_black(images) for alphabet, images in found.items()}
+    images = tfds_source.alphabets(name, tfds_data_dir, image_size)
+    return {alphabet: _white_on_black(characters) for alphabet, characters in images.items()}
 
 
 def _white_on_black(images):

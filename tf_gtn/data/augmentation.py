@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from tf_gtn import arguments
 
-def random_crop_flip(images, seed, padding=4, flip=True):
+
+def random_crop_flip(images: tf.Tensor, seed: tf.Tensor, padding: arguments.Whole = 4, flip: bool = True) -> tf.Tensor:
     """Pads with zeros, cuts out a window of the old size at random, and mirrors half of the images left to right.
 
     The usual augmentation of CIFAR10 (He et al., 2016, section 4.2). A zero is black in raw images, and the training
@@ -26,6 +28,7 @@ def random_crop_flip(images, seed, padding=4, flip=True):
         raise ValueError(f"images are [N, H, W, C]; got {images.shape}")
     if padding < 0:
         raise ValueError(f"padding is a number of pixels, at least 0; got {padding}")
+
     count, height, width = (tf.shape(images)[axis] for axis in range(3))
     seeds = tf.unstack(tf.random.split(seed, 3))
     top, left = (tf.random.stateless_uniform([count, 1], s, 0, 2 * padding + 1, tf.int32) for s in seeds[:2])

@@ -40,11 +40,11 @@ class Made:
 
 
 def through(folder: str, data: Mapping[str, Any], settings: Mapping[str, Any], make: Callable[[str], Made]) -> Made:
-    """What `make` gives, with images that stay on disk; made once, then read.
+    """The result of `make`, with images that stay on disk: `make` is called once, later calls read its files.
 
     Args:
-      folder: the cache's own; made if it is not there.
-      data: the parts that were given.
+      folder: of the cache alone; it is made if it does not exist.
+      data: the parts before they are divided.
       settings: all that the result depends on beside them, of JSON's types.
       make: writes the images as files `train`, `validation` and `test` of the folder that it gets.
 
@@ -71,14 +71,14 @@ def through(folder: str, data: Mapping[str, Any], settings: Mapping[str, Any], m
 def _write(unfinished, whole, about, make):
     shutil.rmtree(unfinished, ignore_errors=True)
     os.mkdir(unfinished)
-    made = make(unfinished)
-    for name, split in made.splits.items():
+    divided = make(unfinished)
+    for name, split in divided.splits.items():
         split.images.flush()
         np.save(os.path.join(unfinished, f"{name}.labels.npy"), split.labels)
-    for name, found in made.signs.items():
-        np.save(os.path.join(unfinished, f"{name}.signs.npy"), np.sort(found))
-    about["splits"] = {name: list(split.images.shape) for name, split in made.splits.items()}
-    about |= {"levels": made.splits["train"].levels, "classes": made.classes, "pixel_range": made.pixel_range}
+    for name, signs in divided.signs.items():
+        np.save(os.path.join(unfinished, f"{name}.signs.npy"), np.sort(signs))
+    about["splits"] = {name: list(split.images.shape) for name, split in divided.splits.items()}
+    about |= {"levels": divided.splits["train"].levels, "classes": divided.classes, "pixel_range": divided.pixel_range}
     with open(os.path.join(unfinished, "about.json"), "w") as file:
         json.dump(about, file, indent=2)
     for name in os.listdir(unfinished):
@@ -96,8 +96,8 @@ def _about(whole):
 
 
 def _check(folder, whole, about, data):
-    found = _about(whole)
-    other = [name for name in about if found.get(name) != about[name]]
+    cached = _about(whole)
+    other = [name for name in about if cached.get(name) != about[name]]
     for name, value in data.items() if not other else ():
         signs = np.load(os.path.join(whole, f"{name}.signs.npy"), allow_pickle=False)
         if not np.isin(parts.sample(value, f"data[{name!r}]"), signs).all():

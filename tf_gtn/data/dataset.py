@@ -1,9 +1,10 @@
 """`Split` and `Dataset`: labelled images in memory, and the scale that learners see them on."""
 
-import collections.abc
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +26,7 @@ class Split:
     labels: np.ndarray
     levels: tuple[float, float] = (0.0, 1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             raise ValueError(f"images are uint8 [N, H, W, C]; got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
@@ -34,10 +35,10 @@ class Split:
                 f"for {len(self.images)} images"
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices):
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The `Split` of the images at `indices`, in their order."""
         return dataclasses.replace(self, images=self.images[indices], labels=self.labels[indices])
 
@@ -67,13 +68,13 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    classes: tuple
-    mean: tuple = None
-    std: tuple = None
-    augment: collections.abc.Callable | None = None
-    pixel_range: tuple = (0, 255)
+    classes: tuple[str, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    pixel_range: tuple[int, int] = (0, 255)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not len(self.train):
             raise ValueError(f"data set {self.name!r} has no training images")
         for part in (self.train, self.validation, self.test):
@@ -97,27 +98,29 @@ class Dataset:
             object.__setattr__(self, "std", std if self.std is None else self.std)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         """`(H, W, C)`."""
         return self.train.images.shape[1:]
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return len(self.classes)
 
     @property
-    def normalization(self):
+    def normalization(self) -> dict[str, list[float]]:
         """`{"mean": [...], "std": [...]}`, one float per channel, on the scale of the images' source (`Split.as_given`)."""
         offset, step = self.train.levels
-        return {"mean": [offset + step * each for each in self.mean], "std": [step * each for each in self.std]}
+        assert self.mean is not None and self.std is not None  # `__post_init__` computes them
+        return {"mean": [offset + step * mean for mean in self.mean], "std": [step * std for std in self.std]}
 
     @property
     def given_range(self) -> tuple[float, float]:
         """`pixel_range` on the scale of the images' source."""
         offset, step = self.train.levels
-        return tuple(offset + step * end for end in self.pixel_range)
+        black, white = self.pixel_range
+        return offset + step * black, offset + step * white
 
-    def in_full_range(self):
+    def in_full_range(self) -> "Dataset":
         """The same images from 0 to 255, so that they go with those of other data sets."""
         low, high = self.pixel_range
         if (low, high) == (0, 255):
@@ -131,7 +134,7 @@ class Dataset:
         return dataclasses.replace(self, **splits, mean=None, std=None, pixel_range=(0, 255))
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """32 hexadecimal digits of the content: images, labels, classes and split, whatever the files are called.
 
         The last 16 are those of the test split alone (`same_test`).
@@ -139,11 +142,11 @@ class Dataset:
         names = self.classes if self.train.levels == (0.0, 1.0) else (*self.classes, self.train.levels)
         return fingerprint(names, self.train, self.validation)[:16] + fingerprint(names, self.test)[:16]
 
-    def same_test(self, other_fingerprint):
+    def same_test(self, other_fingerprint: str) -> bool:
         """Whether a data set of that fingerprint has the same test split."""
         return self.fingerprint[16:] == other_fingerprint[16:]
 
-    def normalize(self, images):
+    def normalize(self, images: np.ndarray | tf.Tensor) -> tf.Tensor:
         """Images as splits hold them, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
 
         Over `train` each channel of the result has mean 0 and variance 1. Works in `tf.function`, with N unknown.
@@ -157,17 +160,18 @@ class Dataset:
         grey = channels == 1 and images.shape.rank == 3 and images.shape.is_compatible_with(expected[:3])
         if not grey and not images.shape.is_compatible_with(expected):
             raise ValueError(f"data set {self.name!r} has images [N, {height}, {width}, {channels}]; got {images.shape}")
+        assert self.mean is not None and self.std is not None  # `__post_init__` computes them
         return normalization.normalize(images, self.mean, self.std)
 
 
-def fingerprint(names, *parts):
+def fingerprint(names: Iterable[Any], *parts: Split | np.ndarray) -> str:
     """32 hexadecimal digits of texts, and of the bytes of arrays or `Split`s, in their order."""
     arrays = [array for part in parts for array in ((part.images, part.labels) if isinstance(part, Split) else (part,))]
-    found = hashlib.blake2b(repr([str(name) for name in names]).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr([str(name) for name in names]).encode(), digest_size=16)
     for array in arrays:
-        found.update(f"{array.dtype.str}{array.shape}".encode())
-        found.update(np.ascontiguousarray(array))
-    return found.hexdigest()
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _moments(images):
@@ -177,7 +181,7 @@ def _moments(images):
     for channel in range(images.shape[-1]):
         # In parts, because bincount makes int64 of its input.
         parts = (images[start : start + 4096, ..., channel] for start in range(0, len(images), 4096))
-        counts = sum(np.bincount(part.ravel(), minlength=256) for part in parts)
+        counts = np.sum([np.bincount(part.ravel(), minlength=256) for part in parts], 0)
         average = float(counts @ values / counts.sum())
         deviation = float(np.sqrt(counts @ (values - average) ** 2 / counts.sum()))
         mean.append(average)

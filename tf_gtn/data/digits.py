@@ -1,6 +1,7 @@
 """`digits`: scikit-learn's 1,797 hand-written 8x8 digits (a part of UCI's), which come with the package: no download."""
 
 import fractions
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from tf_gtn.data import dataset, registry, splitting
 
 
 @registry.register("digits")
-def load(config="", **_):
+def load(config: str = "", **_: Any) -> splitting.Source:
     """All 1,797 images `[8, 8, 1]` with their values 0 to 16; 1,197 to train, 200 to validate and 400 to test."""
     from sklearn import datasets  # slow to import, and needed here alone
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.data import cache, dataset, levels, parts, registry, splitting
 from tf_gtn.data import images as pictures
 
@@ -49,14 +49,15 @@ def of(data: Any, **options: Any) -> dataset.Dataset:
     return from_parts(data, **options)
 
 
+@arguments.checked("data.of")
 def from_parts(
     data: Mapping[str, Any],
     *,
     name: str = "given",
     classes: Sequence[str] | None = None,
     image_size: tuple[int, int] | None = None,
-    validation: int | None = None,
-    train: int | None = None,
+    validation: arguments.Count | None = None,
+    train: arguments.Count | None = None,
     augment: Callable | None = None,
     seed: int = 0,
     cache_dir: str | os.PathLike | None = None,
@@ -84,22 +85,26 @@ def from_parts(
         raise errors.UserError(f"classes are a list of names by label, all different; got {classes!r}")
     data = {part: data[part] for part in _PARTS if data.get(part) is not None}
     settings = {
-        "classes": None if classes is None else [str(each) for each in classes],
+        "classes": None if classes is None else [str(name) for name in classes],
         "image_size": registry.check_size(image_size),
         "validation": validation,
         "train": train,
         "seed": seed,
     }
     if cache_dir is None:
-        made = _make(data, None, **settings)
+        divided = _divided(data, None, **settings)
     else:
-        made = cache.through(os.path.expanduser(cache_dir), data, settings, lambda folder: _make(data, folder, **settings))
+        divided = cache.through(
+            os.path.expanduser(cache_dir), data, settings, lambda folder: _divided(data, folder, **settings)
+        )
     loaded = dataset.Dataset(
         name,
-        *(made.splits[part] for part in _PARTS),
-        tuple(made.classes),
+        divided.splits["train"],
+        divided.splits["validation"],
+        divided.splits["test"],
+        tuple(divided.classes),
         augment=augment,
-        pixel_range=tuple(made.pixel_range),
+        pixel_range=divided.pixel_range,
     )
     registry.check_classes(loaded)
     return loaded
@@ -123,30 +128,30 @@ class _Rows:
         return _Rows(self.part, self.index[indices])
 
 
-def _make(data, folder, classes, image_size, validation, train, seed):
-    """`cache.Made` of the given parts; images are in files of `folder`, if there is one."""
+def _divided(data, folder, classes, image_size, validation, train, seed):
+    """`cache.Made` of the parts in `data`; images are in files of `folder`, unless it is None."""
 
     def file(name):
         return None if folder is None else os.path.join(folder, name)
 
-    given = {part: parts.read(value, f"data[{part!r}]", file(f"{part}.decoded")) for part, value in data.items()}
-    for part, found in given.items():
-        if found.images.shape[1:] != given["train"].images.shape[1:]:
-            wanted, got = (list(each.images.shape[1:]) for each in (given["train"], found))
-            raise errors.UserError(f"data[{part!r}]: images are {got}, those of train {wanted}; bring all to one shape")
-    classes = _classes(given, classes)
-    scale, pixel_range = levels.of(given, "data")
-    rows = {}
-    for part, found in given.items():
+    read = {name: parts.read(value, f"data[{name!r}]", file(f"{name}.decoded")) for name, value in data.items()}
+    for name, part in read.items():
+        if part.images.shape[1:] != read["train"].images.shape[1:]:
+            wanted, got = (list(split.images.shape[1:]) for split in (read["train"], part))
+            raise errors.UserError(f"data[{name!r}]: images are {got}, those of train {wanted}; bring all to one shape")
+    class_names = _classes(read, classes)
+    scale, pixel_range = levels.of(read, "data")
+    rows: dict[str, Any] = {}
+    for name, part in read.items():
         # A tf.data.Dataset may come in another order each time; then the content says one.
-        shuffled = isinstance(data[part], tf.data.Dataset)
-        order = np.lexsort((found.labels, found.keys)) if shuffled else np.arange(len(found))
-        rows[part] = _Rows(found, order)
-    keys = given["train"].keys[rows["train"].index]
-    divided = splitting.divide(splitting.Source(classes, stratified=True, keys=keys, **rows), validation, seed, train)
-    splits = {part: _written(each, scale, image_size, file(part)) for part, each in zip(_PARTS, divided)}
-    signs = {part: parts.signs(found.keys, found.labels) for part, found in given.items()}
-    return cache.Made(splits, classes, pixel_range, signs)
+        shuffled = isinstance(data[name], tf.data.Dataset)
+        order = np.lexsort((part.labels, part.keys)) if shuffled else np.arange(len(part))
+        rows[name] = _Rows(part, order)
+    keys = read["train"].keys[rows["train"].index]
+    divided = splitting.divide(splitting.Source(class_names, stratified=True, keys=keys, **rows), validation, seed, train)
+    splits = {name: _written(rows, scale, image_size, file(name)) for name, rows in zip(_PARTS, divided)}
+    signs = {name: parts.signs(part.keys, part.labels) for name, part in read.items()}
+    return cache.Made(splits, class_names, pixel_range, signs)
 
 
 def _written(rows, scale, image_size, path):
@@ -154,26 +159,26 @@ def _written(rows, scale, image_size, path):
     shape = (len(rows), *(image_size or rows.part.images.shape[1:3]), rows.part.images.shape[3])
     images = np.empty(shape, np.uint8) if path is None else np.memmap(path, np.uint8, "w+", shape=shape)
     for chunk in parts.chunks(len(rows)):
-        found = levels.to_uint8(rows.part.images[rows.index[chunk]], scale)
-        images[chunk] = pictures.resize(found, image_size) if image_size else found
+        pixels = levels.to_uint8(rows.part.images[rows.index[chunk]], scale)
+        images[chunk] = pictures.resize(pixels, image_size) if image_size else pixels
     return dataset.Split(images, rows.labels, scale)
 
 
-def _classes(given, classes):
+def _classes(read, classes):
     """The classes' names, by label; a `UserError` for a label that is none of them or that train lacks."""
-    train = given["train"]
+    train = read["train"]
     known = len(classes) if classes is not None else max(train.width, int(train.labels.max()) + 1)
     counted = classes is not None or train.width
-    for part, found in given.items():
-        labels = np.unique(found.labels)
-        if found.width and counted and found.width != known:
-            raise errors.UserError(f"data[{part!r}]: one-hot labels are for {found.width} classes, where there are {known}")
+    for name, part in read.items():
+        labels = np.unique(part.labels)
+        if part.width and counted and part.width != known:
+            raise errors.UserError(f"data[{name!r}]: one-hot labels are for {part.width} classes, where there are {known}")
         if classes is not None and labels[-1] >= known:
-            raise errors.UserError(f"data[{part!r}]: label {labels[-1]} has no name; the classes are labels 0 to {known - 1}")
+            raise errors.UserError(f"data[{name!r}]: label {labels[-1]} has no name; the classes are labels 0 to {known - 1}")
         unknown = np.setdiff1d(labels, train.labels)
         if len(unknown):
             raise errors.UserError(
-                f"data[{part!r}]: label {unknown[0]} is of no image in train; leave those images out, or give train some"
+                f"data[{name!r}]: label {unknown[0]} is of no image in train; leave those images out, or give train some"
             )
     missing = np.setdiff1d(np.arange(min(known, len(train) + 1)), train.labels)
     if len(missing) and not counted:

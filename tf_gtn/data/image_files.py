@@ -10,7 +10,7 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # no others of Pillow'
 _GREY, _GREY16 = ("1", "L", "LA", "La"), ("I;16", "I;16B", "I;16L")
 
 
-def decode(content):
+def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
     """The first frame of an image, upright: `(array [H, W, C], what was done to it, a list of phrases)`, C of 1 or 3.
 
     uint8, or uint16 if it has 16 bits a channel. What is transparent is laid on white.

@@ -12,6 +12,7 @@ import collections
 import os
 import pathlib
 import stat
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +26,7 @@ _LEAST16 = 4096  # values of 16 bits that stay below would leave 16 greys of 256
 
 
 @registry.register("image_folder")
-def load(config="", image_size=None, **_):
+def load(config: str = "", image_size: tuple[int, int] | None = None, **_: Any) -> splitting.Source:
     """Reads the images of a folder; `config` is its path, local or any that `tf.io.gfile` opens.
 
     What an image holds decides where it goes (`splitting.Source.keys`), not its name, nor the other images. 16 bits a channel
@@ -47,7 +48,7 @@ def load(config="", image_size=None, **_):
     arrays, keys = _read([path for _, _, path in files], root, image_size, notes)
     splits, keys_of = {}, {}
     for part in _PARTS:
-        chosen = np.array([index for index, (own, _, _) in enumerate(files) if own == part], int)
+        chosen = np.array([index for index, (part_of_file, _, _) in enumerate(files) if part_of_file == part], int)
         if len(chosen):
             # Files lie sorted by class, and the first n images should be a fair sample: in the keys' order they are.
             chosen = chosen[np.argsort(keys[chosen], kind="stable")]
@@ -75,16 +76,16 @@ def _find(root, notes, left_out):
         for folder in folders:
             if folder not in _PARTS:
                 raise errors.unknown(f"folder beside {os.path.join(root, 'train')!r}:", folder, _PARTS)
-        found = {part: _class_files(os.path.join(root, part), notes, left_out) for part in folders}
+        files = {part: _class_files(os.path.join(root, part), notes, left_out) for part in folders}
     else:
-        found = {"train": _class_files(root, notes, left_out)}
-    classes = tuple(sorted(found["train"]))
-    for part in found:
-        for name in sorted(set(found[part]) - set(classes)):
+        files = {"train": _class_files(root, notes, left_out)}
+    classes = tuple(sorted(files["train"]))
+    for part in files:
+        for name in sorted(set(files[part]) - set(classes)):
             folder = os.path.join(root, part, name)
             raise errors.UserError(f"class folder {folder!r} is of no class in {os.path.join(root, 'train')!r}")
     labelled = enumerate(classes)
-    return classes, [(part, label, path) for label, name in labelled for part in found for path in found[part].get(name, ())]
+    return classes, [(part, label, path) for label, name in labelled for part in files for path in files[part].get(name, ())]
 
 
 def _check_parts(root, folders):
@@ -147,19 +148,19 @@ def _images(folder, left_out, seen):
     if real in seen:
         return []
     seen.add(real)
-    found = []
+    paths = []
     for name, kind in _entries(folder):
         path = os.path.join(folder, name)
         ending = os.path.splitext(name)[1].lower()
         if kind == "folder":
-            found += _images(path, left_out, seen)
+            paths += _images(path, left_out, seen)
         elif kind == "file" and ending in image_files.EXTENSIONS:
-            found.append(path)
+            paths.append(path)
         else:
-            shown = ascii(ending)[1:-1]
-            what = kind if kind != "file" else f"files that end in {shown}" if ending else "files without an ending"
+            printable = ascii(ending)[1:-1]
+            what = kind if kind != "file" else f"files that end in {printable}" if ending else "files without an ending"
             left_out[what] += 1
-    return found
+    return paths
 
 
 def _check_name(what, path):
@@ -189,8 +190,8 @@ def _read(paths, root, image_size, notes):
 
 def _to_8_bits(arrays, paths):
     deep = [index for index, array in enumerate(arrays) if array.dtype == np.uint16]
-    highest = max((arrays[index].max() for index in deep), default=None)
-    if deep and highest < _LEAST16:
+    highest = max((arrays[index].max() for index in deep), default=_LEAST16)
+    if highest < _LEAST16:
         raise errors.UserError(
             f"image {paths[deep[0]]!r} has 16 bits, and all such images stay within {highest} of 65535: nearly black. "
             "Save them with 8 bits, or scaled to the whole range"

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tf_gtn import errors
 
 
-def to_uint8(images, owner):
+def to_uint8(images: np.ndarray, owner: str) -> np.ndarray:
     """`[N, H, W, C]` or grey `[N, H, W]` of another dtype -> uint8 `[N, H, W, C]`.
 
     bool becomes 0 and 255, integers are kept, floats are taken as parts of 1 and scaled to 255.
@@ -35,7 +35,7 @@ def to_uint8(images, owner):
     )
 
 
-def resize(images, size):
+def resize(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """uint8 `[N, H, W, C]` -> uint8 `[N, size[0], size[1], C]`: bilinear, averaging where it shrinks."""
     if images.shape[1:3] == tuple(size):
         return images
@@ -46,7 +46,7 @@ def resize(images, size):
     return result
 
 
-def mixed_sizes(owner, first, second):
+def mixed_sizes(owner: str, first: str, second: str) -> errors.UserError:
     """The `UserError` for images of several sizes; `first` and `second` say which, as in "a.png is 8x8"."""
     return errors.UserError(
         f"{owner}: images of several sizes, {first} and {second}; give image_size=(height, width) to resize"

@@ -1,5 +1,8 @@
 """Raw images to mean 0 and variance 1 ("particularly important to normalize", GTN paper, A.1)."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
@@ -8,12 +11,12 @@ _LOW_CONTRAST = 0.25  # of the data set's standard deviation, which images divid
 _FAR = 20  # standard deviations
 
 
-def normalize(images, mean, std):
-    """Raw images `[n, H, W]` or `[n, H, W, C]` of any number type -> float32 `[n, H, W, C]`, (images - mean) / std a channel.
+def normalize(images: np.ndarray | tf.Tensor, mean: Sequence[float], std: Sequence[float]) -> tf.Tensor:
+    """Raw images `[n, H, W]` or `[n, H, W, C]` of any number type -> float32 `[n, H, W, C]`, (images - mean) / std by channel.
 
     Args:
       images: on the scale of their source, such as 0..255.
-      mean, std: one number a channel.
+      mean, std: one number per channel.
     """
     images = tf.cast(images, tf.float32)
     if images.shape.rank == 3:
@@ -21,7 +24,9 @@ def normalize(images, mean, std):
     return (images - tf.constant(mean, tf.float32)) / tf.constant(std, tf.float32)
 
 
-def warn_of_other_range(images, normalized, pixel_range, name):
+def warn_of_other_range(
+    images: np.ndarray | tf.Tensor, normalized: tf.Tensor, pixel_range: Sequence[float] | None, name: str
+) -> None:
     """Warns if images are not on the scale of a data set, such as 0..1 or -1..1 where it has 0..255; an even image passes.
 
     Args:

@@ -49,13 +49,13 @@ def read(value: Any, where: str, path: str | None = None) -> Part:
     Raises:
       errors.UserError: the form, a type, a shape, a value or a label cannot be used; the message says which.
     """
+    store, images = None, np.zeros(0)
     if isinstance(value, tf.data.Dataset):
-        images, chunks = None, streams.batches(value, where, _CHUNK)
+        store, chunks = streams.Store(path), streams.batches(value, where, _CHUNK)
     else:
         images, labels = _pair(value, where)
         chunks = ((images[start : start + _CHUNK], labels[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK))
-    store = streams.Store(path) if images is None else None
-    found, keys, seen, first = [], [], 0, None
+    all_labels, keys, seen, first = [], [], 0, None
     low, high, exact, width = np.inf, -np.inf, True, 0
     for chunk, label in chunks:
         chunk, (label, width) = check_images(chunk, where), check_labels(label, where)
@@ -70,7 +70,7 @@ def read(value: Any, where: str, path: str | None = None) -> Part:
             raise errors.UserError(f"{where}: image number {place} has values that are NaN or infinite; mend or leave out such")
         low, high = min(low, float(values.min())), max(high, float(values.max()))
         exact = exact and (chunk.dtype in (np.uint8, bool) or bool((values == np.rint(values)).all()))
-        found.append(label)
+        all_labels.append(label)
         keys.append(splitting.content_keys(values))
         seen += len(chunk)
         if store:
@@ -78,7 +78,7 @@ def read(value: Any, where: str, path: str | None = None) -> Part:
     if not seen:
         raise errors.UserError(f"{where}: there are no images; leave the split out, or give it some")
     images = store.finish() if store else check_images(images, where)
-    labels, exact = np.concatenate(found), bool(exact and low >= 0 and high <= 255)
+    labels, exact = np.concatenate(all_labels), bool(exact and low >= 0 and high <= 255)
     return Part(images, labels, np.concatenate(keys), low, high, exact, width)
 
 
@@ -87,7 +87,7 @@ def sample(value: Any, where: str) -> np.ndarray:
     if isinstance(value, tf.data.Dataset):
         images, labels = next(streams.batches(value, where, _CHUNK))
     else:
-        images, labels = (each[:_CHUNK] for each in _pair(value, where))
+        images, labels = (array[:_CHUNK] for array in _pair(value, where))
     keys = splitting.content_keys(comparable(check_images(images, where)))
     return signs(keys, check_labels(labels, where)[0])
 
@@ -140,7 +140,7 @@ def _pair(value, where):
         raise errors.UserError(
             f"{where}: a split is a pair (images, labels) of arrays, or a tf.data.Dataset of such pairs; got {_form(value)}"
         )
-    images, labels = (_array(each, what, where) for each, what in zip(value, ("images", "labels")))
+    images, labels = (_array(array, what, where) for array, what in zip(value, ("images", "labels")))
     images = check_images(images, where)
     if len(labels.shape) == 0 or len(labels) != len(images):
         count = len(labels) if labels.ndim else "a single one"

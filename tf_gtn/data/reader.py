@@ -1,7 +1,11 @@
 """Real data inside a graph: random batches by index, augmented and normalised where they are used."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import tensorflow as tf
+
+from tf_gtn.data import dataset as dataset_lib
 
 
 class Reader:
@@ -14,7 +18,7 @@ class Reader:
     takes some 0.1 ms per batch of 128 images of 28x28 that the system has in its cache, and gives the same batches.
     """
 
-    def __init__(self, dataset, split):
+    def __init__(self, dataset: dataset_lib.Dataset, split: dataset_lib.Split) -> None:
         self.dataset = dataset
         self.size = len(split)
         self._augment = dataset.augment if split is dataset.train else None
@@ -22,11 +26,11 @@ class Reader:
         self._images = None if self._disk is not None else tf.constant(split.images)
         self._labels = tf.constant(split.labels)
 
-    def params(self):
+    def params(self) -> dict[str, tf.Tensor]:
         """The whole split, as tensors of integers; without the images if they are on disk."""
         return {"labels": self._labels} if self._images is None else {"images": self._images, "labels": self._labels}
 
-    def sample(self, shape, seed):
+    def sample(self, shape: Sequence[int], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """What `batch` needs for a random choice: uniform indices `[..., B]`, and a seed `[..., 2]` if images are augmented.
 
         `shape` is `(..., B)`; `seed` is an integer tensor [2].
@@ -38,7 +42,7 @@ class Reader:
             sample["seed"] = tf.random.stateless_uniform((*shape[:-1], 2), augmentation, **limits)
         return sample
 
-    def batch(self, params, sample):
+    def batch(self, params: Mapping[str, tf.Tensor], sample: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """`sample` of B indices -> images [B, H, W, C] of mean 0 and variance 1, one-hot labels [B, classes]."""
         images = self._rows(sample["index"]) if self._images is None else tf.gather(params["images"], sample["index"])
         if self._augment:
@@ -48,5 +52,7 @@ class Reader:
         )
 
     def _rows(self, index):
-        images = tf.numpy_function(lambda rows: np.asarray(self._disk[rows]), [index], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, index.shape + self._disk.shape[1:])
+        disk = self._disk
+        assert disk is not None
+        images = tf.numpy_function(lambda rows: np.asarray(disk[rows]), [index], tf.uint8, stateful=False)
+        return tf.ensure_shape(images, index.shape + disk.shape[1:])

@@ -1,22 +1,25 @@
 """`load`: a data set by name, from the registered sources, or else from TensorFlow Datasets."""
 
-import collections.abc
 import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import tensorflow as tf
 
-from tf_gtn import errors, registries
+from tf_gtn import arguments, errors, registries
 from tf_gtn.data import dataset, splitting, tfds_source
 
+_Loader = TypeVar("_Loader", bound=Callable[..., splitting.Source])
 _LOADERS = registries.Registry("data set")
 
 
-def register(name):
+def register(name: str) -> Callable[[_Loader], _Loader]:
     """Decorator: makes `load(name)`, `load(name + "/" + config)` and `load(name + ":" + config)` call the function.
 
-    The function takes keywords, and names those it needs, with `**_` for the rest: `config` (what follows the name, or
-    ""), `tfds_data_dir` (or None) and `image_size` (height, width, or None; `load` resizes what the function did
-    not). It returns a `splitting.Source`.
+    The function takes keywords, and names those that it needs, with `**_` for the rest: `config` (the text that follows
+    the name, or ""), `tfds_data_dir` (or None) and `image_size` (height, width, or None; `load` resizes what the
+    function did not). It returns a `splitting.Source`.
 
     Raises:
       UserError: the name is taken, or holds a "/" or ":".
@@ -24,21 +27,22 @@ def register(name):
     return _LOADERS.register(name)
 
 
-def is_built_in(name):
+def is_built_in(name: str) -> bool:
     """Whether `load` takes a name from a registered source."""
     return re.split("[/:]", name)[0] in _LOADERS
 
 
+@arguments.checked("data.load")
 def load(
     name: str,
     *,
     tfds_data_dir: str | None = None,
-    image_size: tuple | list | None = None,
-    validation: int | None = None,
-    train: int | None = None,
-    augment: collections.abc.Callable | None = None,
-    seed=0,
-):
+    image_size: Sequence[int] | None = None,
+    validation: arguments.Count | None = None,
+    train: arguments.Count | None = None,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    seed: int = 0,
+) -> dataset.Dataset:
     """Loads a data set into memory.
 
     Args:
@@ -60,15 +64,16 @@ def load(
     """
     if not isinstance(name, str) or not name:
         raise errors.UserError(f"a data set is given by its name; got {name!r}")
-    image_size = check_size(image_size)
-    options = {"tfds_data_dir": tfds_data_dir, "image_size": image_size}
-    head, _, config = re.fullmatch(r"([^/:]*)([/:]?)(.*)", name, re.DOTALL).groups()
+    size = check_size(image_size)
+    options: dict[str, Any] = {"tfds_data_dir": tfds_data_dir, "image_size": size}
+    head = re.split("[/:]", name)[0]
+    config = name[len(head) + 1 :]
     if head in _LOADERS:
         source = _LOADERS[head](config=config, **options)
     else:
         source = tfds_source.load(name, known=_LOADERS, **options)
-    if image_size:
-        source = source.resize(image_size)
+    if size:
+        source = source.resize(size)
     learned, held_out, test = splitting.divide(source, validation, seed, train)
     loaded = dataset.Dataset(
         name, learned, held_out, test, tuple(source.classes), augment=augment, pixel_range=source.pixel_range
@@ -79,18 +84,18 @@ def load(
 
 def check_classes(loaded: dataset.Dataset) -> None:
     """Refuses images of one class, and says which classes no network can learn or none is tested on."""
-    there = [np.bincount(part.labels, minlength=loaded.num_classes) for part in (loaded.train, loaded.validation, loaded.test)]
-    learned, tested = there[0] > 0, there[2] > 0
+    counts = [np.bincount(part.labels, minlength=loaded.num_classes) for part in (loaded.train, loaded.validation, loaded.test)]
+    learned, tested = counts[0] > 0, counts[2] > 0
     if learned.sum() < 2:
         only = loaded.classes[int(np.argmax(learned))]
         raise errors.UserError(
             f"data set {loaded.name!r}: its training images are all of one class, {only!r}; at least two classes are needed"
         )
-    whole = sum(there)
+    total = np.sum(counts, 0)
     for missing, where, lost in ((~learned, "train", "learned"), (~tested, "test", "tested")):
         labels = np.flatnonzero(missing)
         if len(labels):
-            named = ", ".join(f"{str(loaded.classes[label])!r} ({whole[label]} in all)" for label in labels[:3])
+            named = ", ".join(f"{str(loaded.classes[label])!r} ({total[label]} in all)" for label in labels[:3])
             more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
             errors.warn(
                 f"data set {loaded.name!r} has no image in {where} of {len(labels)} of its {loaded.num_classes} classes, which "
@@ -98,7 +103,7 @@ def check_classes(loaded: dataset.Dataset) -> None:
             )
 
 
-def check_size(image_size) -> tuple[int, int] | None:
+def check_size(image_size: Any) -> tuple[int, int] | None:
     """(height, width) as two integers, or None; raises `UserError` for anything else."""
     if image_size is None:
         return None

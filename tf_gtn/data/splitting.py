@@ -7,11 +7,11 @@ Two ways to carve. A data set that never changes is permuted by a seed, and an e
 import dataclasses
 import fractions
 import hashlib
-import operator
+from collections.abc import Iterable
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.data import dataset, images
 
 _TEST_SEED = 0  # the test images are the same whatever a caller passes
@@ -34,17 +34,17 @@ class Source:
         image alone may move later. Images of one key go together.
     """
 
-    classes: tuple
+    classes: tuple[str, ...]
     train: dataset.Split
     validation: dataset.Split | None = None
     test: dataset.Split | None = None
     validation_share: fractions.Fraction = fractions.Fraction(1, 10)
     test_share: fractions.Fraction = fractions.Fraction(1, 5)
     stratified: bool = False
-    pixel_range: tuple = (0, 255)
+    pixel_range: tuple[int, int] = (0, 255)
     keys: np.ndarray | None = None
 
-    def resize(self, size):
+    def resize(self, size: tuple[int, int]) -> "Source":
         """The `Source` with all images at `size`, (height, width) in pixels."""
         parts = {part: getattr(self, part) for part in ("train", "validation", "test")}
         resized = {
@@ -55,12 +55,15 @@ class Source:
         return dataclasses.replace(self, **resized)
 
 
-def content_keys(arrays):
+def content_keys(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """uint64 [N]: a hash of each array's shape and bytes."""
     return np.array([_hash(np.ascontiguousarray(array), str(array.shape)) for array in arrays], np.uint64)
 
 
-def divide(source, validation=None, seed=0, kept=None):
+@arguments.checked("splitting.divide")
+def divide(
+    source: Source, validation: arguments.Count | None = None, seed: int = 0, kept: arguments.Count | None = None
+) -> tuple[dataset.Split, dataset.Split, dataset.Split]:
     """Divides a source into train, validation and test, which share no image.
 
     Args:
@@ -84,27 +87,26 @@ def divide(source, validation=None, seed=0, kept=None):
             more = held_out is None
             test, train, keys = _carve_by_content(train, keys, source.test_share, _TEST_SEED, 2 if more else 1)
             share = share / (1 - source.test_share)
-    count = None if validation is None else _count("validation", validation)
     if held_out is None:
-        if keys is None or count:
-            count = count or _share(whole, share)
+        if keys is None or validation:
+            count = validation or _share(whole, share)
             held_out, train, keys = _carve_with_keys(train, count, seed, source.stratified, keys)
         else:
             held_out, train, keys = _carve_by_content(train, keys, share, f"validation {seed}")
-    elif count is not None:
-        if count > len(held_out):
-            raise errors.UserError(f"validation={count}: the data set has {len(held_out)} validation images of its own")
-        held_out, _ = _carve(held_out, count, seed, source.stratified, keep=0)
+    elif validation is not None:
+        if validation > len(held_out):
+            raise errors.UserError(f"validation={validation}: the data set has {len(held_out)} validation images of its own")
+        held_out, _ = _carve(held_out, validation, seed, source.stratified, keep=0)
     if kept is not None:
-        if _count("train", kept) > len(train):
+        if kept > len(train):
             raise errors.UserError(f"train={kept}: the data set has {len(train)} training images")
         train, _, _ = _carve_with_keys(train, kept, seed, True, keys, keep=0)
     return train, held_out, test
 
 
 def _hash(content, salt):
-    found = hashlib.blake2b(content, digest_size=8, key=hashlib.blake2b(salt.encode(), digest_size=16).digest())
-    return int.from_bytes(found.digest(), "little")
+    key = hashlib.blake2b(salt.encode(), digest_size=16).digest()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8, key=key).digest(), "little")
 
 
 def _places(keys, salt):
@@ -121,11 +123,11 @@ def _carve_by_content(split, keys, share, salt, leave=1):
     places = _places(keys, salt)
     chosen = np.zeros(len(split), bool)
     for label in np.unique(split.labels):
-        mine = split.labels == label
-        there = np.unique(places[mine])
-        if len(there) > 1:
-            count = np.clip((there < float(share)).sum(), 1, max(1, len(there) - leave))
-            chosen |= mine & (places <= there[count - 1])
+        of_class = split.labels == label
+        class_places = np.unique(places[of_class])
+        if len(class_places) > 1:
+            count = np.clip((class_places < float(share)).sum(), 1, max(1, len(class_places) - leave))
+            chosen |= of_class & (places <= class_places[count - 1])
     if not chosen.any():
         raise errors.UserError("too few images to divide: a class needs 3, one each to train, to validate and to test")
     order = np.argsort(places, kind="stable")
@@ -135,16 +137,6 @@ def _carve_by_content(split, keys, share, salt, leave=1):
 
 def _share(whole, share):
     return max(1, round(whole * share))
-
-
-def _count(name, value):
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = 0
-    if count < 1 or isinstance(value, bool):
-        raise errors.UserError(f"{name} is a number of images, at least 1; got {value!r}")
-    return count
 
 
 def _carve(split, count, seed, stratified, keep=1):

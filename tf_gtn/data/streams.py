@@ -25,7 +25,7 @@ def batches(examples: tf.data.Dataset, where: str, size: int) -> Iterator[tuple[
     if isinstance(spec, dict) and {"image", "label"} <= {*spec}:
         examples = examples.map(lambda example: (example["image"], example["label"]))
         spec = examples.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2 or not all(isinstance(each, tf.TensorSpec) for each in spec):
+    if not isinstance(spec, tuple) or len(spec) != 2 or not all(isinstance(element, tf.TensorSpec) for element in spec):
         raise errors.UserError(f"{where}: the elements of a tf.data.Dataset are (image, label) pairs; these are {_text(spec)}")
     image, label = spec
     if image.shape.rank is None or label.shape.rank is None:
@@ -57,7 +57,7 @@ def batches(examples: tf.data.Dataset, where: str, size: int) -> Iterator[tuple[
 class Store:
     """Batches of one dtype, put together in memory, or in a file so that no more than one of them is in memory."""
 
-    def __init__(self, path: str | None = None):
+    def __init__(self, path: str | None = None) -> None:
         self._path, self._parts, self._count = path, [], 0
         self._file = open(path, "wb") if path else None  # noqa: SIM115 - until `finish`
 
@@ -65,13 +65,13 @@ class Store:
         """Appends `[n, H, W, C]`."""
         self._count, self._form = self._count + len(images), (images.dtype, images.shape[1:])
         if self._file:
-            self._file.write(np.ascontiguousarray(images))
+            self._file.write(np.ascontiguousarray(images).data)
         else:
             self._parts.append(images)
 
     def finish(self) -> np.ndarray:
         """All of them, `[N, H, W, C]`; a read-only `np.memmap` if they are in a file."""
-        if not self._file:
+        if not self._file or self._path is None:
             return np.concatenate(self._parts)
         self._file.close()
         dtype, shape = self._form
@@ -79,7 +79,7 @@ class Store:
 
 
 def _batched(image, label):
-    """Whether elements are batches, told by ranks: a label is a number or one-hot [K], an image [H, W] or [H, W, C]."""
+    """Whether elements are batches, by their ranks: a label is a number or one-hot [K], an image [H, W] or [H, W, C]."""
     if image.shape.rank != 3 or label.shape.rank != 1:
         return image.shape.rank == 4 or (image.shape.rank == 3 and label.shape.rank == 2)
     count = image.shape[0]
@@ -90,5 +90,5 @@ def _text(spec):
     if isinstance(spec, tuple):
         return f"({', '.join(map(_text, spec))})"
     if isinstance(spec, dict):
-        return "{" + ", ".join(f"{name!r}: {_text(each)}" for name, each in spec.items()) + "}"
+        return "{" + ", ".join(f"{name!r}: {_text(element)}" for name, element in spec.items()) + "}"
     return f"{spec.dtype.name} {spec.shape}" if isinstance(spec, tf.TensorSpec) else type(spec).__name__

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import urllib.parse
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ _PARQUET = (".parquet", ".pq")
 
 
 @registry.register("table")
-def load(config: str = "", **_) -> splitting.Source:
+def load(config: str = "", **_: Any) -> splitting.Source:
     """Reads a table of pixels; `config` is its path, and after a `?` options such as `label=digit&shape=28x28`.
 
     Integers from 0 to 255 stay exact, others get 256 levels between the lowest and the highest of the first file. Labels are
@@ -36,28 +37,28 @@ def load(config: str = "", **_) -> splitting.Source:
     """
     path, options = _options(config)
     files = {"train": path} | {name: options[name] for name in ("validation", "test") if name in options}
-    names, found, own_labels = None, {}, {}
+    names, read, labels_of = None, {}, {}
     for part, file in files.items():
         columns, pixels, labels = _read(os.path.expanduser(file), options)
         if columns != (names or columns):
             raise errors.UserError(f"table {file!r} has other columns of pixels than {path!r}")
-        names, own_labels[part] = columns, labels
+        names, labels_of[part] = columns, labels
         images = pixels.reshape(len(pixels), *_shape(options.get("shape"), pixels.shape[1], file))
-        found[part] = parts.read((images, np.zeros(len(images), np.int32)), f"table {file!r}")
-    classes, first = np.unique(own_labels["train"]), own_labels["train"]
-    for part, labels in own_labels.items():
+        read[part] = parts.read((images, np.zeros(len(images), np.int32)), f"table {file!r}")
+    classes, first = np.unique(labels_of["train"]), labels_of["train"]
+    for part, labels in labels_of.items():
         unknown = np.setdiff1d(labels.astype(str), first.astype(str))
         if len(unknown):
             raise errors.UserError(f"table {files[part]!r}: label {str(unknown[0])!r} is of no row in {path!r}")
-    scale, pixel_range = levels.of(found, f"table {path!r}")
-    splits = {
+    scale, pixel_range = levels.of(read, f"table {path!r}")
+    splits: dict[str, Any] = {
         part: dataset.Split(
-            levels.to_uint8(each.images, scale), np.searchsorted(classes, own_labels[part]).astype(np.int32), scale
+            levels.to_uint8(checked.images, scale), np.searchsorted(classes, labels_of[part]).astype(np.int32), scale
         )
-        for part, each in found.items()
+        for part, checked in read.items()
     }
-    named = tuple(map(str, classes))
-    return splitting.Source(named, stratified=True, pixel_range=pixel_range, keys=found["train"].keys, **splits)
+    class_names = tuple(map(str, classes))
+    return splitting.Source(class_names, stratified=True, pixel_range=pixel_range, keys=read["train"].keys, **splits)
 
 
 def _options(config):
@@ -121,15 +122,15 @@ def _table(path, headless):
 
 
 def _no_column(path, name, names):
-    told = errors.unknown(f"column of table {path!r}:", name, names[:20])
-    return errors.UserError(f"{told}; name the column of labels by ?label=, or say ?header=no if there are no names")
+    unknown = errors.unknown(f"column of table {path!r}:", name, names[:20])
+    return errors.UserError(f"{unknown}; name the column of labels by ?label=, or say ?header=no if there are no names")
 
 
 def _label_values(column, path, name):
     if column.null_count:
         raise errors.UserError(f"table {path!r}: column {name!r} has {column.null_count} empty cells")
     labels = column.to_numpy()
-    labels = labels.astype(str) if labels.dtype == object and all(isinstance(each, str) for each in labels) else labels
+    labels = labels.astype(str) if labels.dtype == object and all(isinstance(label, str) for label in labels) else labels
     whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all()
     labels = labels.astype(np.int64) if whole else labels
     if labels.dtype.kind not in "biuU":
@@ -144,7 +145,7 @@ def _numbers(column, path, name):
         raise errors.UserError(f"{where} has {column.null_count} empty cells, the first in row {row}, counted from 0")
     values = column.to_numpy()
     if values.dtype.kind not in "biuf":
-        wrong = next((each for each in values if not _is_number(each)), values[0])
+        wrong = next((value for value in values if not _is_number(value)), values[0])
         raise errors.UserError(f"{where} holds {str(wrong)[:40]!r}, which is no number; leave it out by ?drop={name}")
     return values
 

@@ -5,6 +5,8 @@ import fractions
 import os
 import re
 import shlex
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +20,12 @@ _VALIDATION_SHARE = {"mnist": fractions.Fraction(1, 6)}
 _POOLED = {"omniglot"}
 
 
-def load(name, known=(), tfds_data_dir=None, image_size=None):
+def load(
+    name: str,
+    known: Collection[str] = (),
+    tfds_data_dir: str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> splitting.Source:
     """Reads a prepared data set.
 
     Splits: `train`; `validation` and `test` where the data set has them with labels (label -1 means none), carved
@@ -62,16 +69,16 @@ def load(name, known=(), tfds_data_dir=None, image_size=None):
         raise errors.UserError(
             f"data set {name!r}: its train split has {'images without labels' if len(train) else 'no images'}"
         )
-    own = {part: read(part) for part in ("validation", "test") if part in splits}
-    own = {part: split for part, split in own.items() if len(split) and split.labels.min() >= 0}
-    if builder.name in _POOLED and "test" in own:
-        test = own.pop("test")
+    others = {part: read(part) for part in ("validation", "test") if part in splits}
+    labelled: dict[str, Any] = {part: split for part, split in others.items() if len(split) and split.labels.min() >= 0}
+    if builder.name in _POOLED and "test" in labelled:
+        test = labelled.pop("test")
         train = dataset.Split(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
     share = _VALIDATION_SHARE.get(builder.name, splitting.Source.validation_share)
-    return splitting.Source(classes, train, validation_share=share, stratified=builder.name in _POOLED, **own)
+    return splitting.Source(classes, train, validation_share=share, stratified=builder.name in _POOLED, **labelled)
 
 
-def alphabets(name, tfds_data_dir=None, image_size=None):
+def alphabets(name: str, tfds_data_dir: str | None = None, image_size: tuple[int, int] | None = None) -> dict[str, np.ndarray]:
     """All images of a prepared data set whose examples say their `alphabet` and `alphabet_char_id`, such as omniglot.
 
     Returns:
@@ -86,7 +93,7 @@ def alphabets(name, tfds_data_dir=None, image_size=None):
     keys = ("image", "alphabet", "alphabet_char_id")
     if not isinstance(features, tfds.features.FeaturesDict) or not {*keys} <= {*features.keys()}:
         raise errors.UserError(f"{owner} has no features {', '.join(keys)}: its classes are not in alphabets")
-    found = {}
+    samples = {}  # {alphabet: {character: images}}
     for part in sorted({*builder.info.splits} & {"train", "test"} or {"train", "test"}):
         try:
             examples = builder.as_dataset(split=part, read_config=tfds.ReadConfig(try_autocache=False))
@@ -96,9 +103,9 @@ def alphabets(name, tfds_data_dir=None, image_size=None):
             pictures = images.to_uint8(example["image"], owner)
             pictures = images.resize(pictures, image_size) if image_size else pictures
             for picture, alphabet, character in zip(pictures, example["alphabet"], example["alphabet_char_id"]):
-                found.setdefault(int(alphabet), {}).setdefault(int(character), []).append(picture)
-    named = features["alphabet"].int2str
-    return {named(k): _stacked([found[k][c] for c in sorted(found[k])]) for k in sorted(found)}
+                samples.setdefault(int(alphabet), {}).setdefault(int(character), []).append(picture)
+    name_of = features["alphabet"].int2str
+    return {name_of(k): _stacked([samples[k][c] for c in sorted(samples[k])]) for k in sorted(samples)}
 
 
 def _stacked(characters):
@@ -117,17 +124,17 @@ def _tfds(name):
 
 
 def _builder(tfds, name, known, data_dir):
-    head, config = re.fullmatch(r"([^/:]*)(?:/([^:/]*))?.*", name, re.DOTALL).groups()
+    head, config = re.findall(r"^([^/:]*)(?:/([^:/]*))?", name)[0]
     try:
         if re.match(r"[^/:]*:[^\d*]", name):  # `namespace:name` would look on the network
             raise tfds.core.registered.DatasetNotFoundError(name)
         return tfds.builder(name, data_dir=os.path.expanduser(data_dir) if data_dir else None)
     except tfds.core.registered.DatasetNotFoundError:
-        every = {*known, *tfds.list_builders(with_community_datasets=False)}
-        if difflib.get_close_matches(head, every, n=1, cutoff=0.5):
-            raise errors.unknown("data set", head, every) from None
-        known = ", ".join(sorted(known))
-        raise errors.UserError(f"unknown data set {name!r}; known: {known} and the names of TensorFlow Datasets") from None
+        all_names = {*known, *tfds.list_builders(with_community_datasets=False)}
+        if difflib.get_close_matches(head, all_names, n=1, cutoff=0.5):
+            raise errors.unknown("data set", head, all_names) from None
+        listed = ", ".join(sorted(known))
+        raise errors.UserError(f"unknown data set {name!r}; known: {listed} and the names of TensorFlow Datasets") from None
     except Exception as error:  # whatever the data set's own code, or a damaged folder, raises
         configs = _configs(tfds, head)
         if config and configs and config not in configs:

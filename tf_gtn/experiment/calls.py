@@ -15,7 +15,7 @@ from tf_gtn.runtime import holding, loop, replicas
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """An `experiment.Run` from Python: one process, no scopes.
+    """A `runs.Run` from Python: one process, no scopes.
 
     Attributes:
       base_dir: the folder, which the caller has opened.

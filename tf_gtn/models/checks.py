@@ -24,8 +24,8 @@ def check(model: Any, image_shape: Sequence[int], classes: int) -> None:
     """
     if not isinstance(model, keras.Model):
         legacy = any(kind.__module__.split(".")[0] == "tf_keras" for kind in type(model).__mro__)
-        made = " of tf_keras, the legacy Keras 2: build the model with `import keras`" if legacy else ""
-        raise errors.UserError(f"a Keras {'3 ' if legacy else ''}model is needed; got {type(model).__name__}{made}")
+        origin = " of tf_keras, the legacy Keras 2: build the model with `import keras`" if legacy else ""
+        raise errors.UserError(f"a Keras {'3 ' if legacy else ''}model is needed; got {type(model).__name__}{origin}")
     images = f"[n, {', '.join(map(str, image_shape))}]"
     takes = getattr(model, "input_shape", None) if model.built else None  # a subclassed model does not say
     if takes is not None and not (isinstance(takes, tuple) and tf.TensorShape(takes).is_compatible_with([None, *image_shape])):

@@ -65,11 +65,11 @@ def family(name: str | Callable, image_shape: Sequence[int], classes: int, **opt
         signature.bind(image_shape, classes, **options)
     except TypeError as error:
         raise errors.UserError(f"the learner {called!r} is a function (image_shape, classes) -> keras.Model: {error}") from None
-    made = make(tuple(image_shape), classes, **options)
-    if isinstance(made, Family):
-        return made
-    checks.check(made, image_shape, classes)
-    first = [made]
+    model_or_family = make(tuple(image_shape), classes, **options)
+    if isinstance(model_or_family, Family):
+        return model_or_family
+    checks.check(model_or_family, image_shape, classes)
+    first = [model_or_family]
     return Family(called, (), lambda _: first.pop() if first else make(tuple(image_shape), classes, **options))
 
 

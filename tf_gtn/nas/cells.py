@@ -93,9 +93,9 @@ class Cells:
             values = list(getattr(cell[i], which))
             values[side] = getattr(changed, which)[side]
             cell[i] = dataclasses.replace(cell[i], **{which: tuple(values)})
-            found = dataclasses.replace(architecture, **{kind: tuple(cell)})
-            if found != architecture:
-                return found
+            mutant = dataclasses.replace(architecture, **{kind: tuple(cell)})
+            if mutant != architecture:
+                return mutant
 
     def suggest(self, trial: Any) -> Architecture:
         """The architecture that an Optuna trial's suggestions make."""

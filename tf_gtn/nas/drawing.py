@@ -12,9 +12,9 @@ from tf_gtn.nas import cells
 def edges(cell: Sequence[cells.Node]) -> list[tuple[str, str, str]]:
     """`[(from, to, operation)]` of a cell; inputs are "input -2", "input -1", nodes their numbers, and "output"."""
     name = lambda source: f"input {source}" if source < 0 else str(source)  # noqa: E731
-    found = [(name(s), str(i), o) for i, node in enumerate(cell) for s, o in zip(node.inputs, node.operations)]
-    used = {s for s, _, _ in found}
-    return found + [(str(i), "output", "") for i in range(len(cell)) if str(i) not in used]
+    inner = [(name(s), str(i), o) for i, node in enumerate(cell) for s, o in zip(node.inputs, node.operations)]
+    used = {s for s, _, _ in inner}
+    return inner + [(str(i), "output", "") for i in range(len(cell)) if str(i) not in used]
 
 
 def dot(architecture: cells.Architecture) -> str:
@@ -31,7 +31,7 @@ def dot(architecture: cells.Architecture) -> str:
 
 
 def picture(architecture: cells.Architecture, axes_of: Callable[[int], Sequence[Any]]) -> None:
-    """Draws with graphviz if there is its `dot`, else node by node; `axes_of(n)` gives n matplotlib axes."""
+    """Draws with graphviz if its `dot` is installed, else node by node; `axes_of(n)` gives n matplotlib axes."""
     if shutil.which("dot"):
         from PIL import Image
 
@@ -45,15 +45,15 @@ def picture(architecture: cells.Architecture, axes_of: Callable[[int], Sequence[
 
 
 def _by_hand(axes, cell, title):
-    found = edges(cell)
+    cell_edges = edges(cell)
     depth = {"input -2": 0, "input -1": 0}
-    for a, b, _ in found:
+    for a, b, _ in cell_edges:
         depth[b] = max(depth.get(b, 0), depth[a] + 1)
     rows = {}
     for name, d in depth.items():
         rows.setdefault(d, []).append(name)
     place = {name: ((k + 1) / (len(row) + 1), -d) for d, row in rows.items() for k, name in enumerate(row)}
-    for k, (a, b, operation) in enumerate(found):
+    for k, (a, b, operation) in enumerate(cell_edges):
         bend = f"arc3,rad={0.12 * (k % 3 - 1)}"
         axes.annotate("", place[b], place[a], arrowprops={"arrowstyle": "->", "color": "#888888", "connectionstyle": bend})
         x, y = (0.35 * place[a][0] + 0.65 * place[b][0], 0.35 * place[a][1] + 0.65 * place[b][1])

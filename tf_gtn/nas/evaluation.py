@@ -108,8 +108,8 @@ def evaluate(space: spaces.Space, architecture: str, seed: int, budget: Budget, 
     rows, began = [], time.perf_counter()
     for name, model, seconds in trained(space, architecture, seed, budget, dataset):
         accuracy, loss = _tested(model, getattr(dataset, budget.split), dataset)
-        found = {"accuracy": accuracy, "loss": loss} if math.isfinite(loss) else {"failed": "the loss is not finite"}
-        row = {"architecture": architecture, "seed": int(seed), "budget": name, **found}
+        measured = {"accuracy": accuracy, "loss": loss} if math.isfinite(loss) else {"failed": "the loss is not finite"}
+        row = {"architecture": architecture, "seed": int(seed), "budget": name, **measured}
         costs_ = {"parameters": costs.parameters(model), "flops": costs.flops(model)}
         rows.append({**row, **costs_, "training_seconds": seconds, "seconds": time.perf_counter() - began})
         began = time.perf_counter()
@@ -134,10 +134,10 @@ def _by_gtn(model, seed, budget, dataset):
 
     def teach():
         if budget.learning_rate_limit == "auto":
-            found = teacher.best(start, xs)[0]
+            weights = teacher.best(start, xs)[0]
         else:
-            found = teacher.teach(start, lesson.limited(xs, budget.learning_rate_limit))[0]
-        teacher.learner.assign(*found)
+            weights = teacher.teach(start, lesson.limited(xs, budget.learning_rate_limit))[0]
+        teacher.learner.assign(*weights)
 
     teach()  # traces
     began = time.perf_counter()

@@ -10,13 +10,14 @@ The same command goes on: a finished evaluation is not made again.
 import dataclasses
 import json
 import os
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from tf_gtn import errors, watching
+from tf_gtn import arguments, errors, watching
 from tf_gtn.data import Dataset
-from tf_gtn.experiment import experiment
+from tf_gtn.experiment import experiment, runs
 from tf_gtn.nas import driver, evaluation, farm, figures, ranking, records, search
 from tf_gtn.reporting import claims, statistics
 from tf_gtn.reporting import figures as reporting_figures
@@ -24,13 +25,16 @@ from tf_gtn.runtime import files, json_values, loop
 from tf_gtn.teaching import compatibility, loading
 
 LIMITED = ("parameters", "flops", "latency")
+Cost = Annotated[str, arguments.OneOf(LIMITED, "cost of a network")]
+Kept = Annotated[float, arguments.above(0), arguments.Range("at most 1", lambda share: share <= 1)]
 _MEASURED = ("accuracy", "loss", "training_seconds", "seconds", "parameters", "flops")
 _HALVES = ((1.0, "", "0.3606 (section 3.4)"), (0.5, " within its top half", "0.5582 against 0.5235"))
 
 
 @dataclasses.dataclass(kw_only=True)
+@arguments.checked("nas.Search")
 class Search(experiment.Experiment):
-    """What is searched, how, and what is made of it.
+    """What is searched and how, and what the results are used for.
 
     Attributes:
       space: `@nas.Cells()` or `@nas.Plain()`.
@@ -54,16 +58,16 @@ class Search(experiment.Experiment):
     space: Any
     proposer: Any
     evaluations: tuple[Any, ...]
-    architectures: int = 60
-    keep: float = 1.0
-    limits: dict[str, float] = dataclasses.field(default_factory=dict)
+    architectures: arguments.Count = 60
+    keep: Kept = 1.0
+    limits: dict[Cost, float] = dataclasses.field(default_factory=dict)
     reference: str | None = None
-    reference_seeds: int = 1
+    reference_seeds: arguments.Count = 1
     compared: tuple[str, ...] = ()
     final: Any = None
     final_space: Any = None
-    final_seeds: int = 5
-    front: tuple[str, ...] = ()
+    final_seeds: arguments.Count = 5
+    front: tuple[Cost, ...] = ()
 
     SYSTEM: ClassVar[str] = "nas"
     NAME: ClassVar[str] = "nas.Search"
@@ -71,33 +75,26 @@ class Search(experiment.Experiment):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "reference_seeds")
 
     def __post_init__(self) -> None:
-        errors.check_effect(self.NAME, self, ("arms", "seeds", "analyses", "callbacks"), "on a search: it has evaluations")
+        arguments.no_effect(self.NAME, self, ("arms", "seeds", "analyses", "callbacks"), "on a search: it has evaluations")
         super().__post_init__()
-        numbers = {name: getattr(self, name) for name in ("architectures", "final_seeds", "reference_seeds")}
-        errors.at_least_one("nas.Search", **numbers)
-        if self.reference_seeds > 1 and self.reference is None:
-            raise errors.UserError("nas.Search.reference_seeds has no effect without a reference")
-        if not 0 < self.keep <= 1:
-            raise errors.UserError(f"nas.Search.keep is a share above 0, at most 1; got {self.keep}")
-        for name in (*self.limits, *self.front):
-            if name not in LIMITED:
-                raise errors.unknown("cost of a network", name, LIMITED)
+        if self.reference is None:
+            arguments.no_effect(self.NAME, self, ("reference_seeds",), "without a reference")
         if not self.evaluations:
             raise errors.UserError("nas.Search.evaluations is empty")
         for name in filter(None, (self.reference, *self.compared)):
             if name not in self.budgets:
                 raise errors.unknown("budget", name, self.budgets)
         if self.final is None:
-            errors.check_effect("nas.Search", self, ("final_space", "final_seeds"), "without nas.Search.final")
+            arguments.no_effect(self.NAME, self, ("final_space", "final_seeds"), "without nas.Search.final")
         if self.compared and len(self.compared) != 2:
             raise errors.UserError(f"nas.Search.compared is two budgets; got {self.compared!r}")
         if self.reference is None and self.final is None:
-            errors.check_effect("nas.Search", self, ("compared",), "without nas.Search.reference or final")
+            arguments.no_effect(self.NAME, self, ("compared",), "without nas.Search.reference or final")
         if self.reference and self.keep < 1:
             raise errors.UserError("nas.Search.reference ranks all architectures, nas.Search.keep leaves some out: keep is 1.0")
 
-    def check_arms(self):
-        """There are none."""
+    def check_arms(self) -> None:
+        """A search has no arms."""
 
     @property
     def budgets(self) -> tuple[str, ...]:
@@ -105,15 +102,15 @@ class Search(experiment.Experiment):
         return tuple(name for each in self.evaluations for name in each.names)
 
     def given(self, dataset: Dataset, address: str | None = None, workers: int | None = None) -> "Search":
-        """What networks learn; a Ray cluster to join, and evaluations at a time; returns itself."""
+        """Sets the data set, the address of a Ray cluster to join, and how many evaluations run at a time; returns itself."""
         self.dataset, self._address, self._workers = dataset, address, workers
         return self
 
-    def trainings(self, arm, seed):
+    def trainings(self, arm: str | None, seed: int) -> dict[str, loop.Trainable]:
         return {}
 
-    def check(self, trainings):
-        """Builds one network and loads the exports: what does not fit is found before anything is evaluated."""
+    def check(self, trainings: Mapping[str, Any]) -> None:
+        """Builds one network and loads the exports: what does not fit is an error before anything is evaluated."""
         farm.check(self._address)
         for budget in self.evaluations:
             if isinstance(budget, evaluation.GTN):
@@ -121,86 +118,95 @@ class Search(experiment.Experiment):
         text = self.proposer.propose(self.space, [], 0, 0)
         self.space.build(self.space.parse(text), self.dataset.image_shape, self.dataset.num_classes)
 
-    def expected(self, trainings):
+    def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims.Quantity]:
         names = ("random", *self.budgets) if self.final is not None else ()
         return {f"final/{name}": claims.Quantity([0.0] * self.final_seeds, statistics.SHARE) for name in names}
 
-    def outcomes(self, run, trainings, make, one):
-        seed, found = run.seed, records.Records(run.base_dir)
+    def outcomes(self, run: runs.Run, trainings: dict, make: Callable, one: Callable) -> list[dict]:
+        assert run.base_dir is not None  # a dry run ends before
+        seed, evaluated = run.seed, records.Records(run.base_dir)
         with farm.Farm(self.space, self.dataset, self._address, self._workers) as pool, loop.signals() as received:
             print(f"evaluations run {pool.workers} at a time, {pool.where}", flush=True)
-            work = driver.Driver(seed, self, self.dataset, found, pool, received)
+            work = driver.Driver(seed, self, self.dataset, evaluated, pool, received)
             proposed = work.first()
             left = proposed
             for budget in self.evaluations[1:]:
-                rows = [found.find(a, seed, self.budgets[0]) for a in left]
+                rows = [evaluated.find(a, seed, self.budgets[0]) or {} for a in left]
                 if self.keep < 1:
                     left = [row["architecture"] for row in search.halved(rows, self.keep)]
                 work.evaluate([(a, seed, budget) for a in left])
             if self.reference_seeds > 1:
                 reference, seeds = self._reference_alone(), range(seed + 1, seed + self.reference_seeds)
                 work.evaluate([(a, s, reference) for s in seeds for a in proposed])
-            picked = _picked(self, found, proposed, seed)
+            picked = _picked(self, evaluated, proposed, seed)
             if self.final is not None:
                 seeds = range(seed, seed + self.final_seeds)
                 finals = [(a, s, self.final) for a in dict.fromkeys(picked.values()) for s in seeds]
                 work.evaluate(finals, space=self.final_space)
-        return [self.outcome(run.base_dir, seed, found, proposed, picked)]
+        return [self.outcome(run.base_dir, seed, evaluated, proposed, picked)]
 
     def outcome(
-        self, base_dir: str, seed: int, found: records.Records, proposed: list[str], picked: dict[str, str]
+        self, base_dir: str, seed: int, evaluated: records.Records, proposed: list[str], picked: dict[str, str]
     ) -> dict[str, Any]:
-        """Everything that was found: of all architectures that all budgets have evaluated, of the best, of the front."""
-        rows = {b: [row for a in proposed if "accuracy" in (row := found.find(a, seed, b) or {})] for b in self.budgets}
-        whole = set.intersection(*({row["architecture"] for row in each} for each in rows.values()))
-        whole = [a for a in proposed if a in whole]
-        outcome = {"rows": rows, "proposed": len(proposed), "failed": sum("failed" in row for row in found.rows)}
-        outcome["table"] = {b: {k: [found.find(a, seed, b)[k] for a in whole] for k in _MEASURED} for b in self.budgets}
+        """The results: of the architectures that all budgets have evaluated, of the best ones, and of the front."""
+
+        def row_of(architecture, seed, budget):
+            return evaluated.find(architecture, seed, budget) or {}
+
+        rows = {b: [row for a in proposed if "accuracy" in (row := row_of(a, seed, b))] for b in self.budgets}
+        in_all = set.intersection(*({row["architecture"] for row in of_budget} for of_budget in rows.values()))
+        whole = [a for a in proposed if a in in_all]
+        outcome: dict[str, Any] = {
+            "rows": rows,
+            "proposed": len(proposed),
+            "failed": sum("failed" in row for row in evaluated.rows),
+        }
+        outcome["table"] = {b: {k: [row_of(a, seed, b)[k] for a in whole] for k in _MEASURED} for b in self.budgets}
         outcome |= {"picked": picked, "final": {}, "reference": np.zeros([0, len(whole)])}
         if self.reference:
-            again = [(found.find(a, s, self.reference) or {}) for s in range(seed, seed + self.reference_seeds) for a in whole]
-            accuracies = np.array([row.get("accuracy", np.nan) for row in again], float)
+            repeats = [row_of(a, s, self.reference) for s in range(seed, seed + self.reference_seeds) for a in whole]
+            accuracies = np.array([row.get("accuracy", np.nan) for row in repeats], float)
             outcome["reference"] = accuracies.reshape(self.reference_seeds, len(whole))
         if self.final is not None:
             seeds, budget = range(seed, seed + self.final_seeds), self.final.names[-1]
-            outcome["final"] = {name: [found.find(a, s, budget).get("accuracy") for s in seeds] for name, a in picked.items()}
+            outcome["final"] = {name: [row_of(a, s, budget).get("accuracy") for s in seeds] for name, a in picked.items()}
         if self.front:
-            outcome["front"] = save_front(base_dir, seed, self, found, proposed)
+            outcome["front"] = save_front(base_dir, seed, self, evaluated, proposed)
         return outcome
 
-    def quantities(self, outcomes):
-        """`final/<name>`: accuracies of the best by each budget, one a seed."""
+    def quantities(self, outcomes: Sequence[Mapping]) -> dict[str, claims.Quantity]:
+        """`final/<name>`: accuracies of the best by each budget, one per seed."""
         (outcome,) = outcomes
         return {f"final/{name}": claims.Quantity(values, statistics.SHARE) for name, values in outcome["final"].items()}
 
-    def metrics(self, quantities, outcomes):
+    def metrics(self, quantities: Mapping[str, claims.Quantity], outcomes: Sequence[Mapping]) -> dict[str, Any]:
         (outcome,) = outcomes
         table, whole = outcome["table"], outcome["reference"].shape[1]
         metrics: dict[str, Any] = {"architectures": outcome["proposed"], "failed": outcome["failed"], "evaluated": whole}
         kinds = {"accuracy": statistics.SHARE, "training_seconds": statistics.NOT_NEGATIVE, "seconds": statistics.NOT_NEGATIVE}
-        for budget, each in outcome["rows"].items():
+        for budget, rows in outcome["rows"].items():
             metrics[budget] = {
-                name: statistics.summary([[row[name] for row in each]], kind, "architectures") if each else None
-                for name, kind in kinds.items()
+                name: statistics.summary([[row[name] for row in rows]], bounds, "architectures") if rows else None
+                for name, bounds in kinds.items()
             }
         if self.reference and whole > 2:
-            again = outcome["reference"]
-            for budget, found in ranking.against(table, self.reference, np.nanmean(again, 0)).items():
-                metrics[budget] |= found
-            if len(again) > 1:
-                metrics[self.reference]["reliability"] = ranking.correlation(again[0], np.nanmean(again[1:], 0))
+            accuracies = outcome["reference"]
+            for budget, correlations in ranking.against(table, self.reference, np.nanmean(accuracies, 0)).items():
+                metrics[budget] |= correlations
+            if len(accuracies) > 1:
+                metrics[self.reference]["reliability"] = ranking.correlation(accuracies[0], np.nanmean(accuracies[1:], 0))
             metrics["correlations"] = ranking.of_each_other(table)
         if self.final is not None:
             metrics["final"] = {name: statistics.summary(v, statistics.SHARE) for name, v in outcome["final"].items()}
             metrics["picked"] = outcome["picked"]
         return metrics | ({"front": outcome["front"]} if self.front else {})
 
-    def more_claims(self, base_dir, outcomes):
+    def more_claims(self, base_dir: str, outcomes: Sequence[Mapping]) -> list[dict]:
         """That the first of `compared` ranks better than the second, and finds a better architecture."""
         (outcome,) = outcomes
         return [*self._ranks_better(outcome), *self._finds_better(outcome)]
 
-    def draw(self, base_dir, outcomes, metrics):
+    def draw(self, base_dir: str, outcomes: Sequence[Mapping], metrics: Mapping[str, Any]) -> None:
         (outcome,) = outcomes
         if self.reference and outcome["reference"].shape[1] > 2:
             figures.scatter(base_dir, outcome["table"], self.reference)
@@ -218,54 +224,57 @@ class Search(experiment.Experiment):
         return dataclasses.replace(budget, epochs=(budget.all_epochs[budget.names.index(self.reference)],))
 
     def _ranks_better(self, outcome):
-        """With fewer than three architectures that all budgets have evaluated there is no correlation, and no claim holds."""
+        """Claims of correlations; fewer than three architectures that all budgets have evaluated have none: no claim holds."""
         if not self.reference or len(self.compared) != 2:
             return []
-        made, (first, second), again = [], self.compared, outcome["reference"]
+        results, (first, second), accuracies = [], self.compared, outcome["reference"]
         for share, words, paper in _HALVES:
             value = interval = None
-            if again.shape[1] > 2:
-                both = (outcome["table"][name]["accuracy"] for name in self.compared)
-                found = ranking.difference(*both, np.nanmean(again, 0), share)
-                value, interval = found["value"], found["ci95"]
+            if accuracies.shape[1] > 2:
+                proxies = [outcome["table"][name]["accuracy"] for name in self.compared]
+                measured = ranking.difference(proxies[0], proxies[1], np.nanmean(accuracies, 0), share)
+                value, interval = measured["value"], measured["ci95"]
             statement = (
                 f"{first} ranks architectures{words} better than {second} (difference of Spearman's correlations, bootstrap)"
             )
             identity = f"{first}_above_{second}{'_top_half' if share < 1 else ''}"
             difference = claims.Quantity([value], once=True, interval=interval)
             spec = "difference", "above", 0, paper
-            made.append(claims.named_otherwise(spec, {"difference": difference}, identity, statement))
-        return made
+            results.append(claims.named_otherwise(spec, {"difference": difference}, identity, statement))
+        return results
 
     def _finds_better(self, outcome):
         if self.final is None or not self.compared:
             return []
-        made, (first, *others) = [], self.compared
+        results, (first, *others) = [], self.compared
         lost = [None] * self.final_seeds
         for other in [*others, "random"]:
             pair = {f"final/{name}": outcome["final"].get(name, lost) for name in (first, other)}
             pair = {name: claims.Quantity(values, statistics.SHARE) for name, values in pair.items()}
             statement = f"The best by {first}, trained on real data, is above the best by {other} ({self.final_seeds} seeds)"
             spec = f"final/{first}", "above", f"final/{other}"
-            made.append(claims.named_otherwise(spec, pair, f"final_{first}_above_{other}", statement))
-        return made
+            results.append(claims.named_otherwise(spec, pair, f"final_{first}_above_{other}", statement))
+        return results
 
 
-def _picked(settings, found, proposed, seed):
+def _picked(settings, evaluated, proposed, seed):
     """The best architecture by each budget, and a random one."""
     picked = {"random": proposed[int(np.random.default_rng([seed, 7]).integers(len(proposed)))]}
     for budget in settings.budgets:
-        there = search.halved([found.find(a, seed, budget) or {} for a in proposed], 0.0)
-        if there:
-            picked[budget] = there[0]["architecture"]
+        best = search.halved([evaluated.find(a, seed, budget) or {} for a in proposed], 0.0)
+        if best:
+            picked[budget] = best[0]["architecture"]
     return picked
 
 
-def save_front(base_dir: str, seed: int, settings: Search, found: records.Records, proposed: list[str]) -> list[dict[str, Any]]:
+def save_front(
+    base_dir: str, seed: int, settings: Search, evaluated: records.Records, proposed: list[str]
+) -> list[dict[str, Any]]:
     """Trains and saves the Pareto front's networks by the first evaluation; returns their rows."""
     budget, rows = settings.evaluations[0], []
     for architecture in proposed:
-        row = found.find(architecture, seed, settings.budgets[-1]) or found.find(architecture, seed, budget.names[0])
+        row = evaluated.find(architecture, seed, settings.budgets[-1])
+        row = row or evaluated.find(architecture, seed, budget.names[0]) or {}
         if "accuracy" in row:
             measured = driver.network_costs(settings.space, architecture, settings.dataset, "latency" in settings.front)
             rows.append({"architecture": architecture, "accuracy": row["accuracy"], **measured})

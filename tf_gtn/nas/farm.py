@@ -38,10 +38,10 @@ class Farm:
         Args:
           space, dataset: of the evaluations.
           address: of a cluster, such as 10.0.0.1:6379; None: this machine.
-          workers: tasks at a time; None: a core each.
+          workers: tasks at a time; None: one per core.
 
         Raises:
-          UserError: Ray is not installed, or there is no cluster at the address.
+          UserError: Ray is not installed, or no cluster answers at the address.
         """
         check(address)
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of a change to come
@@ -126,7 +126,7 @@ class Farm:
             for task in self._ray.wait(list(running), num_returns=1, timeout=_TICK)[0]:
                 job = running.pop(task)
                 try:
-                    found, why = self._result(task, job)
+                    rows, error = self._result(task, job)
                 except _Lost as lost:
                     if stop():
                         return
@@ -136,16 +136,16 @@ class Farm:
                     self._start_again(lost)
                     break
                 self._lost = 0
-                if found is None and stop():  # Ctrl-C in a terminal reaches the tasks as well
+                if rows is None and stop():  # Ctrl-C in a terminal reaches the tasks as well
                     return
                 key = job[0], job[1], job[2].names
-                crashes[key] += found is None
-                if found is None and crashes[key] <= RETRIES:
+                crashes[key] += rows is None
+                if rows is None and crashes[key] <= RETRIES:
                     waiting.append(job)
-                elif found is None and not alone and self.workers > 1:
+                elif rows is None and not alone and self.workers > 1:
                     suspects.append(job)
                 else:
-                    yield job, _failed(job, why) if found is None else found
+                    yield job, _failed(job, error) if rows is None else rows
                 alone = False
 
     def _result(self, task, job):

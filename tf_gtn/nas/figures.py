@@ -1,14 +1,18 @@
 """The figures of architecture search, to `<base_dir>/figures/*.png`."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
-from tf_gtn.nas import cells
+from tf_gtn.nas import cells, ranking
 from tf_gtn.nas import drawing as cell_drawing
+from tf_gtn.nas import space as spaces
 from tf_gtn.reporting import drawing, figures
 
 
-def scatter(base_dir, table, reference):
-    """Every budget's accuracy against the reference's, an architecture a point (GTN paper, figure 3c)."""
+def scatter(base_dir: str, table: ranking.Table, reference: str) -> None:
+    """Every budget's accuracy against the reference's, one point per architecture (GTN paper, figure 3c)."""
     budgets = [budget for budget in table if budget != reference]
     caption = (
         f"Accuracy by each evaluation against that of {reference}, an architecture a point; squares: the top tenth by the "
@@ -23,13 +27,13 @@ def scatter(base_dir, table, reference):
             axes.set(xlabel=drawing.label(budget), ylabel=drawing.label(reference))
 
 
-def bars(base_dir, accuracies):
+def bars(base_dir: str, accuracies: Mapping[str, Sequence[float]]) -> None:
     """Final accuracy of the best by each budget and of a random pick."""
     groups = {name: {"accuracy": np.array(values)} for name, values in accuracies.items()}
     figures.bars(figures.path(base_dir, "final"), groups, "final accuracy")
 
 
-def front(base_dir, rows, cost):
+def front(base_dir: str, rows: Sequence[Mapping[str, Any]], cost: str) -> None:
     """The Pareto front."""
     with drawing.to_png(
         figures.path(base_dir, "front"), f"Accuracy against {cost} of the networks that no other beats."
@@ -39,7 +43,7 @@ def front(base_dir, rows, cost):
         axes.set(xlabel=cost, ylabel="accuracy", xscale="log")
 
 
-def best(base_dir, space, picked):
+def best(base_dir: str, space: spaces.Space, picked: Mapping[str, str]) -> None:
     """The cells of the best architecture by the first budget."""
     if not isinstance(space, cells.Cells):
         return
@@ -47,4 +51,4 @@ def best(base_dir, space, picked):
     with drawing.to_png(
         figures.path(base_dir, "best_cells"), f"The cells of the best architecture by {name}.", (9, 5)
     ) as figure:
-        cell_drawing.picture(space.parse(picked[name]), lambda n: np.atleast_1d(figure.subplots(1, n)))
+        cell_drawing.picture(space.parse(picked[name]), lambda n: [*np.atleast_1d(figure.subplots(1, n))])

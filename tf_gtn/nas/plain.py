@@ -64,10 +64,10 @@ class Plain:
             raise errors.UserError(f"{text!r} is no plain architecture: {','.join(f'{name}=...' for name in CHOICES)}")
         values = {}
         for name, options in CHOICES.items():
-            found = [option for option in options if str(option) == words[name]]
-            if not found:
+            matches = [option for option in options if str(option) == words[name]]
+            if not matches:
                 raise errors.unknown(f"value of {name}", words[name], [str(option) for option in options])
-            values[name] = found[0]
+            values[name] = matches[0]
         return Architecture(**values)
 
     def build(

@@ -1,12 +1,13 @@
 """How well one evaluation ranks architectures against another: Spearman's correlation with bootstrapped intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.stats
 
 Numbers = Sequence[float] | np.ndarray
+Table = Mapping[str, Mapping[str, Numbers]]  # {evaluation: {quantity: [n]}}
 
 
 def spearman(proxy: Numbers, reference: Numbers) -> float:
@@ -24,32 +25,32 @@ def top(proxy: Numbers, share: float = 0.5) -> np.ndarray:
 def correlation(proxy: Numbers, reference: Numbers, share: float = 1.0, resamples: int = 1000, seed: int = 3) -> dict[str, Any]:
     """`{"value", "ci95", "n"}`: within the top share by the proxy, and its percentile bootstrap over architectures."""
     proxy, reference = np.asarray(proxy, float), np.asarray(reference, float)
-    rng, found = np.random.default_rng(seed), []
+    rng, resampled = np.random.default_rng(seed), []
     for _ in range(resamples):
         index = rng.integers(0, len(proxy), len(proxy))
         kept = index[top(proxy[index], share)]
-        found.append(spearman(proxy[kept], reference[kept]))
+        resampled.append(spearman(proxy[kept], reference[kept]))
     kept = top(proxy, share)
-    interval = [float(x) for x in np.nanpercentile(found, (2.5, 97.5))] if not np.isnan(found).all() else None
+    interval = [float(x) for x in np.nanpercentile(resampled, (2.5, 97.5))] if not np.isnan(resampled).all() else None
     return {"value": spearman(proxy[kept], reference[kept]), "ci95": interval, "n": len(kept)}
 
 
 def difference(
     first: Numbers, second: Numbers, reference: Numbers, share: float = 1.0, resamples: int = 1000, seed: int = 3
 ) -> dict[str, Any]:
-    """The same of one proxy's correlation minus another's, resampled together."""
+    """As `correlation`, of one proxy's correlation minus another's; both are resampled together."""
     first, second, reference = (np.asarray(x, float) for x in (first, second, reference))
 
     def at(index):
         return _within(first, reference, index, share) - _within(second, reference, index, share)
 
     rng = np.random.default_rng(seed)
-    found = [at(rng.integers(0, len(first), len(first))) for _ in range(resamples)]
-    interval = [float(x) for x in np.nanpercentile(found, (2.5, 97.5))] if not np.isnan(found).all() else None
+    resampled = [at(rng.integers(0, len(first), len(first))) for _ in range(resamples)]
+    interval = [float(x) for x in np.nanpercentile(resampled, (2.5, 97.5))] if not np.isnan(resampled).all() else None
     return {"value": at(np.arange(len(first))), "ci95": interval, "n": len(first)}
 
 
-def against(table, reference, accuracies):
+def against(table: Table, reference: str, accuracies: Numbers) -> dict[str, dict[str, Any]]:
     """How well each evaluation ranks against a reference: correlations, and how many times as long the reference takes.
 
     Args:
@@ -72,7 +73,7 @@ def against(table, reference, accuracies):
     }
 
 
-def of_each_other(table):
+def of_each_other(table: Table) -> dict[str, dict[str, float]]:
     """Spearman's correlations of all evaluations' accuracies, `{one: {other: number}}`; `table` as of `against`."""
     return {
         one: {other: spearman(columns["accuracy"], others["accuracy"]) for other, others in table.items()}

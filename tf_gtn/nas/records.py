@@ -1,4 +1,4 @@
-"""Finished evaluations of a run: `<base_dir>/evaluations.jsonl`, a row a line with a checksum, appended as they end."""
+"""Finished evaluations of a run: `<base_dir>/evaluations.jsonl`, one row per line with a checksum, appended as they end."""
 
 import json
 import os
@@ -14,10 +14,10 @@ _KEYS = ("architecture", "seed", "budget")
 
 
 class Records:
-    """Rows by (architecture, seed, budget); what a kill left of the last line is dropped, of others it is said."""
+    """Rows by (architecture, seed, budget). A last line that a kill tore is dropped; other damaged lines give a warning."""
 
     def __init__(self, base_dir: str) -> None:
-        """Reads what is there. Raises `files.Damaged` if the file can't be read at all."""
+        """Reads the file, if it exists. Raises `files.Damaged` if it can't be read at all."""
         self._path = os.path.join(base_dir, "evaluations.jsonl")
         self.rows = []
         content = files.read(self._path) if tf.io.gfile.exists(self._path) else b""
@@ -37,7 +37,7 @@ class Records:
         return self._known.get((architecture, seed, budget))
 
     def finished(self, job: tuple) -> bool:
-        """Whether all rows of a job `(architecture, seed, evaluation)` are there."""
+        """Whether all rows of a job `(architecture, seed, evaluation)` exist."""
         architecture, seed, budget = job
         return all(self.find(architecture, seed, name) for name in budget.names)
 

@@ -118,8 +118,8 @@ def _accuracy(row):
 
 def halved(rows: Rows, share: float) -> list[dict[str, Any]]:
     """The best `share` of rows by accuracy, at least one; failed ones never."""
-    there = sorted((row for row in rows if "accuracy" in row), key=_accuracy, reverse=True)
-    return there[: max(1, round(len(there) * share))]
+    ranked = sorted((row for row in rows if "accuracy" in row), key=_accuracy, reverse=True)
+    return ranked[: max(1, round(len(ranked) * share))]
 
 
 def pareto(rows: Rows, minimised: Sequence[str], accuracy: str = "accuracy") -> list[dict[str, Any]]:
@@ -134,5 +134,5 @@ def pareto(rows: Rows, minimised: Sequence[str], accuracy: str = "accuracy") -> 
         least = one[accuracy] >= other[accuracy] and all(one[n] <= other[n] for n in minimised)
         return least and (one[accuracy] > other[accuracy] or any(one[n] < other[n] for n in minimised))
 
-    there = [row for row in rows if accuracy in row]
-    return [row for row in there if not any(beats(other, row) for other in there)]
+    measured = [row for row in rows if accuracy in row]
+    return [row for row in measured if not any(beats(other, row) for other in measured)]

@@ -1,3 +1,3 @@
-"""What a run found: numbers, claims, figures, report."""
+"""The results of a run: numbers, claims, figures, report."""
 
 from tf_gtn.reporting import relations as _relations  # noqa: F401 - registers them

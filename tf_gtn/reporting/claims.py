@@ -3,7 +3,7 @@
 A claim is `(quantity, relation, argument)` or `(quantity, relation, argument, what the paper says)`, for example
 `("gtn", "above", "real", "p < 0.01 (figure 2)")`. `RELATIONS` has all relations with what their argument is (`relations` makes
 them). `check` looks at the form of claims, `rehearse` makes them from stand-ins before the first step, `compare` makes them
-from what was found.
+from what was measured.
 """
 
 import dataclasses
@@ -55,11 +55,11 @@ class Relation:
     rule: str
     some_seeds: bool
 
-    def parts(self, argument) -> tuple:
+    def parts(self, argument: Any) -> tuple[Any, ...]:
         """What an argument consists of."""
         return tuple(argument) if len(self.takes) > 1 and isinstance(argument, list | tuple) else (argument,)
 
-    def quantities(self, argument) -> list[str]:
+    def quantities(self, argument: Any) -> list[str]:
         """The quantities that an argument names."""
         return [part for part in self.parts(argument) if isinstance(part, str)]
 
@@ -92,7 +92,9 @@ class Claimed:
         quantity = self.quantities[name]
         return quantity.values[0] if quantity.once else float(np.mean(statistics.units(quantity.values)[0]))
 
-    def result(self, statement, measured, interval, rule, **numbers) -> dict:
+    def result(
+        self, statement: str, measured: float | None, interval: Sequence[float] | None, rule: str, **numbers: Any
+    ) -> dict[str, Any]:
         """The claim; see `results.claim`."""
         identity = _identity((self.name, self.relation, self.argument), self.quantity.once)
         return results.claim(identity, statement, self.said, measured, interval, rule, **numbers)
@@ -128,9 +130,9 @@ def check(where: str, specs: Sequence) -> None:
         if len(parts) != len(relation.takes) or not all(isinstance(p, _TAKEN[kind]) for p, kind in zip(parts, relation.takes)):
             raise errors.UserError(f"a claim of {spec[1]!r} takes {' and '.join(relation.takes)}; got {spec[2]!r}")
     claimed = [tuple(spec[:3]) for spec in specs]
-    for each in claimed:
-        if claimed.count(each) > 1:
-            raise errors.UserError(f"{where} has {each!r} twice")
+    for claim in claimed:
+        if claimed.count(claim) > 1:
+            raise errors.UserError(f"{where} has {claim!r} twice")
     _check_identities(specs, [_identity(spec) for spec in specs])
 
 
@@ -166,9 +168,9 @@ def compare(specs: Sequence, quantities: Mapping, units: str = "fresh learners o
     Raises:
       UserError: an unknown quantity, two that can't be compared, or two claims that would have one id.
     """
-    made = [_claim(spec, quantities, units) for spec in specs]
-    _check_identities(specs, [claim["id"] for claim in made])
-    return made
+    compared = [_claim(spec, quantities, units) for spec in specs]
+    _check_identities(specs, [claim["id"] for claim in compared])
+    return compared
 
 
 def named_otherwise(spec: Sequence, quantities: Mapping, identity: str, statement: str) -> dict:
@@ -188,7 +190,7 @@ def _claim(spec, quantities, units):
         if wanted not in quantities:
             raise errors.unknown("quantity of a claim", wanted, quantities)
     claimed = Claimed(name, relation, argument, said, quantities, units)
-    missing = [label(each) for each in named(spec) if any(value is None for value in quantities[each].values)]
+    missing = [label(quantity) for quantity in named(spec) if any(value is None for value in quantities[quantity].values)]
     if missing and not RELATIONS[relation].some_seeds:
         statement = f"{claimed.statement} (no value in some runs: {', '.join(missing)})"
         return claimed.result(statement, None, None, RELATIONS[relation].rule)

@@ -12,9 +12,12 @@ import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends import backend_agg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -52,7 +55,7 @@ LABELS = {"gtn": "GTN", "distilled": "distilled pixels", "real": "real data"}
 
 
 @contextlib.contextmanager
-def to_png(path, caption, size=(7, 4.2)):
+def to_png(path: str, caption: str, size: tuple[float, float] = (7, 4.2)) -> Iterator[Figure]:
     """Yields an empty figure and saves it at the end; a user's matplotlibrc has no say.
 
     Args:
@@ -76,15 +79,15 @@ def to_png(path, caption, size=(7, 4.2)):
     files.write(path, buffer.getvalue())
 
 
-def image(draw):
+def image(draw: Callable[[str], object]) -> np.ndarray:
     """The picture that `draw(path)` makes of a figure, and no file stays: uint8 [H, W, 4]."""
     with tempfile.TemporaryDirectory() as folder:
         draw(path := os.path.join(folder, "figure.png"))
-        with Image.open(path, formats=["PNG"]) as made:
-            return np.asarray(made.convert("RGBA"))
+        with Image.open(path, formats=["PNG"]) as figure:
+            return np.asarray(figure.convert("RGBA"))
 
 
-def caption(path_or_file):
+def caption(path_or_file: str | IO[bytes]) -> str | None:
     """The caption inside a PNG, or None.
 
     Raises:
@@ -95,7 +98,14 @@ def caption(path_or_file):
         return image.info.get("Description")
 
 
-def line(axes, name, names, x, mean, interval=None):
+def line(
+    axes: Axes,
+    name: str,
+    names: Iterable[str],
+    x: np.ndarray,
+    mean: np.ndarray,
+    interval: tuple[np.ndarray, np.ndarray] | None = None,
+) -> None:
     """A line for one of `names`, with some ten markers, and a band `(low, high)` around it."""
     color, dashes, marker = style(name, names)
     axes.plot(x, mean, dashes, color=color, marker=marker, markevery=max(1, len(x) // 10), label=label(name))
@@ -103,8 +113,8 @@ def line(axes, name, names, x, mean, interval=None):
         axes.fill_between(x, *interval, color=color, alpha=0.18, linewidth=0)
 
 
-def finish(figure, *panels, integer=True):
-    """Whole numbers on the x axes, unless told otherwise, and one legend under all panels."""
+def finish(figure: Figure, *panels: Axes, integer: bool = True) -> None:
+    """Whole numbers on the x axes, unless `integer` is False, and one legend under all panels."""
     if integer:
         for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 2.5, 5, 10]))
@@ -113,14 +123,14 @@ def finish(figure, *panels, integer=True):
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), handlelength=3)
 
 
-def style(name, names):
+def style(name: str, names: Iterable[str]) -> tuple[str, str, str]:
     """`(colour, line, marker)` of a treatment; of another name, by its place among the others in `names`."""
     if name in STYLES:
         return STYLES[name]
     place = [other for other in names if other not in STYLES].index(name)
-    return tuple(kinds[place % len(kinds)] for kinds in (_COLORS, _LINES, _MARKERS))
+    return _COLORS[place % len(_COLORS)], _LINES[place % len(_LINES)], _MARKERS[place % len(_MARKERS)]
 
 
-def label(name):
+def label(name: str) -> str:
     """A treatment's name in words."""
     return LABELS.get(name, str(name).replace("_", " "))

@@ -6,13 +6,21 @@ A treatment has the same colour, line and marker in every figure. Equal arrays g
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tf_gtn.reporting import drawing, statistics
 
 
-def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
+def loss_curve(
+    path: str,
+    curves: Mapping[str, tuple[statistics.Values, statistics.Values]],
+    smoothing: int | None = None,
+    ylabel: str = "outer loss",
+    caption: str | None = None,
+) -> str:
     """Losses by outer step: raw values faint, their moving mean strong; logarithmic if they span more than a factor of 100.
 
     Args:
@@ -27,7 +35,7 @@ def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
     caption = caption or f"The {ylabel} by outer step{'; faint: single values, strong: their moving mean' if smooth else ''}."
     with drawing.to_png(path, caption) as figure:
         axes = figure.subplots()
-        drawn = []
+        finite = []
         for name, (steps, values) in curves.items():
             steps, values = np.asarray(steps), np.asarray(values, np.float64)
             color, dashes, marker = drawing.style(name, curves)
@@ -41,9 +49,9 @@ def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
                 label=drawing.label(name),
                 marker=marker if len(values) == 1 else None,
             )
-            drawn.append(values[np.isfinite(values)])
-        drawn = np.concatenate(drawn) if drawn else np.zeros(0)
-        if drawn.size and drawn.min() > 0 and drawn.max() > 100 * drawn.min():
+            finite.append(values[np.isfinite(values)])
+        losses = np.concatenate(finite) if finite else np.zeros(0)
+        if losses.size and losses.min() > 0 and losses.max() > 100 * losses.min():
             axes.set_yscale("log")
         axes.set_xlabel("outer step")
         axes.set_ylabel(ylabel)
@@ -51,7 +59,13 @@ def loss_curve(path, curves, smoothing=None, ylabel="outer loss", caption=None):
     return path
 
 
-def bars(path, groups, ylabel="test accuracy", caption=None, bounds=statistics.SHARE):
+def bars(
+    path: str,
+    groups: Mapping[str, Mapping[str, statistics.Values]],
+    ylabel: str = "test accuracy",
+    caption: str | None = None,
+    bounds: tuple[float, float] = statistics.SHARE,
+) -> str:
     """Bars with 95% intervals, such as GTN against real data on architectures that the GTN never saw.
 
     Args:
@@ -68,8 +82,8 @@ def bars(path, groups, ylabel="test accuracy", caption=None, bounds=statistics.S
     with drawing.to_png(path, caption, (max(7, 1.3 * len(groups)), 4.2)) as figure:
         axes = figure.subplots()
         for i, name in enumerate(series):
-            there = [(x, *_mean_and_interval(group[name], bounds)) for x, group in enumerate(groups.values()) if name in group]
-            x, mean, low, high = (np.array(column, np.float64) for column in zip(*there))
+            rows = [(x, *_mean_and_interval(group[name], bounds)) for x, group in enumerate(groups.values()) if name in group]
+            x, mean, low, high = (np.array(column, np.float64) for column in zip(*rows))
             x = x + (i - (len(series) - 1) / 2) * width
             axes.bar(
                 x,
@@ -85,7 +99,7 @@ def bars(path, groups, ylabel="test accuracy", caption=None, bounds=statistics.S
             )
             for at, value, top in zip(x, mean, np.fmax(mean, high)):
                 axes.annotate(f"{value:.3g}", (at, top), (0, 4), textcoords="offset points", ha="center", fontsize=8)
-        slant = {"rotation": 30, "ha": "right"} if len(groups) > 6 else {}
+        slant: dict[str, Any] = {"rotation": 30, "ha": "right"} if len(groups) > 6 else {}
         axes.set_xticks(range(len(groups)), [drawing.label(group) for group in groups], **slant)
         axes.grid(False, axis="x")
         axes.set_ylabel(ylabel)
@@ -93,12 +107,19 @@ def bars(path, groups, ylabel="test accuracy", caption=None, bounds=statistics.S
     return path
 
 
-def matrix(path, values, rows, columns, label="test accuracy", caption=None):
+def matrix(
+    path: str,
+    values: statistics.Values,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    label: str = "test accuracy",
+    caption: str | None = None,
+) -> str:
     """A heat map with its numbers, such as trained teachers against the networks that they are tested on.
 
     Args:
       path: of the PNG.
-      values: [rows, columns]; NaN where there is none.
+      values: [rows, columns]; NaN where a cell has no value.
       rows: names.
       columns: names.
       label: of the colours.
@@ -127,14 +148,21 @@ def matrix(path, values, rows, columns, label="test accuracy", caption=None):
     return path
 
 
-def lines(path, panels, ylabel, integer=True, caption=None, bounds=statistics.SHARE):
+def lines(
+    path: str,
+    panels: Mapping[str, Mapping[str, tuple[statistics.Values, statistics.Values]]],
+    ylabel: str,
+    integer: bool = True,
+    caption: str | None = None,
+    bounds: tuple[float, float] = statistics.SHARE,
+) -> str:
     """Lines with 95% intervals in panels side by side.
 
     Args:
       path: of the PNG.
       panels: `{label of the x axis: {name: (x [k], values [n, k])}}`; drawn are the mean and the interval over n, if n > 1.
       ylabel: label of the y axis of all panels.
-      integer: whole numbers on the x axes; otherwise they are logarithmic with base 2, a tick a value.
+      integer: whole numbers on the x axes; otherwise they are logarithmic with base 2, one tick per value.
       caption: text instead of the default.
       bounds: of the quantity, see `statistics`.
     """
@@ -169,12 +197,12 @@ def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.where(finite, mean, np.nan)
 
 
-def whole(table):
-    """Of `{name: for each seed its values, or None}` what can be drawn: that which no seed lacks."""
-    return {name: values for name, values in table.items() if not any(each is None for each in values)}
+def whole(table: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Of `{name: for each seed its values, or None}` what can be drawn: the quantities that no seed lacks."""
+    return {name: per_seed for name, per_seed in table.items() if not any(values is None for values in per_seed)}
 
 
-def path(base_dir, name):
+def path(base_dir: str, name: str) -> str:
     """Where the figure of that name lies."""
     return os.path.join(base_dir, "figures", f"{name}.png")
 

@@ -1,5 +1,7 @@
 """Figures made of images, many side by side. See `figures`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tf_gtn.reporting import drawing
@@ -27,12 +29,21 @@ def mosaic(images: np.ndarray, columns: int, low: float = 0.0, high: float = 1.0
     return np.broadcast_to(tiles, (*tiles.shape[:4], 3)).reshape(rows * (height + gap), columns * (width + gap), 3)
 
 
-def sheet(path, images, columns=None, names=None, marked=None, low=-2.0, high=2.0, caption=None):
+def sheet(
+    path: str,
+    images: np.ndarray,
+    columns: int | None = None,
+    names: Sequence[str] | None = None,
+    marked: Sequence[bool] | np.ndarray | None = None,
+    low: float = -2.0,
+    high: float = 2.0,
+    caption: str | None = None,
+) -> str:
     """Images side by side in row-major order, so that batches wrap (GTN paper, figures 11 to 13 and 15).
 
     Args:
       path: of the PNG.
-      images: [n, H, W, C] with C of 1 or 3; NaN where there is none.
+      images: [n, H, W, C] with C of 1 or 3; NaN where a pixel has no value.
       columns: images in a row; by default as many as make the sheet about twice as wide as high.
       names: a label for each column, or None.
       marked: bool [n]: which images get a frame; or None.

@@ -64,7 +64,7 @@ def _below(claimed):
     Measured by the share of pairs in which it is (ties, such as two that diverged, count half), which is U / (n m) of the test
     by Mann and Whitney (1947). Unlike a difference of medians it needs no finite values. The trials of a search depend on one
     another. So with several searches the interval is of the share's mean over them, and with one the test only describes that.
-    Quantities of one number a seed are taken as one search.
+    Quantities of one number per seed are taken as one search.
     """
 
     def share(a, b):
@@ -76,7 +76,7 @@ def _below(claimed):
     if len(first) != len(second) or first[0].ndim != second[0].ndim:
         raise _unlike(claimed)
     pairs = list(zip(first, second)) if first[0].ndim else [(np.stack(first), np.stack(second))]
-    a, b = (np.concatenate(each) for each in zip(*pairs))
+    a, b = (np.concatenate(per_search) for per_search in zip(*pairs))
     medians = {"median": statistics.quartiles(a)[1], "other_median": statistics.quartiles(b)[1]}
     statement = f"{claimed.statement}: share of pairs of {claimed.units} "
     if len(pairs) > 1:
@@ -101,25 +101,28 @@ def _compared(claimed, over_seeds, over_learners):
     another = claimed.quantities[other] if isinstance(other, str) else None
     if another is not None and another.once != quantity.once:
         raise _unlike(claimed)
-    if quantity.once and another is None:
-        rule = over_learners.replace("other_ci95[1]", "other").replace("other", "bound")
-        return claimed.result(statement, *_one(claimed), rule, bound=other)
     if quantity.once:
+        if another is None:
+            rule = over_learners.replace("other_ci95[1]", "other").replace("other", "bound")
+            return claimed.result(statement, *_one(claimed), rule, bound=other)
         return claimed.result(statement, *_one(claimed), over_learners, other=another.values[0], other_ci95=another.interval)
     values, over = statistics.units(quantity.values)
-    if another is not None:
-        others, other_over = statistics.units(another.values)
-        if (other_over, len(others)) != (over, len(values)):
+    if another is None:
+        compared, other_bounds = float(other), float(other)
+    else:
+        compared, other_over = statistics.units(another.values)
+        other_bounds = another.bounds
+        if (other_over, len(compared)) != (over, len(values)):
             raise _unlike(claimed)
     if over == "seeds":
-        difference = values - (float(other) if another is None else others)
-        bounds = statistics.difference(quantity.bounds, float(other) if another is None else another.bounds)
+        difference = values - compared
+        bounds = statistics.difference(quantity.bounds, other_bounds)
         statement += f" (mean difference over {len(difference)} seeds)"
         return claimed.result(statement, *_mean_and_interval(difference, bounds), over_seeds)
     statement += f" ({len(values)} {claimed.units}{'' if another is None else ' each'})"
-    second = (float(other), [float(other)] * 2) if another is None else _mean_and_interval(others, another.bounds)
-    found = _mean_and_interval(values, quantity.bounds)
-    return claimed.result(statement, *found, over_learners, other=second[0], other_ci95=second[1])
+    second = (compared, [compared] * 2) if another is None else _mean_and_interval(compared, other_bounds)
+    first = _mean_and_interval(values, quantity.bounds)
+    return claimed.result(statement, *first, over_learners, other=second[0], other_ci95=second[1])
 
 
 def _unlike(claimed):
@@ -149,6 +152,6 @@ def _one(claimed):
 
 
 def _mean_and_interval(values, bounds):
-    """Without an interval if there is but one value: then no claim of `above` holds."""
+    """A single value has no interval: no claim of `above` holds then."""
     mean, interval = statistics.mean_and_interval(values, bounds)
     return mean, interval if len(values) > 1 else None

@@ -7,6 +7,8 @@ import base64
 import importlib.resources
 import io
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import jinja2
 import tensorflow as tf
@@ -20,7 +22,17 @@ _LONGEST_LIST = 20  # items
 _CONFIGS = ("config.gin", "operative_config.gin")
 
 
-def check(base_dirs):
+class Run(Protocol):
+    """A run as `conclude` needs it."""
+
+    @property
+    def base_dir(self) -> str | None: ...
+    @property
+    def seed(self) -> int: ...
+    def seconds(self) -> float: ...
+
+
+def check(base_dirs: Sequence[str]) -> None:
     """Raises `UserError` unless each folder is that of a finished run."""
     if not base_dirs:
         raise errors.UserError("a report needs at least one run")
@@ -28,13 +40,15 @@ def check(base_dirs):
         results.read(base_dir)
 
 
-def conclude(run, system, program, metrics, claims):
-    """Ends a run: results.json and, of it and of the figures that are there, report.html in its folder."""
-    results.write(run.base_dir, system, program, run.seed, metrics, claims, run.seconds())
-    write(f"{run.base_dir}/report.html", [run.base_dir])
+def conclude(run: Run, system: str, program: str, metrics: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> None:
+    """Ends a run: writes results.json and, from it and from the run's figures, report.html in the run's folder."""
+    base_dir = run.base_dir
+    assert base_dir is not None, "a dry run has no results"
+    results.write(base_dir, system, program, run.seed, metrics, claims, run.seconds())
+    write(f"{base_dir}/report.html", [base_dir])
 
 
-def write(path, base_dirs, captions=None):
+def write(path: str, base_dirs: Sequence[str], captions: Mapping[str, str] | None = None) -> str:
     """Writes the report, whole or not at all.
 
     Args:
@@ -58,18 +72,18 @@ def write(path, base_dirs, captions=None):
     return path
 
 
-def summary(found):
-    """What a run found, in a few aligned lines.
+def summary(contents: Mapping[str, Any]) -> str:
+    """The results of a run, in a few aligned lines.
 
     Args:
-      found: the contents of a results.json.
+      contents: the contents of a results.json.
 
     Returns:
       Text: a line for the run, then one for each claim; without claims the first metrics instead.
     """
-    head = f"{found['system']}/{found['name']}, seed {found['seed']}, {duration(found['wall_seconds'])}"
-    if found["claims"]:
-        head += f": {_held(found['claims'])}"
+    head = f"{contents['system']}/{contents['name']}, seed {contents['seed']}, {duration(contents['wall_seconds'])}"
+    if contents["claims"]:
+        head += f": {_held(contents['claims'])}"
         rows = [
             (
                 "holds" if claim["holds"] else "does not hold",
@@ -78,53 +92,53 @@ def summary(found):
                 f"[{', '.join(map(number, claim['ci95']))}]" if claim["ci95"] else "",
                 _reason(claim),
             )
-            for claim in found["claims"]
+            for claim in contents["claims"]
         ]
     else:
-        rows = list(_metrics(found["metrics"]))
+        rows = list(_metrics(contents["metrics"]))
         if len(rows) > _SUMMARY_METRICS:
             rows[_SUMMARY_METRICS:] = [(f"... and {len(rows) - _SUMMARY_METRICS} more in results.json", "")]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join([head, *("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)])
 
 
-def number(value):
+def number(value: float | None) -> str:
     """A number with four significant digits; integers whole."""
     if value is None:
         return "n/a"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """`42 s`, `2 min 50 s`, `3 h 5 min`."""
     if seconds < 60:
         return f"{number(float(seconds))} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _run(base_dir, captions):
     """What the template shows of a run."""
-    found = results.read(base_dir)
+    contents = results.read(base_dir)
     return {
-        **found,
+        **contents,
         "base_dir": base_dir,
         "claims": [
             {
                 **claim,
                 "measured": number(claim["measured"]),
-                "ci95": _shown(claim["ci95"]),
-                "seed_value": "not given" if claim["seed_value"] is None else _shown(claim["seed_value"]),
+                "ci95": _text(claim["ci95"]),
+                "seed_value": "not given" if claim["seed_value"] is None else _text(claim["seed_value"]),
                 "numbers": _numbers(claim),
             }
-            for claim in found["claims"]
+            for claim in contents["claims"]
         ],
-        "held": _held(found["claims"]),
-        "all_hold": all(claim["holds"] for claim in found["claims"]),
-        "metrics": list(_metrics(found["metrics"])),
-        "duration": duration(found["wall_seconds"]),
+        "held": _held(contents["claims"]),
+        "all_hold": all(claim["holds"] for claim in contents["claims"]),
+        "metrics": list(_metrics(contents["metrics"])),
+        "duration": duration(contents["wall_seconds"]),
         "figures": [_figure(path, captions) for path in _figures(base_dir)],
-        "configs": [(name, text) for name in _CONFIGS if (text := _text(os.path.join(base_dir, name)))],
+        "configs": [(name, text) for name in _CONFIGS if (text := _read(os.path.join(base_dir, name)))],
     }
 
 
@@ -146,7 +160,7 @@ def _reason(claim):
 def _numbers(claim):
     """The further numbers in a claim's rule, as pairs of name and text."""
     numbers = claim.get("numbers", {})
-    return [(name, _shown(numbers[name])) for name in rules.names(claim["rule"]) if name in numbers]
+    return [(name, _text(numbers[name])) for name in rules.names(claim["rule"]) if name in numbers]
 
 
 def _metrics(metrics, prefix=""):
@@ -155,10 +169,10 @@ def _metrics(metrics, prefix=""):
         if isinstance(value, dict):
             yield from _metrics(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _shown(value)
+            yield f"{prefix}{key}", _text(value)
 
 
-def _shown(value):
+def _text(value):
     """A JSON value as text; of many numbers their count, range and mean."""
     if isinstance(value, str):
         return value
@@ -171,8 +185,8 @@ def _shown(value):
         missing = f", {value.count(None)} n/a" if None in value else ""
         mean = number(sum(numbers) / len(numbers))
         return f"{len(value)} values from {number(min(numbers))} to {number(max(numbers))}, mean {mean}{missing}"
-    shown = [f"[{_shown(v)}]" if isinstance(v, list) else _shown(v) for v in value[:_LONGEST_LIST]]
-    return ", ".join(shown) + (f", ... ({len(value)} values)" if len(value) > _LONGEST_LIST else "")
+    items = [f"[{_text(v)}]" if isinstance(v, list) else _text(v) for v in value[:_LONGEST_LIST]]
+    return ", ".join(items) + (f", ... ({len(value)} values)" if len(value) > _LONGEST_LIST else "")
 
 
 def _figures(base_dir):
@@ -187,18 +201,18 @@ def _figure(path, captions):
     name = os.path.basename(path).removesuffix(".png")
     try:
         content = files.read(path)
-        inside = drawing.caption(io.BytesIO(content))
+        caption = drawing.caption(io.BytesIO(content))
     except (OSError, ValueError, SyntaxError):
         return {"caption": f"{os.path.basename(path)} can't be read: it isn't a whole PNG.", "uri": None}
     words = name.replace("_", " ")
     return {
-        "caption": captions.get(name) or inside or words[:1].upper() + words[1:],
+        "caption": captions.get(name) or caption or words[:1].upper() + words[1:],
         "uri": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
     }
 
 
-def _text(path):
-    """A file's text, or None if there is none."""
+def _read(path):
+    """A file's text, or None if the file does not exist."""
     if not tf.io.gfile.exists(path):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a run found, as numbers, and what it claims from them.
+"""The results of a run as numbers, and the claims that follow from them.
 
     <base_dir>/results.json   {"system", "name", "seed", "versions", "wall_seconds", "metrics": {...}, "claims": [...]}
 
@@ -12,6 +12,8 @@ import json
 import math
 import os
 import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,17 +24,25 @@ from tf_gtn.reporting import rules
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import files, json_values
 
-_OWN_NUMBERS = ("measured", "ci95")
+_MEASURED = ("measured", "ci95")  # names that every rule can use
 
 
-def claim(id, statement, seed_value, measured, ci95, rule, **numbers):
+def claim(
+    id: str,
+    statement: str,
+    seed_value: float | str | None,
+    measured: float | None,
+    ci95: Sequence[float] | None,
+    rule: str,
+    **numbers: Any,
+) -> dict[str, Any]:
     """A claim, with `holds` computed.
 
     Args:
       id: a short name, unique in its run.
       statement: what is claimed, in words.
       seed_value: what the paper reports: a number, a text, or None if it says nothing.
-      measured: the number found here; None or NaN: there is none, and the claim does not hold.
+      measured: the number measured here; None or NaN: no number could be measured, and the claim does not hold.
       ci95: its 95% interval `(low, high)`, or None.
       rule: when the claim holds, in the language of `rules`, such as `measured >= 0.93`.
       **numbers: further numbers that the rule names, or lists of numbers.
@@ -43,7 +53,7 @@ def claim(id, statement, seed_value, measured, ci95, rule, **numbers):
     Raises:
       ValueError: the rule can't be evaluated, or a value has the wrong form.
     """
-    made = {
+    unchecked = {
         "id": id,
         "statement": statement,
         "seed_value": seed_value,
@@ -53,22 +63,30 @@ def claim(id, statement, seed_value, measured, ci95, rule, **numbers):
         "holds": False,
         "numbers": numbers,
     }
-    made = json_values.plain(made, f"claim {id!r}")
-    made["holds"] = recompute(made)
-    _check_claim(made, f"claim {id!r}")
-    return made
+    result = json_values.plain(unchecked, f"claim {id!r}")
+    result["holds"] = recompute(result)
+    _check_claim(result, f"claim {id!r}")
+    return result
 
 
-def recompute(claim):
+def recompute(claim: Mapping[str, Any]) -> bool:
     """Whether a claim holds by its rule and its numbers; False where one of them is missing.
 
     Raises:
       ValueError: the rule can't be evaluated.
     """
-    return rules.evaluate(claim["rule"], {**claim.get("numbers", {}), **{name: claim[name] for name in _OWN_NUMBERS}})
+    return rules.evaluate(claim["rule"], {**claim.get("numbers", {}), **{name: claim[name] for name in _MEASURED}})
 
 
-def write(base_dir, system, name, seed, metrics, claims, wall_seconds):
+def write(
+    base_dir: str,
+    system: str,
+    name: str,
+    seed: int,
+    metrics: Mapping[str, Any],
+    claims: Sequence[Mapping[str, Any]],
+    wall_seconds: float,
+) -> dict[str, Any]:
     """Writes results.json, whole or not at all; NaN and infinity become null.
 
     Args:
@@ -87,7 +105,7 @@ def write(base_dir, system, name, seed, metrics, claims, wall_seconds):
       ValueError: something does not fit the schema; names it.
     """
     lengths = base_dirs.extended(base_dir)
-    found = json_values.plain(
+    contents = json_values.plain(
         {
             "system": system,
             "name": name,
@@ -100,36 +118,36 @@ def write(base_dir, system, name, seed, metrics, claims, wall_seconds):
         },
         "results",
     )
-    validate(found)
-    files.write_json(_path(base_dir), found, indent=1)
-    return found
+    validate(contents)
+    files.write_json(_path(base_dir), contents, indent=1)
+    return contents
 
 
-def read(base_dir):
+def read(base_dir: str) -> dict[str, Any]:
     """The contents of a run's results.json.
 
     Raises:
-      UserError: it isn't there, isn't whole, or doesn't fit the schema.
+      UserError: the file does not exist, isn't whole, or doesn't fit the schema.
     """
     path = _path(base_dir)
     if not tf.io.gfile.exists(path):
         what = "has no results.json: its run isn't finished" if tf.io.gfile.isdir(base_dir) else "is not the folder of a run"
         raise errors.UserError(f"{base_dir} {what}")
-    found = files.read_json(path, remedy="the command of that run writes it again")
+    contents = files.read_json(path, remedy="the command of that run writes it again")
     try:
-        validate(found)
+        validate(contents)
     except ValueError as error:
         raise errors.UserError(f"{path} doesn't fit: {error}") from None
-    return found
+    return contents
 
 
-def validate(found):
+def validate(contents: Any) -> None:
     """Checks the contents of a results.json against the schema; further keys are allowed.
 
     Raises:
       ValueError: names the first field that is wrong.
     """
-    _check(isinstance(found, dict), "results", "an object", found)
+    _check(isinstance(contents, dict), "results", "an object", contents)
     for key, kind, what in (
         ("system", str, "a text"),
         ("name", str, "a text"),
@@ -139,24 +157,24 @@ def validate(found):
         ("metrics", dict, "an object"),
         ("claims", list, "a list"),
     ):
-        _check(key in found, key, what)
-        _check(isinstance(found[key], kind) and not isinstance(found[key], bool), key, what, found[key])
-    for key, value in found["versions"].items():
+        _check(key in contents, key, what)
+        _check(isinstance(contents[key], kind) and not isinstance(contents[key], bool), key, what, contents[key])
+    for key, value in contents["versions"].items():
         _check(isinstance(value, str), f"versions.{key}", "a text", value)
     _check(
-        _is_number(found["wall_seconds"]) and found["wall_seconds"] >= 0,
+        _is_number(contents["wall_seconds"]) and contents["wall_seconds"] >= 0,
         "wall_seconds",
         "a number of seconds",
-        found["wall_seconds"],
+        contents["wall_seconds"],
     )
     seen = set()
-    for i, item in enumerate(found["claims"]):
+    for i, item in enumerate(contents["claims"]):
         _check_claim(item, f"claims[{i}]")
         _check(item["id"] not in seen, f"claims[{i}].id", "unique", item["id"])
         seen.add(item["id"])
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of what a number depends on most, and how many cores it had: sums are split among them, and so rounded."""
     return {
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
@@ -196,7 +214,7 @@ def _check_claim(item, where):
     numbers = item.get("numbers", {})
     _check(isinstance(numbers, dict), f"{where}.numbers", "an object", numbers)
     for key, value in numbers.items():
-        _check(key not in _OWN_NUMBERS, f"{where}.numbers.{key}", "named otherwise")
+        _check(key not in _MEASURED, f"{where}.numbers.{key}", "named otherwise")
         _check(
             _are_numbers(value if isinstance(value, list) else [value]),
             f"{where}.numbers.{key}",
@@ -212,8 +230,8 @@ def _check_claim(item, where):
 
 def _check(ok, where, what, *got):
     if not ok:
-        shown = f"; got {repr(got[0])[:80]}" if got else ""
-        raise ValueError(f"{where} must be {what}{shown}")
+        received = f"; got {repr(got[0])[:80]}" if got else ""
+        raise ValueError(f"{where} must be {what}{received}")
 
 
 def _is_number(value):

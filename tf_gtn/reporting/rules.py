@@ -8,10 +8,12 @@ Nothing else is accepted, so a rule from any file can be evaluated.
 import ast
 import math
 import operator
+from collections.abc import Callable, Mapping
+from typing import Any
 
 _LONGEST = 500  # characters
 
-_COMPARISONS = {
+_COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -19,16 +21,21 @@ _COMPARISONS = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
-_SIGNS = {ast.USub: operator.neg, ast.UAdd: operator.pos}
-_FUNCTIONS = {"abs": abs, "min": min, "max": max}
+_ARITHMETIC: dict[type[ast.operator], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_SIGNS: dict[type[ast.unaryop], Callable[..., Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"abs": abs, "min": min, "max": max}
 
 
 class _Missing(Exception):
     """A number that the rule needs isn't there, or isn't finite."""
 
 
-def evaluate(rule, numbers):
+def evaluate(rule: str, numbers: Mapping[str, Any]) -> bool:
     """Whether a rule holds; False if any number in it is None, NaN or infinite, wherever it stands in the rule.
 
     Args:
@@ -50,12 +57,12 @@ def evaluate(rule, numbers):
     return value
 
 
-def names(rule):
+def names(rule: str) -> list[str]:
     """The names of the numbers in a rule, in the order in which they stand."""
     tree = _parsed(rule)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
-    return list(dict.fromkeys(node.id for node in sorted(found, key=lambda node: (node.lineno, node.col_offset))))
+    variables = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called]
+    return list(dict.fromkeys(node.id for node in sorted(variables, key=lambda node: (node.lineno, node.col_offset))))
 
 
 def _parsed(rule):

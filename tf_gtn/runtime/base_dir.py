@@ -7,7 +7,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import tensorflow as tf
 
@@ -24,7 +24,7 @@ class Growing(str):
 
 
 @contextlib.contextmanager
-def open_base_dir(path, started=None):
+def open_base_dir(path: str, started: float | None = None) -> Generator[str, None, None]:
     """Creates a folder and holds it for one run; yields its path.
 
     The kernel drops the lock when the process ends, however it ends. Remote folders (`gs://...`) aren't locked. The run's
@@ -37,13 +37,15 @@ def open_base_dir(path, started=None):
     lock = None
     try:
         with files.space(path):
-            tf.io.gfile.makedirs(path) if files.is_remote(path) else os.makedirs(path, exist_ok=True)
-            if not files.is_remote(path):
+            if files.is_remote(path):
+                tf.io.gfile.makedirs(path)
+            else:
+                os.makedirs(path, exist_ok=True)
                 lock = holding.take(path, started)
     except (OSError, tf.errors.OpError) as error:
         where = f" ({error.filename})" if getattr(error, "filename", path) not in (None, path) else ""
-        what = "is a file" if os.path.isfile(path) else f"can't be written to: {files.reason(error)}{where}"
-        raise errors.UserError(f"base_dir {path} {what}") from None
+        complaint = "is a file" if os.path.isfile(path) else f"can't be written to: {files.reason(error)}{where}"
+        raise errors.UserError(f"base_dir {path} {complaint}") from None
     try:
         yield path
     finally:
@@ -52,7 +54,7 @@ def open_base_dir(path, started=None):
 
 
 @contextlib.contextmanager
-def join_base_dir(path):
+def join_base_dir(path: str) -> Generator[str, None, None]:
     """Yields the path of a folder in which a run was begun, and does not lock it.
 
     Raises:
@@ -64,7 +66,7 @@ def join_base_dir(path):
     yield path
 
 
-def repeat(base_dir, k):
+def repeat(base_dir: str, k: int) -> str:
     """Where the k-th seed of a run lies: the first in `base_dir` itself, the others in `base_dir/repeats/<k>`."""
     return base_dir if k == 0 else os.path.join(base_dir, "repeats", str(k))
 
@@ -133,9 +135,9 @@ def check_same_config(
         if grown and write:
             _forget_outcomes(base_dir)  # first: a kill in between leaves a run of the former length
     else:
-        left = next((name for name in _RUN if tf.io.gfile.exists(os.path.join(base_dir, name))), None)
-        if left is not None:
-            raise files.Damaged(path, f"is not there, but {left} of a run is: nothing says how it was configured")
+        remnant = next((name for name in _RUN if tf.io.gfile.exists(os.path.join(base_dir, name))), None)
+        if remnant is not None:
+            raise files.Damaged(path, f"is not there, but {remnant} of a run is: nothing says how it was configured")
     if write:
         files.write(path, config)
 
@@ -152,10 +154,10 @@ def _grows(base_dir, name, before, now):
 
 
 def _forget_outcomes(base_dir):
-    """Deletes what was found of all seeds after training."""
+    """Deletes the outcomes and analyses of all seeds."""
     repeats = os.path.join(base_dir, "repeats")
-    others = tf.io.gfile.listdir(repeats) if tf.io.gfile.isdir(repeats) else []
-    folders = [base_dir, *(os.path.join(repeats, name.rstrip("/")) for name in others)]
+    names = tf.io.gfile.listdir(repeats) if tf.io.gfile.isdir(repeats) else []
+    folders = [base_dir, *(os.path.join(repeats, name.rstrip("/")) for name in names)]
     for folder in folders:
         outcome, checkpoints = (os.path.join(folder, name) for name in ("outcome.json", "checkpoints/ckpt-*.index"))
         if tf.io.gfile.exists(outcome) and not tf.io.gfile.glob(checkpoints):

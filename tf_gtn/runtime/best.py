@@ -14,7 +14,7 @@ class Best:
     Attributes:
       quantity: of a validation; the largest is the best.
       step: after how many outer steps that was, 0: there was no validation yet. An integer variable.
-      value: what was found then, a float64 variable.
+      value: the quantity's value then, a float64 variable.
     """
 
     def __init__(self, quantity: str, variables: Sequence[keras.Variable]) -> None:
@@ -30,7 +30,7 @@ class Best:
         return [self.step, self.value, *self._kept]
 
     def look(self, step: int, values: Mapping[str, float]) -> None:
-        """A validation after `step` outer steps found `values`: keeps the variables if none was better."""
+        """Keeps the variables if the validation after `step` outer steps, which measured `values`, is the best so far."""
         value = float(values.get(self.quantity, math.nan))
         if value > float(self.value):  # never of NaN
             self.step.assign(step)

@@ -45,18 +45,23 @@ class Callback(Protocol):
 
     def begin(self, begun: Begun) -> None:
         """Training begins, or goes on."""
+        del begun
 
     def step(self, step: int, values: Mapping[str, Any]) -> None:
         """A line was written to metrics.jsonl: `{<training>/<quantity>: number, text or None}` after `step` outer steps."""
+        del step, values
 
     def validated(self, step: int, name: str, training: Any) -> None:
-        """A training was validated after `step` outer steps; what was found is in the values of `step`, which comes first."""
+        """A training was validated after `step` outer steps; the call of `step` before this one has the numbers."""
+        del step, name, training
 
     def saved(self, step: int) -> None:
         """A checkpoint was written after `step` outer steps."""
+        del step
 
     def end(self) -> None:
         """Training ended, was stopped, or broke off; nothing comes after it."""
+        return
 
 
 def check(where: str, given: Sequence[Any]) -> None:

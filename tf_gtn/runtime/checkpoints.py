@@ -7,6 +7,8 @@ step: where they are others, or gone, it is passed over, and the steps since an 
 import os
 import re
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -30,8 +32,8 @@ def steps(base_dir: str) -> list[int]:
         return []
     if not tf.io.gfile.isdir(folder):
         raise errors.UserError(f"{folder} is a file, and the folder of the checkpoints belongs there: move it away")
-    found = [re.fullmatch(r"ckpt-(\d+)\.index/?", name) for name in tf.io.gfile.listdir(folder)]
-    return sorted((int(match[1]) for match in found if match), reverse=True)
+    matches = [re.fullmatch(r"ckpt-(\d+)\.index/?", name) for name in tf.io.gfile.listdir(folder)]
+    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def path(base_dir: str, step: int) -> str:
@@ -42,7 +44,13 @@ def path(base_dir: str, step: int) -> str:
 class Checkpoints:
     """Saves and restores named lists of variables together with the number of finished steps."""
 
-    def __init__(self, base_dir, variables, keep=3, added=None):
+    def __init__(
+        self,
+        base_dir: str,
+        variables: Mapping[str, Sequence[Any]],
+        keep: int = 3,
+        added: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
         """Writes nothing yet.
 
         Args:
@@ -60,7 +68,7 @@ class Checkpoints:
         self._bytes = sum(v.dtype.size * v.shape.num_elements() for group in values.values() for v in group)
         self._manager = None
 
-    def save(self, step):
+    def save(self, step: int) -> None:
         """Saves under `step`, the number of finished steps."""
         holding.check()
         self._step.assign(step)
@@ -70,7 +78,7 @@ class Checkpoints:
         with files.writing(self._path(step), self._bytes):
             self._manager.save(checkpoint_number=step)
 
-    def restore(self, checkpoint_every=1):
+    def restore(self, checkpoint_every: int = 1) -> int:
         """Restores the newest checkpoint that can be read and fits metrics.jsonl; returns its step, 0 if there is none.
 
         One that is passed over is named on stderr.
@@ -79,38 +87,38 @@ class Checkpoints:
           UserError: there are checkpoints and none of them will do; or there is none, although metrics.jsonl goes beyond
             `checkpoint_every`, after which there was one.
         """
-        found = steps(self._base_dir)
-        if not found:
+        saved_steps = steps(self._base_dir)
+        if not saved_steps:
             self._none_lost(checkpoint_every)
             return 0
         readable = False
-        for place, step in enumerate(found):
+        for position, step in enumerate(saved_steps):
             path = self._path(step)
             try:
-                lacks = self._lacks(path)
-                parts = {name: part for name, part in self._parts.items() if name not in lacks}
-                (tf.train.Checkpoint(**parts) if lacks else self._checkpoint).restore(path).assert_consumed()
+                missing = self._missing(path)
+                parts = {name: part for name, part in self._parts.items() if name not in missing}
+                (tf.train.Checkpoint(**parts) if missing else self._checkpoint).restore(path).assert_consumed()
             except Exception as error:  # a broken file can raise anything
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
                 progress.say(f"the checkpoint {path} can't be read and is passed over ({reason})", file=sys.stderr)
                 continue
             readable = True
-            if _LOGGED not in lacks and int(self._logged) != metrics_lib.digest(self._base_dir, step):
+            if _LOGGED not in missing and int(self._logged) != metrics_lib.digest(self._base_dir, step):
                 progress.say(f"{self._metrics} is not as it was at step {step}: {path} is passed over", file=sys.stderr)
                 continue
-            self._name_newest(found[place:])
+            self._name_newest(saved_steps[position:])
             return step
         if readable:
             raise errors.UserError(
-                f"{self._metrics} is not as it was at step {found[-1]}, the earliest checkpoint's: put it back, or remove it "
-                f"with the folder {self._folder} to start again from the first step"
+                f"{self._metrics} is not as it was at step {saved_steps[-1]}, the earliest checkpoint's: put it back, or "
+                f"remove it with the folder {self._folder} to start again from the first step"
             )
         raise errors.UserError(
             f"none of the checkpoints in {self._folder} can be read: remove the folder and {self._metrics} to start again "
             "from the first step"
         )
 
-    def _lacks(self, path):
+    def _missing(self, path):
         """Names of what a checkpoint of an earlier version does not have."""
         has = tf.train.load_checkpoint(path).has_tensor
         keys = {_LOGGED: _LOGGED, **{name: f"{name}/0" for name in self._added}}

@@ -5,11 +5,12 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.core import outer_update
+from tf_gtn.runtime import best as best_lib
 from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import checkpoints as ckpt
 from tf_gtn.runtime import metrics as metrics_lib
@@ -58,29 +59,27 @@ class Restartable(Trainable, Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("run.Schedule")
 class Schedule:
     """When a run logs, saves and validates, in outer steps."""
 
-    log_every: int = 10
-    checkpoint_every: int = 100
-    validate_every: int = 100
-
-    def __post_init__(self) -> None:
-        errors.at_least_one("run.Schedule", **dataclasses.asdict(self))
+    log_every: arguments.Count = 10
+    checkpoint_every: arguments.Count = 100
+    validate_every: arguments.Count = 100
 
 
 def train(
-    trainings,
-    base_dir,
-    validate=None,
-    log_every=10,
-    checkpoint_every=100,
-    validate_every=100,
-    among=replicas.ALONE,
-    only=True,
-    callbacks=(),
-    best=None,
-):
+    trainings: Mapping[str, Trainable],
+    base_dir: str,
+    validate: Callable[[str, Any], Mapping[str, Any]] | None = None,
+    log_every: int = 10,
+    checkpoint_every: int = 100,
+    validate_every: int = 100,
+    among: replicas.Replicas = replicas.ALONE,
+    only: bool = True,
+    callbacks: Sequence[callbacks_lib.Callback] = (),
+    best: Mapping[str, best_lib.Best] | None = None,
+) -> dict[str, float]:
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
     Several trainings run in lockstep: at every outer step each takes one until it has taken its own `outer_steps`, so that one
@@ -110,11 +109,9 @@ def train(
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
     best = best or {}
-    variables, kept = (
-        {name: t.variables for name, t in trainings.items()},
-        {f"{name}-best": b.variables for name, b in best.items()},
-    )
-    saver = ckpt.Checkpoints(base_dir, variables, added=kept) if among.chief else _Absent()
+    variables = {name: t.variables for name, t in trainings.items()}
+    best_variables = {f"{name}-best": b.variables for name, b in best.items()}
+    saver = ckpt.Checkpoints(base_dir, variables, added=best_variables) if among.chief else _Absent()
     start = int(among.share(saver.restore(checkpoint_every)))
     for training in trainings.values():
         among.share_variables(training.variables)
@@ -124,16 +121,16 @@ def train(
         )
     durations = {name: [] for name in trainings}
     going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
-    noted = {name for name, t in trainings.items() if int(t.skipped.numpy())}
+    reported = {name for name, t in trainings.items() if int(t.skipped.numpy())}  # of which a skipped step was said
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
-    shown = (
+    progress = (
         progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
         if among.chief
         else contextlib.nullcontext(_Absent())
     )
     begun = callbacks_lib.Begun(base_dir, trainings, start, writer.summaries)
     listening = callbacks_lib.listening(callbacks if among.chief else (), begun)
-    with contextlib.closing(writer), signals() as received, shown as bar, listening as tell:
+    with contextlib.closing(writer), signals() as received, progress as bar, listening as tell:
         for index in range(start, outer_steps):
             if not going:
                 break
@@ -152,20 +149,19 @@ def train(
             if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
                 skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
-                for name in [name for name, count in skipped.items() if count and name not in noted]:
+                for name in [name for name, count in skipped.items() if count and name not in reported]:
                     progress_lib.say(
                         f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones"
                     )
-                    noted.add(name)
+                    reported.add(name)
                 results |= {f"{name}/skipped": count for name, count in skipped.items()}
                 if validate is not None and among.chief:
                     for name, t in validated.items():
-                        found = validate(name, t)
-                        results |= {f"{name}/{k}": v for k, v in found.items()}
+                        measured = validate(name, t)
+                        results |= {f"{name}/{k}": v for k, v in measured.items()}
                         if name in best:
-                            best[name].look(step, found)
-                written = writer.write(step, **results)
-                tell("step", step, written)
+                            best[name].look(step, measured)
+                tell("step", step, writer.write(step, **results))
                 for name, t in validated.items():
                     tell("validated", step, name, t)
                 bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
@@ -180,39 +176,30 @@ def train(
             if diverged and going:
                 progress_lib.say(f"{_gave_up(diverged)}; the others go on")
     _report(trainings, only)
-    return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
+    return {name: statistics.median(seconds[5:]) if seconds[5:] else math.nan for name, seconds in durations.items()}
 
 
 class _Absent:
-    """What writes for the chief, elsewhere."""
+    """What writes for the chief, elsewhere: it does nothing, and has no step to go on from."""
 
-    summaries = None
+    summaries: Any = None
 
-    def restore(self, checkpoint_every):
+    def _nothing(self, *_: Any, **__: Any) -> Any:
         return 0
 
-    def save(self, step):
-        pass
-
-    def write(self, *step, **values):
-        pass
-
-    update = write
-
-    def close(self):
-        pass
+    restore = save = write = update = close = _nothing
 
 
 def _steps_left(durations, trainings, step):
     """How many steps like this one the rest is worth: arms end at different steps, and cost differently."""
-    cost = {name: statistics.median(taken[-10:]) for name, taken in durations.items() if taken and not stuck(trainings[name])}
+    cost = {name: statistics.median(secs[-10:]) for name, secs in durations.items() if secs and not stuck(trainings[name])}
     left = {name: max(0, trainings[name].outer_steps - step) for name in cost}
     now = sum(cost[name] for name in cost if trainings[name].outer_steps >= step)
     return sum(cost[name] * left[name] for name in cost) / now if now else 0
 
 
-def stuck(training):
-    """Whether it gave up: its loss or gradient was not finite for 20 steps in a row."""
+def stuck(training: Trainable) -> bool:
+    """Whether a training gave up: its loss or gradient was not finite for 20 steps in a row."""
     return int(training.consecutively_skipped.numpy()) >= MAX_SKIPPED
 
 
@@ -224,11 +211,11 @@ def _gave_up(names):
 
 
 def _report(trainings, only):
-    """Says in the end what was not finite; `Diverged` if nothing went to its end and there is `only` this."""
+    """Says which trainings had steps that were not finite; `Diverged` if all gave up and there are `only` these."""
     diverged = [name for name, t in trainings.items() if stuck(t)]
     if only and len(diverged) == len(trainings):
         raise Diverged(_gave_up(diverged))
     for name, t in trainings.items():
         if count := int(t.skipped.numpy()):
-            what = "diverged and ended early" if name in diverged else "went on to the end"
-            progress_lib.say(f"{name} {what}: {count} of its outer steps were not finite and changed nothing")
+            end = "diverged and ended early" if name in diverged else "went on to the end"
+            progress_lib.say(f"{name} {end}: {count} of its outer steps were not finite and changed nothing")

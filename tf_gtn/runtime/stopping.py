@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Generator
 
 import tqdm
 
@@ -26,7 +27,7 @@ _TOGETHER = 0.5  # seconds; one Ctrl-C can arrive twice, from the terminal and f
 _LATER = "stopping after the present step; a second Ctrl-C stops now"
 _LIMIT_REACHED = "the time limit is reached: stopping after the present step; Ctrl-C stops now"
 
-_deferring = 0  # `signals()` that are entered
+_deferring = 0  # how many `signals()` are entered
 _watched = False  # whether `watch` was called
 _limited = False  # whether there is a time limit
 
@@ -34,7 +35,7 @@ _limited = False  # whether there is a time limit
 class Interrupted(KeyboardInterrupt):
     """A signal came where nothing has to be finished first."""
 
-    def __init__(self, number):
+    def __init__(self, number: int) -> None:
         super().__init__(number)
         self.signal = signal.Signals(number)
 
@@ -42,13 +43,13 @@ class Interrupted(KeyboardInterrupt):
 class Stopped(Exception):
     """A signal stopped the run, after it was saved."""
 
-    def __init__(self, number, step):
+    def __init__(self, number: int, step: int) -> None:
         super().__init__(f"stopped by {name(number)} after step {step}, which is saved: the same command goes on from there")
         self.signal = number
 
 
 def name(number: int) -> str:
-    """Of what stops a program, for whoever reads why it ended."""
+    """The name of what stops a program, for whoever reads why it ended."""
     return "--time_limit" if number == LIMIT else signal.Signals(number).name
 
 
@@ -76,20 +77,20 @@ def watch(seconds: float | None = None) -> None:
 
 
 @contextlib.contextmanager
-def signals():
+def signals() -> Generator[list[int], None, None]:
     """Collects the numbers of signals instead of dying of them; none outside the main thread, which alone gets them."""
     global _deferring
-    received = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = _handle(_collect(received))
+    handlers = _handle(_collect(received))
     _deferring += 1
     try:
         yield received
     finally:
         _deferring -= 1
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: it was not set from Python
 
 
@@ -112,9 +113,9 @@ def _collect(received):
 
 def _handle(handler):
     """Sets a handler; returns those before. A SIGHUP that is ignored, as under nohup, stays so."""
-    taken = [LIMIT] if _limited else []
-    taken += [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
-    return {number: signal.signal(number, handler) for number in taken}
+    numbers = [LIMIT] if _limited else []
+    numbers += [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in numbers}
 
 
 def _interrupt(number, _):

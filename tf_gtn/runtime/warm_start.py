@@ -35,9 +35,9 @@ class WarmStart:
         self._where, base_dir = where, os.path.expanduser(files.local(base_dir))
         steps = checkpoints.steps(base_dir)
         if not steps:
-            what = "is not there" if not tf.io.gfile.exists(base_dir) else "has no checkpoints"
+            complaint = "has no checkpoints" if tf.io.gfile.exists(base_dir) else "is not there"
             raise errors.UserError(
-                f"{where}: {base_dir} {what}; name the folder of a run, not an export, whose weights are joined"
+                f"{where}: {base_dir} {complaint}; name the folder of a run, not an export, whose weights are joined"
             )
         self.step, self.path = steps[0], checkpoints.path(base_dir, steps[0])
         try:
@@ -56,7 +56,7 @@ class WarmStart:
           UserError: the other run has no training of that name; or a variable is not there or has another shape or type, the
             first of which is named. Or a value can't be read.
         """
-        return {name: [self._value(name, place, each) for place, each in enumerate(own)] for name, own in variables.items()}
+        return {name: [self._value(name, i, variable) for i, variable in enumerate(vs)] for name, vs in variables.items()}
 
     def load(self, variables: Mapping[str, Sequence[Any]]) -> None:
         """Sets variables to what the other run's were. Raises as `values`, and then sets none."""
@@ -64,24 +64,24 @@ class WarmStart:
             for variable, value in zip(variables[name], values, strict=True):
                 variable.assign(value)
 
-    def _value(self, name, place, variable):
-        key = f"{name}/{place}/.ATTRIBUTES/VARIABLE_VALUE"
+    def _value(self, name, index, variable):
+        key = f"{name}/{index}/.ATTRIBUTES/VARIABLE_VALUE"
         if key not in self._shapes:
             names = sorted({key.split("/")[0] for key in self._shapes if key.endswith("/0/.ATTRIBUTES/VARIABLE_VALUE")})
             if name not in names:
                 raise errors.UserError(f"{self._where}: {self.path} has no {name!r}; it has {', '.join(map(repr, names))}")
-            raise self._misfit(name, place, variable, "is not there")
+            raise self._misfit(name, index, variable, "is not there")
         try:
             value = self._reader.get_tensor(key)
         except Exception as error:
             raise self._damaged(error) from None
         if value.shape != tuple(variable.shape) or value.dtype != np.dtype(tf.as_dtype(variable.dtype).as_numpy_dtype):
-            raise self._misfit(name, place, variable, f"is {list(value.shape)} {value.dtype} there")
+            raise self._misfit(name, index, variable, f"is {list(value.shape)} {value.dtype} there")
         return value
 
-    def _misfit(self, name, place, variable, what):
-        own = f"its variable {place}, {variable.name} {list(variable.shape)} {tf.as_dtype(variable.dtype).name}"
-        return errors.UserError(f"{self._where}: {name!r} does not fit {self.path}: {own}, {what}")
+    def _misfit(self, name, index, variable, complaint):
+        described = f"its variable {index}, {variable.name} {list(variable.shape)} {tf.as_dtype(variable.dtype).name}"
+        return errors.UserError(f"{self._where}: {name!r} does not fit {self.path}: {described}, {complaint}")
 
     def _damaged(self, error):
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]

@@ -3,7 +3,7 @@
     gtn = tf_gtn.train({"train": (images, labels)}, my_network, "runs/mine", outer_steps=400)
     tf_gtn.evaluate(gtn, {"train": (images, labels)}, my_network)
 
-A folder that is given holds what a run's does (`experiment.experiment`); config.gin has the call's settings.
+The call's folder holds the same files as a run's (`experiment.experiment`); its config.gin has the call's settings.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import shutil
 import signal
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from tf_gtn import arguments, errors
@@ -81,21 +81,21 @@ def train(
     """
     from tf_gtn.teaching import settings as settings_lib  # draws, and so imports matplotlib
 
-    given = {"inner_steps": inner_steps, "batch_size": batch_size, "outer_steps": outer_steps, "outer_batch": outer_batch}
-    chosen = settings_lib.Settings({**given, "treatment": treatment, "order": order}, settings)
+    sizes = {"inner_steps": inner_steps, "batch_size": batch_size, "outer_steps": outer_steps, "outer_batch": outer_batch}
+    chosen = settings_lib.Settings({**sizes, "treatment": treatment, "order": order}, settings)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise errors.UserError(f"train: seed must be an integer; got {seed!r}")
     families = settings_lib.families(learners)
-    shown = progress_lib.listening() if progress else progress_lib.silent()
-    with shown, apart.program(), chosen.in_these_names():
+    showing = progress_lib.listening() if progress else progress_lib.silent()
+    with showing, apart.program(), chosen.in_these_names():
         dataset = data_lib.of(data)
         members = population.Population(families, dataset.image_shape, dataset.num_classes, **chosen.of("population"))
         with _folder(base_dir) as (folder, keep):
-            with _interruptible():
+            with _interruptible(kept=base_dir is not None):
                 _run(folder, dataset, members, families, chosen, seed)
-            found = loading.load(os.path.join(folder, "export", str(outer_steps)))
-            keep(found)
-            return found
+            gtn = loading.load(os.path.join(folder, "export", str(outer_steps)))
+            keep(gtn)
+            return gtn
 
 
 def evaluate(
@@ -146,25 +146,25 @@ def _run(folder, dataset, members, families, chosen, seed):
             return assembly.gtn(dataset, seed, codes, chosen.generator, weight_norm=chosen.values["weight_norm"])
 
         latent_and_more = chosen.of("curriculum")
-        taught_by = assembly.treatment(dataset, seed, chosen.values["treatment"], *lesson, gtn)
-        inner = optimizers.SGD(**chosen.of("inner_optimizer"))
-        made = training.Training(dataset, members, taught_by, inner, seed=seed, **chosen.of("training"))
-        export.check_exportable(made)
-        return made
+        treatment = assembly.treatment(dataset, seed, chosen.values["treatment"], *lesson, gtn)
+        inner_optimizer = optimizers.SGD(**chosen.of("inner_optimizer"))
+        fresh = training.Training(dataset, members, treatment, inner_optimizer, seed=seed, **chosen.of("training"))
+        export.check_exportable(fresh)
+        return fresh
 
-    shown = {name: getattr(value, "__qualname__", value) for name, value in chosen.values.items()}
-    shown |= {"learners": _shown(families, members), "seed": seed}
-    times, data = loop.Schedule(**chosen.of("schedule")), {dataset.name: dataset.fingerprint}
-    call = calls.Call(folder, seed, dict(sorted(shown.items())), times, data)
-    one = experiment.Comparison(arms=("gtn",)).given(dataset, experiment.Evaluation(**chosen.of("evaluation")), make)
-    experiments.run(call, "train", one, scoped=False)
+    settings = {name: getattr(value, "__qualname__", value) for name, value in chosen.values.items()}
+    settings |= {"learners": _learners_text(families, members), "seed": seed}
+    schedule, data = loop.Schedule(**chosen.of("schedule")), {dataset.name: dataset.fingerprint}
+    call = calls.Call(folder, seed, dict(sorted(settings.items())), schedule, data)
+    one_arm = experiment.Comparison(arms=("gtn",)).given(dataset, experiment.Evaluation(**chosen.of("evaluation")), make)
+    experiments.run(call, "train", one_arm, scoped=False)
 
 
-def _shown(families, members):
-    """`{learner: options}` as text that is the same for the same networks; a function's are told by the network it makes."""
+def _learners_text(families, members):
+    """`{learner: options}` as text, the same for the same networks; a function is identified by the network that it makes."""
     networks = {template.family.name: template.functional.model for template in members.templates}
     named = {
-        f"{learners_lib.name_of(learner)} {_sign(networks.get(learners_lib.name_of(learner)))}"
+        f"{learners_lib.name_of(learner)} {_digest(networks.get(learners_lib.name_of(learner)))}"
         if callable(learner)
         else learner: dict(options)
         for learner, options in families.items()
@@ -172,56 +172,60 @@ def _shown(families, members):
     return re.sub(r" at 0x[0-9a-f]+", "", repr(named))
 
 
-def _sign(model):
-    """Eight hexadecimal digits of a network's layers and shapes; automatic names and weights are no matter."""
+def _digest(model):
+    """Eight hexadecimal digits that depend on a network's layers and shapes, not on automatic names and weights."""
     if model is None:
         return ""
-    said = [[variable.shape for variable in model.variables]]
+    architecture = [[variable.shape for variable in model.variables]]
     for layer in model._flatten_layers():
         try:
             options = {key: value for key, value in layer.get_config().items() if key not in ("name", "layers", "build_config")}
         except Exception:  # a layer of the user's own need not have a configuration
             options = {}
-        said.append([type(layer).__name__, options if not hasattr(layer, "layers") else {}])
-    text = re.sub(r" at 0x[0-9a-f]+", "", json.dumps(said, default=repr, sort_keys=True))
+        architecture.append([type(layer).__name__, options if not hasattr(layer, "layers") else {}])
+    text = re.sub(r" at 0x[0-9a-f]+", "", json.dumps(architecture, default=repr, sort_keys=True))
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 @contextlib.contextmanager
-def _folder(base_dir: str | os.PathLike | None) -> Iterator[tuple[str, Callable[[loading.LoadedGTN], None]]]:
-    """`(a folder that is held, what keeps it as long as a GTN needs it)`; without `base_dir` a temporary one."""
+def _folder(
+    base_dir: str | os.PathLike | None,
+) -> Generator[tuple[str, Callable[[loading.LoadedGTN], None]], None, None]:
+    """Yields a folder that is held, and a function that keeps it while a GTN needs it; without `base_dir` it is temporary."""
     if base_dir is not None:
         with base_dirs.open_base_dir(os.fspath(base_dir)) as folder, files.space(folder):
             yield folder, lambda gtn: None
         return
-    folder, kept = tempfile.mkdtemp(prefix="tf_gtn_"), []
+    folder, finalizers = tempfile.mkdtemp(prefix="tf_gtn_"), []
 
     def keep(gtn):
         for name in set(os.listdir(folder)) - {"export"}:
             path = os.path.join(folder, name)
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-        kept.append(weakref.finalize(gtn, _remove, folder, os.getpid()))
+        finalizers.append(weakref.finalize(gtn, _remove, folder, os.getpid()))
 
     try:
         yield folder, keep
     finally:
-        if not kept:
+        if not finalizers:
             _remove(folder, os.getpid())
 
 
 def _remove(folder, process):
-    """A forked child leaves it to its parent."""
+    """Removes a folder; a forked child leaves it to its parent."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _interruptible():
-    """A signal that stopped the run does what it would have done to the user's program."""
+def _interruptible(kept):
+    """A signal that stopped the run does what it would have done to the user's program; `kept`: whether its folder stays."""
     try:
         yield
     except stopping.Stopped as stopped:
-        text = str(stopped).replace("the same command goes", "the same call with its base_dir goes")
+        text = str(stopped).replace("the same command", "the same call")
+        if not kept:
+            text = text.partition(", which")[0] + "; without base_dir nothing is kept"
         if stopped.signal != signal.SIGINT:
             signal.raise_signal(stopped.signal)
         raise KeyboardInterrupt(text) from None

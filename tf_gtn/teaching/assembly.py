@@ -23,8 +23,8 @@ def curriculum(
     dataset: data.Dataset, seed: int, latent: int, inner_steps: int, batch_size: int, **options: Any
 ) -> curricula.Curriculum:
     """Fresh codes for the classes of a data set; `options` of `curricula.Curriculum`, such as `order`."""
-    own = tf.constant([seed, _CURRICULUM])
-    return curricula.Curriculum(inner_steps, batch_size, latent, dataset.num_classes, own, **options)
+    seed_pair = tf.constant([seed, _CURRICULUM])
+    return curricula.Curriculum(inner_steps, batch_size, latent, dataset.num_classes, seed_pair, **options)
 
 
 def gtn(
@@ -64,23 +64,26 @@ def treatment(
     """
     if name != "gtn" and name not in treatments.REGISTRY:
         raise errors.unknown("treatment", name, ["gtn", *treatments.REGISTRY])
-    own = [seed, _PIXELS if name == "distilled" else _CHOICE]
-    made = make_gtn() if name == "gtn" else treatments.REGISTRY[name](dataset, inner_steps, batch_size, own)
-    epochs = getattr(getattr(made, "curriculum", None), "epochs", 1)
-    if (shown := inner_steps * batch_size // epochs) < dataset.num_classes:
+    if name == "gtn":
+        fresh = make_gtn()
+    else:
+        seed_pair = [seed, _PIXELS if name == "distilled" else _CHOICE]
+        fresh = treatments.REGISTRY[name](dataset, inner_steps, batch_size, seed_pair)
+    epochs = getattr(getattr(fresh, "curriculum", None), "epochs", 1)
+    if (images := inner_steps * batch_size // epochs) < dataset.num_classes:
         errors.warn(
-            f"a lesson of {shown} images shows at most {shown} of the {dataset.num_classes} classes of {dataset.name}: take "
+            f"a lesson of {images} images shows at most {images} of the {dataset.num_classes} classes of {dataset.name}: take "
             "more inner steps or larger batches, or no network learns the others"
         )
-    return made
+    return fresh
 
 
 def check_held_out(learners: population.Distribution, held_out: Collection[str]) -> None:
     """Raises `UserError` if a distribution holds an architecture that is to be held out."""
-    seen = {template.family.name for template in learners.templates} & set(held_out)
-    if seen:
+    in_both = {template.family.name for template in learners.templates} & set(held_out)
+    if in_both:
         raise errors.UserError(
-            f"{sorted(seen)[0]} is in models.Population.families and in teaching.Evaluation.held_out: "
+            f"{min(in_both)} is in models.Population.families and in teaching.Evaluation.held_out: "
             "an architecture is trained on or held out"
         )
 
@@ -95,5 +98,5 @@ def export_evaluator(
     compatibility.check_fits(exported, dataset)
     lesson = exported.lesson(steps)
     rates = {name: lesson[name] for name in ("learning_rate", "momentum")}
-    shown = treatments.Fixed("gtn", lesson["image"], lesson["label"])
-    return evaluation.Evaluator(dataset, learners, shown, optimizers.SGD(), lambda: rates)
+    images = treatments.Fixed("gtn", lesson["image"], lesson["label"])
+    return evaluation.Evaluator(dataset, learners, images, optimizers.SGD(), lambda: rates)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from tf_gtn import arguments, errors
@@ -91,9 +91,9 @@ class Settings:
             generator = generators.REGISTRY[generator]
         if not callable(generator):
             raise errors.UserError(f"{_WHERE}: generator is a name or a function; got {generator!r}")
-        taken = list(inspect.signature(generator).parameters.values())[3:]
-        own = {p.name: Setting("generator", p.name, p.annotation, p.default) for p in taken if p.kind != p.VAR_KEYWORD}
-        self._known |= {name: setting for name, setting in own.items() if name not in {*self._known, *given, *_RUN}}
+        options = [p for p in list(inspect.signature(generator).parameters.values())[3:] if p.kind != p.VAR_KEYWORD]
+        taken = {*self._known, *given, *_RUN}
+        self._known |= {p.name: Setting("generator", p.name, p.annotation, p.default) for p in options if p.name not in taken}
         for name in more:
             if name not in self._known:
                 raise errors.unknown(f"setting of {_WHERE}", name, {*self._known, *given})
@@ -128,7 +128,7 @@ class Settings:
         return self._generator(image_shape, classes, latent, **self.of("generator"))
 
     @contextlib.contextmanager
-    def in_these_names(self) -> Iterator[None]:
+    def in_these_names(self) -> Generator[None, None, None]:
         """A `UserError` in it that names a thing of gin's, or a flag, comes out with the name of the setting."""
         try:
             yield
@@ -160,26 +160,28 @@ def families(chosen: Any) -> dict[str | Callable, Mapping[str, Any]]:
         raise errors.UserError(
             f"learners are names, functions (image_shape, classes) -> keras.Model, or {{name: options}}; got {chosen!r}"
         )
-    found = {}
-    for each in chosen:
-        for learner, options in families(each).items():
-            if learner in found:
+    by_learner = {}
+    for some in chosen:
+        for learner, options in families(some).items():
+            if learner in by_learner:
                 raise errors.UserError(f"learners name {learner!r} twice")
-            found[learner] = options
-    return found
+            by_learner[learner] = options
+    return by_learner
 
 
 def _known():
     """`{name: Setting}` of all parts but the generator, whose options are its own."""
-    found = {"inner_steps": ("inner_loop", "steps"), "batch_size": ("inner_loop", "batch_size")}
-    found = {name: Setting(*where, arguments.Count, None) for name, where in found.items()}
+    known = {
+        "inner_steps": Setting("inner_loop", "steps", arguments.Count, None),
+        "batch_size": Setting("inner_loop", "batch_size", arguments.Count, None),
+    }
     for part, (takes, _, renamed) in _PARTS.items():
         for p in inspect.signature(takes).parameters.values() if takes else ():
             name = renamed.get(p.name, p.name)
             if name is not None and name not in ("self", *_RUN):
-                found[name] = Setting(part, p.name, _STRICTER.get(name, p.annotation), p.default)
-    found["latent"] = dataclasses.replace(found["latent"], default=assembly.LATENT)
-    return found
+                known[name] = Setting(part, p.name, _STRICTER.get(name, p.annotation), p.default)
+    known["latent"] = dataclasses.replace(known["latent"], default=assembly.LATENT)
+    return known
 
 
 def _check(name, annotation, value):

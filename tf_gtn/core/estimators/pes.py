@@ -66,14 +66,14 @@ class PES:
 
         def body(k, state, _):
             left = earlier - k
-            own = tf.where(left > 0, tf.random.experimental.stateless_fold_in(seed, left), seed)
+            window_seed = tf.where(left > 0, tf.random.experimental.stateless_fold_in(seed, left), seed)
             begun = {**state, "step": tf.maximum(state["step"], 0)}
-            after, found = self._advanced(problem, values, own, judge, begun)
-            return k + 1, self._where(~new | (places >= left), after, state), found
+            after, of_window = self._advanced(problem, values, window_seed, judge, begun)
+            return k + 1, self._where(~new | (places >= left), after, state), of_window
 
-        found = tf.zeros([2 * self.pairs], values[0].dtype), tf.zeros([2 * self.pairs], values[0].dtype)
+        zeros = tf.zeros([2 * self.pairs], values[0].dtype), tf.zeros([2 * self.pairs], values[0].dtype)
         _, state, (losses, inner_losses) = tf.while_loop(
-            lambda k, *_: k <= earlier, body, (0, state, found), parallel_iterations=1
+            lambda k, *_: k <= earlier, body, (0, state, zeros), parallel_iterations=1
         )
         gradients = perturbation.slopes(losses, state["accumulated"], self.sigma)
         if loss == "last":
@@ -98,9 +98,9 @@ class PES:
             return inner, tf.reduce_mean(losses), inner_losses[-1]
 
         start = tf.tile(state["step"], [2])
-        inner, *found = perturbation.each(advance, (*perturbation.both(noise, seeds), start, state["inner"]))
+        inner, *losses = perturbation.each(advance, (*perturbation.both(noise, seeds), start, state["inner"]))
         step = (state["step"] + self.window) % problem.length
-        return {"inner": inner, "accumulated": accumulated, "seeds": seeds, "step": step}, tuple(found)
+        return {"inner": inner, "accumulated": accumulated, "seeds": seeds, "step": step}, tuple(losses)
 
     def _where(self, going, after, before):
         """The new state of the pairs that go, the old one of the others."""

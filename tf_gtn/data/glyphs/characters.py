@@ -81,7 +81,7 @@ _CODES = {
 }
 
 
-def alphabets():
+def alphabets() -> dict[str, str]:
     """`{name: string of its characters}`, names in alphabetical order, characters in that of their code points."""
     return {name: "".join(_characters(codes)) for name, codes in _CODES.items()}
 

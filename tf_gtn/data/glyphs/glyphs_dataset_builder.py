@@ -23,9 +23,10 @@ _FACES = (
 
 @dataclasses.dataclass(eq=False)
 class Config(tfds.core.BuilderConfig):
-    """What is drawn.
+    """The characters, faces and splits that are drawn.
 
     Attributes:
+      name, description: TensorFlow Datasets' own.
       alphabets: `{name: characters}`; a label is a character, in this order.
       faces: names of the fonts' faces.
       samples: `{split: images of each character}`.
@@ -33,14 +34,16 @@ class Config(tfds.core.BuilderConfig):
       seed: of the distortions.
     """
 
-    alphabets: dict = dataclasses.field(default_factory=dict)
-    faces: tuple = ("DejaVuSans",)
-    samples: dict = dataclasses.field(default_factory=dict)
+    name: str
+    description: str | None = None
+    alphabets: dict[str, str] = dataclasses.field(default_factory=dict)
+    faces: tuple[str, ...] = ("DejaVuSans",)
+    samples: dict[str, int] = dataclasses.field(default_factory=dict)
     grouped: bool = False
     seed: int = 0
 
     @property
-    def characters(self):
+    def characters(self) -> str:
         return "".join(self.alphabets.values())
 
 

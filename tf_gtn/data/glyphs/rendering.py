@@ -8,10 +8,11 @@ ground over one pixel.
 
 import functools
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
-SIZE = 28  # pixels a side
+SIZE = 28  # pixels per side
 _CHUNK = 1000  # images that share a random stream
 _LONGER_SIDE = 19.0  # of an undistorted character, in pixels
 _CELLS = 64  # a side of a table of distances; the character's longer side spans 44
@@ -20,7 +21,9 @@ _REACH = 11.0  # no character's corner is farther from the image's middle than t
 _KNOTS = 5  # random displacements along a side of the image
 
 
-def render(characters, faces, first, count, seed=0, stream=0):
+def render(
+    characters: Sequence[str] | np.ndarray, faces: Sequence[str], first: int, count: int, seed: int = 0, stream: int = 0
+) -> np.ndarray:
     """Images `first` to `first + count` of the endless sequence in which `characters` take turns.
 
     Image i shows `characters[i % len(characters)]` and depends on nothing else but `(seed, stream, i)`: however the sequence
@@ -49,7 +52,7 @@ def render(characters, faces, first, count, seed=0, stream=0):
         which_face = (uniform[:, 0] * len(faces)).astype(np.int64)
         drawn = [
             _outline(characters[index % len(characters)], faces[face])
-            for index, face in zip((start + members).tolist(), which_face.tolist())
+            for index, face in zip(map(int, start + members), map(int, which_face))
         ]
         distances, halves = (np.stack(part) for part in zip(*drawn))
         parts.append(_distort(distances, halves, 2 * uniform[:, 1:] - 1, knots))
@@ -110,7 +113,7 @@ def _outline(character, face):
     return (coarse / (2 * _CELLS_PER_PIXEL)).astype(np.float32), halves
 
 
-def silhouette(character, face):
+def silhouette(character: str, face: str) -> np.ndarray:
     """The undistorted character, bool `[128, 128]`: its middle in the middle, its longer side 88.
 
     Raises:
@@ -128,13 +131,13 @@ def silhouette(character, face):
         raise ValueError(f"{face} draws nothing for U+{ord(character):04X}")
     left, top, right, bottom = box
     factor = 2 * _CELLS_PER_PIXEL * _LONGER_SIDE / max(right - left, bottom - top)
-    corner = [side / 2 - factor * ((low + high) / 2 - trial) for low, high in ((left, right), (top, bottom))]
+    corner = (side / 2 - factor * ((left + right) / 2 - trial), side / 2 - factor * ((top + bottom) / 2 - trial))
     image = Image.new("L", (side, side))
     ImageDraw.Draw(image).text(corner, character, 255, _font(face, factor * trial))
     return np.asarray(image) >= 128
 
 
-def has(character, face):
+def has(character: str, face: str) -> bool:
     """Whether the face's table of characters has this one."""
     return _table(face).get_char_index(ord(character)) != 0
 

@@ -6,6 +6,7 @@ import fractions
 import io
 import os
 import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,9 @@ from tf_gtn.data.glyphs import characters
 
 
 @registry.register("glyphs")
-def load(config="", tfds_data_dir=None, image_size=None, **_):
+def load(
+    config: str = "", tfds_data_dir: str | None = None, image_size: tuple[int, int] | None = None, **_: Any
+) -> splitting.Source:
     """The images, rendered first (a minute at most) if the folder of prepared TensorFlow Datasets doesn't hold them.
 
     `digits`, the default, has 60,000 training images, of which 10,000 are to validate, and 10,000 test images. `alphabets` has
@@ -26,7 +29,7 @@ def load(config="", tfds_data_dir=None, image_size=None, **_):
     Raises:
       errors.UserError: no such config or alphabet, or the folder can't be written.
     """
-    config, _, alphabet = (config or "digits").partition(":")
+    config, alphabet = (config or "digits").partition(":")[::2]
     if config not in ("digits", "alphabets"):
         raise errors.unknown("config of data set 'glyphs'", config, ("digits", "alphabets"))
     groups = characters.alphabets()
@@ -54,8 +57,8 @@ def _only(source, groups, alphabet):
     )
 
 
-def prepare(config, data_dir):
-    """Renders a config where it is not yet; its folder gets its name when it is complete, another process may do the same."""
+def prepare(config: str, data_dir: str | None) -> None:
+    """Renders a config unless its folder exists; the folder gets its name when it is complete: several processes may render."""
     # Slow to import, and needed here alone.
     from tf_gtn.data.glyphs import glyphs_dataset_builder
 
