@@ -204,7 +204,7 @@ def test_cosine():
 
 
 def test_mistakes(network, tasks):
-    for settings in ({"outer_steps": 0}, {"batch": 0}):
+    for settings in ({"outer_steps": 0}, {"meta_batch_size": 0}):
         with pytest.raises(errors.UserError):
             make("Leap", network, tasks, **settings)
     with pytest.raises(errors.UserError, match="3 tasks"):

@@ -131,7 +131,7 @@ def run(run: Run, program: str, tuning: Tuning) -> dict[str, Any] | None:
 
 def without_test(dataset: Dataset) -> Dataset:
     """A data set with an empty test split: what is chosen here must not have seen it."""
-    return dataclasses.replace(dataset, test=dataset.test.take(slice(0, 0)))
+    return dataclasses.replace(dataset, test=dataset.test.take(np.arange(0)))
 
 
 def check(run: Run, tuning: Tuning) -> None:
