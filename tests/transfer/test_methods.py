@@ -21,7 +21,7 @@ def network():
 
 
 def make(name, network, tasks, **settings):
-    common = {"outer_steps": 2, "batch": 2, "encoder_only": False, "patience": 0}
+    common = {"outer_steps": 2, "meta_batch_size": 2, "encoder_only": False, "patience": 0}
     common = [settings.pop(key, default) for key, default in common.items()]
     return getattr(methods, name)(network, tasks, 2, INNER, 0, *common, **settings)
 
@@ -204,7 +204,7 @@ def test_cosine():
 
 
 def test_mistakes(network, tasks):
-    for settings in ({"outer_steps": 0}, {"batch": 0}):
+    for settings in ({"outer_steps": 0}, {"meta_batch_size": 0}):
         with pytest.raises(errors.UserError):
             make("Leap", network, tasks, **settings)
     with pytest.raises(errors.UserError, match="3 tasks"):

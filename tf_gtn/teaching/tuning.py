@@ -164,7 +164,7 @@ class Stopped(loop.Stopped):
 
 def without_test(dataset: Dataset) -> Dataset:
     """A data set with an empty test split: what is chosen here must not have seen it."""
-    return dataclasses.replace(dataset, test=dataset.test.take(slice(0, 0)))
+    return dataclasses.replace(dataset, test=dataset.test.take(np.arange(0)))
 
 
 def summary(trials: Sequence[Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _by_tasks(base_dir, experiment, quantities, over):
                     continue
                 values = np.array([statistics.units(quantities[f"{table}/{arm}_{n}"])[0] for n in counts])
                 interval = statistics.interval(values.T, statistics.SHARE) if values.shape[1] > 1 else None
-                drawing.line(axes, arm, experiment.arms, counts, values.mean(1), interval)
+                drawing.line(axes, arm, experiment.arms, np.array(counts), values.mean(1), interval)
             axes.set(xlabel="tasks of pretraining", ylabel=words, ylim=(0, None))
         drawing.finish(figure, *panels)
 
