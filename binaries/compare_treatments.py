@@ -11,14 +11,14 @@ from tf_gtn.reporting import report, results
 from tf_gtn.teaching import gin_names
 
 
-def main(run):
+def main(run: program.Run) -> None:
     if experiment.run(run, "compare_treatments", gin_names.comparison(run)) is None:
         return
     print(report.summary(results.read(run.base_dir)))
     print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, distributed=True, experiments=("teaching.Comparison",))
 
 

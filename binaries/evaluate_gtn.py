@@ -13,11 +13,11 @@ from tf_gtn.runtime import memory
 from tf_gtn.teaching import analyses, evaluation, experiment, figures, gin_names, loading
 
 
-def add_flags():
+def add_flags() -> None:
     flags.DEFINE_string("export_dir", None, "An exported GTN: .../export or .../export/<version>.")
 
 
-def main(run):
+def main(run: program.Run) -> None:
     gtn = loading.load(command_line.required(run.flags, "export_dir"))
     dataset, settings = gin_names.dataset(run), gin_names.Evaluation()
     evaluator = gin_names.export_evaluator(gtn, dataset, settings.held_out)
@@ -27,15 +27,15 @@ def main(run):
     print(f"testing {settings.test_learners} fresh learners", flush=True)
     curve = evaluator.accuracies(dataset.test, settings.test_learners, evaluation.TEST_SEED, curve=True, recall=recall)
     print(f"testing architectures that it never saw: {', '.join(settings.held_out)}", flush=True)
-    unseen, tested = analyses.REGISTRY["held_out"], {"dataset": dataset, "settings": settings, "recall": recall}
-    where = {"seed": run.seed, "folder": run.base_dir}
-    context = experiment.Context(trainings={}, evaluators={}, exports={"gtn": gtn.path}, **tested, **where)
+    unseen = analyses.REGISTRY["held_out"]
+    how = {"dataset": dataset, "settings": settings, "recall": recall, "seed": run.seed, "folder": run.base_dir}
+    context = experiment.Context(trainings={}, evaluators={}, exports={"gtn": gtn.path}, **how)
     table = {quantity: [values] for quantity, values in unseen.measure(context).items()}
     figures.draw_inner_steps(run.base_dir, {"gtn": [curve]})
     unseen.draw(run.base_dir, table)
-    found = statistics.summary([curve[:, -1]], statistics.SHARE)
+    summary = statistics.summary([curve[:, -1]], statistics.SHARE)
     metrics = {
-        "gtn": {"test_accuracy": found.pop("mean"), **found},
+        "gtn": {"test_accuracy": summary.pop("mean"), **summary},
         "held_out": {quantity: statistics.summary(values, unseen.bounds(quantity)) for quantity, values in table.items()},
     }
     results.write(run.base_dir, "teaching", "evaluate_gtn", run.seed, metrics, unseen.claims(table), run.seconds())
@@ -43,7 +43,7 @@ def main(run):
     print(report.summary(results.read(run.base_dir)))
 
 
-def run():
+def run() -> None:
     program.run(main, add_flags)
 
 

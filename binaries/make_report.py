@@ -10,13 +10,13 @@ from tf_gtn.experiment import program
 from tf_gtn.reporting import report
 
 
-def add_flags():
+def add_flags() -> None:
     flags.DEFINE_multi_string("run", [], "The folder of a run; repeatable. By default --base_dir itself.")
 
 
-def main(run):
+def main(run: program.Run) -> None:
     runs = run.flags.run or [run.base_dir]
-    if runs == [None]:
+    if runs == [""]:
         raise errors.UserError("--run=DIR is needed: the folder of a finished run")
     path = f"{run.base_dir or '.'}/report.html"
     report.check(runs)
@@ -26,7 +26,7 @@ def main(run):
     print(path)
 
 
-def run():
+def run() -> None:
     program.run(main, add_flags, needs_gin=False)
 
 

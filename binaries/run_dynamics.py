@@ -9,22 +9,20 @@ from tf_gtn.dynamics import figures, gin_names
 from tf_gtn.experiment import experiment, program
 
 
-def main(run):
+def main(run: program.Run) -> None:
     metrics = experiment.run(run, "run_dynamics", gin_names.Experiment())
     if metrics is None:
         return
-    for name, found in metrics.items():
-        if found is None:
+    for name, part in metrics.items():
+        if part is None:
             print(f"{name}: diverged")
             continue
-        setting = " (its first setting)" if len(found.get("table", ())) > 1 else ""
-        print(
-            f"{name}{setting}: {figures.ratio_in_words(found)} The last is not reached in {found['censored']:.0%} of the runs."
-        )
+        setting = " (its first setting)" if len(part.get("table", ())) > 1 else ""
+        print(f"{name}{setting}: {figures.ratio_in_words(part)} The last is not reached in {part['censored']:.0%} of the runs.")
     print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, experiments=("dynamics.Experiment",))
 
 

@@ -12,12 +12,12 @@ from tf_gtn.experiment import experiment, program
 from tf_gtn.nas import gin_names
 
 
-def add_flags():
+def add_flags() -> None:
     flags.DEFINE_string("ray_address", None, "A Ray cluster to join; by default one starts on this machine.")
     flags.DEFINE_integer("workers", None, "Evaluations at a time; by default one a core.", lower_bound=1)
 
 
-def main(run):
+def main(run: program.Run) -> None:
     metrics = experiment.run(run, "search_architectures", gin_names.search_of(run))
     if metrics is None:
         return
@@ -27,7 +27,7 @@ def main(run):
     print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, add_flags, where=("ray_address", "workers"), experiments=("nas.Search",))
 
 

@@ -9,7 +9,7 @@ Tests the greedy policy, saves it for tf-agents, draws score by environment step
 from tf_gtn.experiment import experiment, program
 
 
-def main(run):
+def main(run: program.Run) -> None:
     from tf_gtn.rl import gin_names  # needs tf-agents
 
     agents = gin_names.agents_experiment()
@@ -20,7 +20,7 @@ def main(run):
         print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, system="tf_gtn.rl.gin_names", experiments=("rl.Experiment",))
 
 

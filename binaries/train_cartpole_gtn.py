@@ -8,7 +8,7 @@ Tests fresh policies after their lesson, exports the GTN, draws score by environ
 from tf_gtn.experiment import experiment, program
 
 
-def main(run):
+def main(run: program.Run) -> None:
     from tf_gtn.rl import gin_names  # needs tf-agents
 
     agents = gin_names.agents_experiment()
@@ -19,7 +19,7 @@ def main(run):
         print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, system="tf_gtn.rl.gin_names", experiments=("rl.Experiment",))
 
 

@@ -11,7 +11,7 @@ from tf_gtn.experiment import experiment, program
 from tf_gtn.transfer import gin_names
 
 
-def main(run):
+def main(run: program.Run) -> None:
     if gin_config.parameters_set("rl.Leap"):
         from tf_gtn.rl import gin_names as games  # needs tf-agents
 
@@ -21,13 +21,13 @@ def main(run):
     metrics = experiment.run(run, "train_leap", chosen)
     if metrics is None:
         return
-    for name, found in metrics.items():
+    for name, summary in metrics.items():
         if "/" in name:
-            print(f"{name}: {found['mean']:.4g}")
+            print(f"{name}: {summary['mean']:.4g}")
     print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, rooms={"rl": "tf_gtn.rl.gin_names"}, experiments=("transfer.Experiment", "rl.Leap"))
 
 

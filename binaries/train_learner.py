@@ -17,7 +17,7 @@ from tf_gtn.runtime import files
 from tf_gtn.teaching import compatibility, loading
 
 
-def add_flags():
+def add_flags() -> None:
     flags.DEFINE_string("export_dir", None, "An exported GTN: .../export or .../export/<version>.")
     flags.DEFINE_string("model", "conv2", "A saved .keras file, or the name of an architecture.")
     flags.DEFINE_list("custom_objects", [], "Modules that register what the .keras file holds beside Keras' own layers.")
@@ -26,7 +26,7 @@ def add_flags():
     flags.DEFINE_bool("test", True, "Whether to test on the data set's test split.")
 
 
-def main(run):
+def main(run: program.Run) -> None:
     gtn = loading.load(command_line.required(run.flags, "export_dir"))
     model = compatibility.load_model(run.flags.model, gtn, run.flags.custom_objects)
     dataset = None
@@ -54,7 +54,7 @@ def main(run):
     print(f"taught {run.flags.model} in {metrics['steps']} steps{tested}; saved to {run.base_dir}/learner.keras")
 
 
-def run():
+def run() -> None:
     program.run(main, add_flags, needs_gin=False)
 
 

@@ -9,7 +9,7 @@ from tf_gtn.experiment import experiment, program
 from tf_gtn.gan import gin_names
 
 
-def main(run):
+def main(run: program.Run) -> None:
     gans = gin_names.gans(run)
     metrics = experiment.run(run, "train_unrolled_gan", gans)
     if metrics is None:
@@ -20,7 +20,7 @@ def main(run):
     print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, experiments=("gan.Experiment",))
 
 

@@ -12,18 +12,18 @@ from tf_gtn.reporting import report, results
 from tf_gtn.teaching import gin_names, tuning
 
 
-def main(run):
+def main(run: program.Run) -> None:
     metrics = tuning.run(run, "tune_gtn", gin_names.tuned(run))
     if metrics is None:
         return
-    for arm, found in metrics.items():
-        print(f"{arm}: best loss {found['best']:.4g} in trial {found['best_trial']}, with")
-        print("".join(f"  {line}\n" for line in tuning.best_bindings(found)), end="")
+    for arm, search in metrics.items():
+        print(f"{arm}: best loss {search['best']:.4g} in trial {search['best_trial']}, with")
+        print("".join(f"  {line}\n" for line in tuning.best_bindings(search)), end="")
     print(report.summary(results.read(run.base_dir)))
     print(f"report: {run.base_dir}/report.html")
 
 
-def run():
+def run() -> None:
     program.run(main, joinable=True, experiments=("teaching.Comparison", "teaching.Tuning"))
 
 

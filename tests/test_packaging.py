@@ -230,7 +230,7 @@ from absl import flags
 before = set(sys.modules), dict(os.environ), set(flags.FLAGS)
 started = time.process_time()  # what else the machine does is no matter
 import tf_gtn
-tf_gtn.core, tf_gtn.load
+tf_gtn.core, tf_gtn.load, tf_gtn.train, tf_gtn.evaluate, tf_gtn.data
 seconds = time.process_time() - started
 added = sorted({name.partition(".")[0] for name in set(sys.modules) - before[0]})
 import json

@@ -106,6 +106,12 @@ def check(where: str, annotation: Any, value: Any) -> None:
         raise errors.UserError(found)
 
 
+def check_fields(where: str, values: Any) -> None:
+    """Raises `UserError` unless each field of a dataclass fits its annotation; `where` names the class."""
+    for field in dataclasses.fields(values):
+        check(f"{where}.{field.name}", field.type, getattr(values, field.name))
+
+
 def complaint(where: str, annotation: Any, value: Any, literals_only: bool = False) -> str | None:
     """What is wrong with a value in one line, None if it fits; `literals_only` lets everything pass that is no literal."""
     found = _wrong(annotation, value, literals_only)
@@ -167,8 +173,7 @@ def _checked_class(cls, where):
     own = getattr(cls, "__post_init__", None)
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(f"{where}.{field.name}", field.type, getattr(self, field.name))
+        check_fields(where, self)
         if own is not None:
             own(self)
 

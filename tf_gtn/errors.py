@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -39,7 +39,7 @@ def at_least_one(where: str, **numbers: Any) -> None:
             raise UserError(f"{where}.{name} must be at least 1; got {value}")
 
 
-def above_zero(where, **numbers):
+def above_zero(where: str, **numbers: Any) -> None:
     """Raises `UserError` for a number that is not above 0, or a list that is empty or holds such a one."""
     for name, value in numbers.items():
         many = value if isinstance(value, list | tuple) else [value]
@@ -47,7 +47,7 @@ def above_zero(where, **numbers):
             raise UserError(f"{where}.{name} must be above 0; got {value!r}")
 
 
-def check_effect(where, values, names, why):
+def check_effect(where: str, values: Any, names: Collection[str], why: str) -> None:
     """Raises `UserError` for a field of a dataclass that has another value than its default, and no effect."""
     for field in dataclasses.fields(values):
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
@@ -55,7 +55,7 @@ def check_effect(where, values, names, why):
             raise UserError(f"{where}.{field.name} has no effect {why}; got {getattr(values, field.name)!r}")
 
 
-def all_at_least_one(where, values):
+def all_at_least_one(where: str, values: Any) -> None:
     """Raises `UserError` for an integer field of a dataclass below 1."""
     numbers = {name: v for name, v in vars(values).items() if isinstance(v, int) and not isinstance(v, bool)}
     at_least_one(where, **numbers)

@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["analysis", "claim_relation", "curriculum", "dataset", "generator", "learner", "treatment"]
+__all__ = ["analysis", "callback", "claim_relation", "curriculum", "dataset", "generator", "learner", "treatment"]
 
 
 def learner(name: str) -> Callable:
@@ -54,6 +54,11 @@ def curriculum(name: str) -> Callable:
 def analysis(name: str) -> Callable:
     """A subclass of `run.teaching.analyses.Analysis`: what is done with the trained arms of an experiment."""
     return importlib.import_module("tf_gtn.experiment.analyses").register(name)
+
+
+def callback(name: str) -> Callable:
+    """A function or class, called without arguments for each seed, that gives a `runtime.callbacks.Callback`."""
+    return _registry("tf_gtn.runtime.callbacks").register(name)
 
 
 def claim_relation(name: str, *takes: str, **options: Any) -> Callable:

@@ -6,6 +6,9 @@ from typing import Any
 
 from tf_gtn import errors
 
+ALL: list["Registry"] = []
+"""Every registry of the modules that are imported."""
+
 
 class Registry(dict):
     """`{name: thing}`; whoever asks for an unknown name is told the nearest one.
@@ -18,8 +21,9 @@ class Registry(dict):
         """`reserved`: names that nothing can be registered under."""
         super().__init__()
         self.kind, self._reserved = kind, reserved
+        ALL.append(self)
         self._listeners = []
-        self._places = {}
+        self._origins = {}
 
     def __missing__(self, name: str) -> Any:
         raise errors.unknown(self.kind, name, self)
@@ -47,26 +51,32 @@ class Registry(dict):
             raise errors.UserError(f"the {self.kind} {name!r} is the package's own: take another name")
 
         def add(thing):
-            place = _place(thing if made_by is None else made_by)
-            if name in self and self._places.get(name) != place:
-                where = ".".join(map(str, self._places.get(name, ("?",))))
+            origin = _origin(thing if made_by is None else made_by)
+            if name in self and self._origins.get(name) != origin:
+                where = ".".join(map(str, self._origins.get(name, ("?",))))
                 raise errors.UserError(f"the {self.kind} {name!r} is there already ({where}): take another name")
             for listener in self._listeners:
                 listener(name, thing)
-            self[name], self._places[name] = thing, place
+            self[name], self._origins[name] = thing, origin
             return thing
 
         return add
 
     def listen(self, listener: Callable[[str, Any], None]) -> None:
-        """Calls `listener(name, thing)` for everything that is there, and from now on for everything that is added."""
+        """Calls `listener(name, thing)` for all things that are registered, and from now on for each that is added."""
         for name, thing in self.items():
             listener(name, thing)
         self._listeners.append(listener)
 
 
-def _place(thing):
-    """Where a function or class is from; a lambda, and what has no name of its own, is the same as itself alone."""
+def listing() -> str:
+    """What can be named, a line for each kind of thing: `learner: conv2, conv5, mlp`."""
+    names = {registry.kind: sorted({*registry, *registry._reserved}) for registry in ALL}
+    return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in sorted(names))
+
+
+def _origin(thing):
+    """Where a function or class is from; a lambda, or an object without a name, is the same as itself alone."""
     name = getattr(thing, "__qualname__", None)
     if name is None or name.endswith("<lambda>"):
         return type(thing).__module__, type(thing).__qualname__, id(thing)

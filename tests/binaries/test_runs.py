@@ -17,10 +17,12 @@ import zipfile
 import keras
 import pytest
 
+import tf_gtn
 from tests import programs
 from tests.programs import Program, run
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import results
+from tf_gtn.runtime import memory, metrics
 
 LONG = (
     *programs.SMALL,
@@ -64,13 +66,16 @@ def test_files_of_a_finished_run(finished):
         "metrics.jsonl",
         "figures",
         "export",
+        "export_best",
         "results.json",
     }
     assert names <= set(os.listdir(finished))
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4]
     results.validate(json.loads((finished / "results.json").read_text()))
-    assert os.listdir(finished / "export") == ["4"]
+    assert os.listdir(finished / "export") == os.listdir(finished / "export_best") == ["4"]
+    one, other = (memory.digest(f"{finished}/{name}/4") for name in ("export", "export_best"))
+    assert one == other  # the last step is the only one that was validated
 
 
 def test_the_same_command_again_has_nothing_left_to_do(finished, tmp_path):
@@ -254,3 +259,48 @@ def test_sigterm_saves_and_a_second_run_is_refused(uninterrupted, tmp_path):
     assert all(line.startswith("outer steps ") for line in done.stderr.splitlines()), done.stderr
     assert (tmp_path / "metrics.jsonl").read_bytes() == (uninterrupted / "metrics.jsonl").read_bytes()
     programs.assert_equal(programs.checkpoint(tmp_path), programs.checkpoint(uninterrupted))
+
+
+def test_a_time_limit_is_no_setting_of_the_run(finished):
+    """It ends with a code of its own, and the command goes on with another limit or with none."""
+    command = "train_gtn", f"--base_dir={finished}", *programs.SMALL, "--gin_bindings=OUTER_STEPS = 4"
+    done = run(*command, "--time_limit=1")
+    assert done.returncode in (os.EX_TEMPFAIL, 0)  # it was finished already: a quick machine ends before
+    if done.returncode:
+        assert done.stderr == "stopped by --time_limit; the same command goes on from what was saved last\n"
+    assert run(*command, "--time_limit=1000").returncode == 0
+    programs.assert_one_line(run(*command, "--time_limit=0"), "time_limit", "0")
+
+
+def test_a_warm_start(finished, tmp_path):
+    """It begins from the other run's parameters, names what does not fit, and does not read it when it goes on."""
+    other, folder = shutil.copytree(finished, tmp_path / "other"), tmp_path / "warm"
+    warm = *programs.SMALL, f"--gin_bindings=teaching.Comparison.warm_start = '{other}'", "--gin_bindings=OUTER_STEPS = 1"
+    command = "train_gtn", f"--base_dir={folder}", *warm, "--gin_bindings=teaching.Training.learning_rate = 1e-9"
+    done = run(*command, "--gin_bindings=teaching.gtn.latent = 5")
+    programs.assert_one_line(done, "teaching.Comparison.warm_start: 'gtn' does not fit", "ckpt-4", "there")
+    assert not (folder / "config.gin").exists()
+    done = run(*command)
+    assert done.returncode == 0 and f"begins from {other}/checkpoints/ckpt-4" in done.stdout, done.stderr
+    learned, before = programs.checkpoint(folder), programs.checkpoint(other)
+    first = next(name for name in learned if name.startswith("gtn/0/"))
+    assert abs(learned[first] - before[first]).max() < 1e-6
+    shutil.rmtree(other)
+    (folder / "outcome.json").unlink()
+    done = run(*command)
+    assert done.returncode == 0 and "all 1 outer steps were taken already" in done.stdout, done.stderr
+
+
+def test_the_step_that_validated_best_is_exported_beside_the_last(tmp_path):
+    steps = "--gin_bindings=OUTER_STEPS = 4", "--gin_bindings=run.Schedule.validate_every = 1"
+    too_fast = "--gin_bindings=teaching.Training.learning_rate = 5.0"
+    assert run("train_gtn", f"--base_dir={tmp_path}", *programs.SMALL, *steps, too_fast).returncode == 0
+    validated, accuracies = metrics.column(metrics.read(str(tmp_path)), "gtn/validation_accuracy")
+    step = int(validated[accuracies.argmax()])
+    assert step < 4 and os.listdir(tmp_path / "export") == ["4"] and os.listdir(tmp_path / "export_best") == [str(step)]
+    found = results.read(tmp_path)["metrics"]["gtn"]
+    assert found["best"]["outer_steps"] == [step] and found["best"]["values"] != found["values"]
+    metadata = tf_gtn.load(tmp_path / "export_best").metadata
+    assert metadata["training"]["outer_steps"] == step
+    assert metadata["accuracy"]["mean"] == pytest.approx(found["best"]["test_accuracy"])
+    assert tf_gtn.load(tmp_path).metadata["training"]["outer_steps"] == 4

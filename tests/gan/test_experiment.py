@@ -36,12 +36,12 @@ TINY = (
 def test_everything_is_there_and_a_stop_costs_nothing(tmp_path):
     done = run("train_unrolled_gan", f"--base_dir={tmp_path}", *TINY)
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
-    assert found["system"] == "gan" and [claim["holds"] for claim in found["claims"]] == [
+    written = results.read(tmp_path)
+    assert written["system"] == "gan" and [claim["holds"] for claim in written["claims"]] == [
         False,
         False,
     ]  # two seeds, four needed
-    assert len(found["metrics"]["k0"]["modes"]["values"]) == 2
+    assert len(written["metrics"]["k0"]["modes"]["values"]) == 2
     for name in ("modes", "heat_maps"):
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
     generator = tf.saved_model.load(str(tmp_path / "export/k10/4"))
@@ -99,18 +99,18 @@ CONV = (
 def test_images_are_reconstructed_and_their_distances_drawn(tmp_path):
     done = run("train_unrolled_gan", f"--base_dir={tmp_path}", *CONV)
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
+    written = results.read(tmp_path)
     for name in ("modes", "samples", "reconstructions", "pairwise_distances"):
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
     outcome = json.loads((tmp_path / "outcome.json").read_text())
-    for name, own in outcome["analyses"].items():
+    for name, quantities in outcome["analyses"].items():
         assert set(analyses.REGISTRY[name].sizes(dict.fromkeys(("k0", "k10")), None)) == {
-            k for k, v in own.items() if np.ndim(v) == 0
+            k for k, v in quantities.items() if np.ndim(v) == 0
         }
-    table = found["metrics"]["reconstruction"]
+    table = written["metrics"]["reconstruction"]
     assert table["k0_best_rank"]["mean"] + table["k10_best_rank"]["mean"] == pytest.approx(1)
-    assert len(table["k0_mse"]["values"]) == len(found["metrics"]["k10"]["modes"]["values"]) == 2
-    (claim,) = found["claims"]
+    assert len(table["k0_mse"]["values"]) == len(written["metrics"]["k10"]["modes"]["values"]) == 2
+    (claim,) = written["claims"]
     assert claim["measured"] == pytest.approx(table["k0_mse"]["mean"] - table["k10_mse"]["mean"])
     served = tf.saved_model.load(str(tmp_path / "export/k10/2")).signatures["serving_default"]
     assert served(noise=tf.zeros([1, 32]))["sample"].shape == (1, 8, 8, 1)
@@ -130,8 +130,11 @@ def test_a_gtn_gan_and_the_plain_one_beside_it(tmp_path):
     bindings = [f"--gin_bindings={binding}" for binding in tiny]
     done = run("train_unrolled_gan", f"--base_dir={tmp_path}", "--gin_file=gin/gan/gtn_gan_small.gin", *ONE_SEED, *bindings)
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
-    assert {claim["id"] for claim in found["claims"]} >= {"gtn_gan_modes_at_least_10", "few_steps_gtn_gan_above_few_steps_gan"}
+    written = results.read(tmp_path)
+    assert {claim["id"] for claim in written["claims"]} >= {
+        "gtn_gan_modes_at_least_10",
+        "few_steps_gtn_gan_above_few_steps_gan",
+    }
     exported = tf.saved_model.load(str(tmp_path / "export/gtn_gan/2"))
     assert exported.signatures["curriculum"](step=tf.constant([0], tf.int64))["image"].shape == (1, 8, 8, 8, 1)
 
@@ -157,6 +160,7 @@ def test_run_files_are_complete(name):
     [
         ("k0/gan.Unrolled.steps = -1", ["at least 0"]),
         ("gan.Experiment.at_most = {'k1': 2}", ["k1"]),
+        ("gan.Experiment.samples = 24", ["samples must be at least 25; got 24"]),
         ("gan.UnrolledGAN.loss = 'minmax'", ["minimax"]),
         ("data.ring.modes = 0", ["mode"]),
         ("gan.source.stacked = 3", ["mixture"]),

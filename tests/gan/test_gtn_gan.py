@@ -36,40 +36,40 @@ def make(digits, weight=1.0, adversarial=0.5, seed=0, with_adversary=True):
     return gtn_gan.GTNGAN(trained, adversary)
 
 
-def gradients(made, monkeypatch):
+def gradients(gtn_gan, monkeypatch):
     """Of the first step, as the outer update gets them."""
     seen = []
-    monkeypatch.setattr(made.training._update, "apply", lambda loss, found: seen.append((loss, found)) or tf.zeros([]))
+    monkeypatch.setattr(gtn_gan.training._update, "apply", lambda loss, gradient: seen.append((loss, gradient)) or tf.zeros([]))
     tf.config.run_functions_eagerly(True)
     try:
-        made.step(0)
+        gtn_gan.step(0)
     finally:
         tf.config.run_functions_eagerly(False)
-    ((loss, found),) = seen
-    return float(loss), [g.numpy() for g in found]
+    ((loss, gradient),) = seen
+    return float(loss), [g.numpy() for g in gradient]
 
 
 def test_the_gradient_is_the_weighted_sum_of_both(digits, monkeypatch):
-    loss, both = gradients(make(digits, 2.0), monkeypatch)
+    loss, of_both = gradients(make(digits, 2.0), monkeypatch)
     taught_loss, taught = gradients(make(digits, with_adversary=False), monkeypatch)
     adversarial_loss, adversarial = gradients(make(digits, 0.0), monkeypatch)
     assert loss == pytest.approx(2 * taught_loss + adversarial_loss, rel=1e-5)
-    for whole, one, other in zip(both, taught, adversarial):
+    for whole, one, other in zip(of_both, taught, adversarial):
         np.testing.assert_allclose(whole, 2 * one + other, rtol=1e-3, atol=1e-6)
     assert any(np.abs(g).max() > 1e-6 for g in taught) and any(np.abs(g).max() > 1e-6 for g in adversarial)
 
 
 def test_without_a_lesson_the_hyperparameters_stay(digits):
-    made = make(digits, 0.0)
-    before = [v.numpy() for v in made.training.hyperparameters.variables]
-    made.step(0)
-    for old, new in zip(before, made.training.hyperparameters.variables):
+    gtn_gan = make(digits, 0.0)
+    before = [v.numpy() for v in gtn_gan.training.hyperparameters.variables]
+    gtn_gan.step(0)
+    for old, new in zip(before, gtn_gan.training.hyperparameters.variables):
         np.testing.assert_array_equal(old, new)
 
 
 def test_the_discriminator_learns_to_tell(digits):
-    made = make(digits, 0.0, adversarial=1e-6)
-    losses = [float(made.step(i)["discriminator_loss"]) for i in range(60)]
+    gtn_gan = make(digits, 0.0, adversarial=1e-6)
+    losses = [float(gtn_gan.step(i)["discriminator_loss"]) for i in range(60)]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
 
 

@@ -30,6 +30,6 @@ def test_the_best_start_stays():
 
 
 def test_the_same_seed_gives_the_same():
-    found = [inversion.reconstruct(tf.tanh, tf.ones([3, 2]) / 2, 2, tf.constant([1, 2])) for _ in range(2)]
-    np.testing.assert_array_equal(found[0][0], found[1][0])
-    np.testing.assert_allclose(found[0][0], 0.5, atol=1e-3)
+    reconstructions = [inversion.reconstruct(tf.tanh, tf.ones([3, 2]) / 2, 2, tf.constant([1, 2])) for _ in range(2)]
+    np.testing.assert_array_equal(reconstructions[0][0], reconstructions[1][0])
+    np.testing.assert_allclose(reconstructions[0][0], 0.5, atol=1e-3)

@@ -59,8 +59,8 @@ def test_stacks_by_hand(digits):
     judge = judges.of(source)
     by_class = [sources.scaled(digits.train.images[digits.train.labels == c][:1], digits).numpy()[0] for c in range(3)]
     pairs = np.stack([np.concatenate([by_class[a], by_class[b]], -1) for a, b in [(0, 0), (0, 1), (1, 0), (2, 2)]])
-    found = judge(pairs)
-    assert judge.all_modes == 100 and found["modes"] == 4 and found["kl"] == pytest.approx(np.log(25))
+    measured = judge(pairs)
+    assert judge.all_modes == 100 and measured["modes"] == 4 and measured["kl"] == pytest.approx(np.log(25))
 
 
 def test_points_are_judged_as_modes():

@@ -18,8 +18,8 @@ def test_the_ring_has_eight_centres_at_equal_angles():
 def test_samples_of_a_mixture_are_of_all_modes_and_of_its_width():
     ring = mixtures.ring()
     points = ring.sample((4, 1000), [1, 2]).numpy().reshape(-1, 2)
-    found = measures.modes(points, ring)
-    assert found["modes"] == 8 and found["high_quality"] > 0.98 and found["reverse_kl"] < 0.01
+    measured = measures.modes(points, ring)
+    assert measured["modes"] == 8 and measured["high_quality"] > 0.98 and measured["reverse_kl"] < 0.01
     nearest = np.linalg.norm(points[:, None] - ring.centers[None], axis=-1).argmin(1)
     assert (points - ring.centers[nearest]).std() == pytest.approx(0.02, rel=0.05)
 
@@ -27,15 +27,15 @@ def test_samples_of_a_mixture_are_of_all_modes_and_of_its_width():
 def test_modes_by_hand():
     ring = mixtures.ring()
     points = np.concatenate([np.repeat(ring.centers[:1], 30, 0), np.repeat(ring.centers[3:4] + [0.5, 0], 10, 0)])
-    found = measures.modes(points, ring)
-    assert found["modes"] == 1 and found["high_quality"] == 0.75
-    assert found["reverse_kl"] == pytest.approx(0.75 * np.log(0.75 * 8) + 0.25 * np.log(0.25 * 8))
-    assert measures.held(found["shares"]) == 2 and measures.held(found["shares"], 0.5) == 1
+    measured = measures.modes(points, ring)
+    assert measured["modes"] == 1 and measured["high_quality"] == 0.75
+    assert measured["reverse_kl"] == pytest.approx(0.75 * np.log(0.75 * 8) + 0.25 * np.log(0.25 * 8))
+    assert measures.held(measured["shares"]) == 2 and measures.held(measured["shares"], 0.5) == 1
 
 
 def test_classes_by_hand():
-    found = measures.classes([0, 0, 1, 1], 10)
-    assert found == {"modes": 2, "entropy": pytest.approx(np.log(2)), "kl": pytest.approx(np.log(10) - np.log(2))}
+    measured = measures.classes([0, 0, 1, 1], 10)
+    assert measured == {"modes": 2, "entropy": pytest.approx(np.log(2)), "kl": pytest.approx(np.log(10) - np.log(2))}
 
 
 def test_distances_of_pairs():

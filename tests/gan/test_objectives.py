@@ -152,16 +152,16 @@ def test_one_minibatch_for_all_steps_is_that_minibatch_repeated(both):
 def test_networks_side_by_side_have_the_gradients_of_their_own():
     players, g, d = game("adam")
     nets = [stacking.Stacked(net, 2) for net in (players.generator, players.discriminator)]
-    both = objectives.Players(*nets, OPTIMIZERS["adam"], OPTIMIZERS["adam"])
+    stacked_players = objectives.Players(*nets, OPTIMIZERS["adam"], OPTIMIZERS["adam"])
     other = tf.nest.map_structure(lambda x: x * 1.1, g)
     g2, d2 = (tf.nest.map_structure(lambda a, b: tf.stack([a, b]), *pair) for pair in ((g, other), (d, d)))
     for optimizer_state in (g2["slots"], d2["slots"]):  # products of betas are one number for all
         for name in ("beta_1_product", "beta_2_product"):
             optimizer_state[name] = optimizer_state[name][0]
     data = fixed(2)
-    _, gradients = objectives.Unrolled(2).gradient(both, g2, d2, *(tf.stack([x, x], 1) for x in data))
-    for n, own in enumerate((g, other)):
-        _, alone = objectives.Unrolled(2).gradient(players, own, d, *data)
+    _, gradients = objectives.Unrolled(2).gradient(stacked_players, g2, d2, *(tf.stack([x, x], 1) for x in data))
+    for n, generator in enumerate((g, other)):
+        _, alone = objectives.Unrolled(2).gradient(players, generator, d, *data)
         for path in alone:
             np.testing.assert_allclose(gradients[path][n], alone[path], rtol=1e-8, atol=1e-12)
 

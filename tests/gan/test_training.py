@@ -97,11 +97,11 @@ def test_the_export_makes_the_same_samples(tmp_path, networks):
     path = export.save(trained, str(tmp_path), 3)  # again, in its place
     assert os.listdir(tmp_path) == ["3"] and trust.read_graph(path).signature_def
     noise = tf.random.stateless_normal([5, 4], [1, 1])
-    found = tf.saved_model.load(path).signatures["serving_default"](noise=noise)["sample"]
+    exported = tf.saved_model.load(path).signatures["serving_default"](noise=noise)["sample"]
     state, net = trained.state()["generator"], trained.players.generator
     if networks > 1:
         net, state = net.functional, {k: tf.nest.map_structure(lambda x: x[0], state[k]) for k in ("params", "model")}
-    np.testing.assert_allclose(found, net(state["params"], state["model"], noise)[0], rtol=1e-5)
+    np.testing.assert_allclose(exported, net(state["params"], state["model"], noise)[0], rtol=1e-5)
 
 
 def test_restarted_it_is_the_other_seed():
@@ -132,8 +132,8 @@ def test_image_networks_take_a_step(tmp_path):
             discriminator_optimizer=Adam(1e-3),
             batch_size=4,
         )
-        found = trained.step(0)
-        assert np.isfinite(float(found["loss"])) and float(found["gradient_norm"]) > 0
+        metrics = trained.step(0)
+        assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
         assert trained.samples(3, 0).shape == (1, 3, 8, 8, 1) and np.abs(trained.samples(3, 0)).max() <= 1
         path = export.save(trained, str(tmp_path / generator.name), 1)
         trust.read_graph(path)

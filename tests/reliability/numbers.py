@@ -4,6 +4,7 @@ import json
 import pathlib
 import sys
 
+KINDS = {"export", "export_best"}
 _exported = {}  # by all files of an export
 _CLOCK = ("seconds", "cost", "versions", "crc32")  # in names; the checksum is of the others as well
 
@@ -25,8 +26,8 @@ def of(base_dir):
 
 def exports(base_dir):
     """Visible versions of SavedModels: what a server would load."""
-    folders = [f for f in pathlib.Path(base_dir).rglob("*") if f.is_dir() and f.name.isdecimal() and "export" in f.parts]
-    return sorted(f for f in folders if f.parent.name == "export" or f.parent.parent.name == "export")
+    folders = [f for f in pathlib.Path(base_dir).rglob("*") if f.is_dir() and f.name.isdecimal() and KINDS & {*f.parts}]
+    return sorted(f for f in folders if KINDS & {f.parent.name, f.parent.parent.name})
 
 
 def _timeless(value):

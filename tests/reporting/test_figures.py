@@ -132,5 +132,5 @@ def test_bootstrap_agrees_with_the_numbers_of_the_results(values):
 
 def test_moving_mean():
     values = np.array([1.0, 3, np.nan, 5, 7])
-    np.testing.assert_allclose(figures._moving_mean(values, 3), [2, 2, np.nan, 6, 6])
-    np.testing.assert_allclose(figures._moving_mean(values, 1), values)
+    np.testing.assert_allclose(figures.moving_mean(values, 3), [2, 2, np.nan, 6, 6])
+    np.testing.assert_allclose(figures.moving_mean(values, 1), values)

@@ -63,18 +63,18 @@ def test_returns_bootstrap_where_an_episode_was_cut_off_and_at_the_end():
     # First row: cut off after the second step, whose next value is 3. Second row: ended there.
     ends = tf.constant([[False, True, False]] * 2)
     discounts = tf.constant([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
-    found = a2c.n_step_returns(rewards, discounts, ends, values, 0.5)
-    np.testing.assert_allclose(found[0], [10 + 0.5 * (20 + 0.5 * 3), 20 + 0.5 * 3, 30 + 0.5 * 4])
-    np.testing.assert_allclose(found[1], [10 + 0.5 * 20, 20, 30 + 0.5 * 4])
+    returns = a2c.n_step_returns(rewards, discounts, ends, values, 0.5)
+    np.testing.assert_allclose(returns[0], [10 + 0.5 * (20 + 0.5 * 3), 20 + 0.5 * 3, 30 + 0.5 * 4])
+    np.testing.assert_allclose(returns[1], [10 + 0.5 * 20, 20, 30 + 0.5 * 4])
 
 
 def test_the_update_by_hand():
     """Three steps of one environment: s0 -a1-> s1, cut off there; the boundary; then s0 -a0-> s1 goes on."""
     gamma, entropy_cost, value_cost, rate = 0.9, 0.05, 0.25, 0.1
     logits, values = np.array([[0.3, -0.2], [0.1, 0.9]]), np.array([0.5, -0.4])
-    made = agent(3, logits, values, rate, discount=gamma, entropy_cost=entropy_cost, value_cost=value_cost)
+    a2c_agent = agent(3, logits, values, rate, discount=gamma, entropy_cost=entropy_cost, value_cost=value_cost)
     data = experience([[0, 1, 0, 1]], [[1, 0, 0]], [[2.0, 0.0, -1.0]], [[1, 1, 1]], [[FIRST, LAST, FIRST, MID]])
-    found = made.train(data)
+    loss_info = a2c_agent.train(data)
 
     probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()  # both steps that count are in state 0
     returns = np.array([2 + gamma * values[1], -1 + gamma * values[1]])
@@ -82,19 +82,19 @@ def test_the_update_by_hand():
     actions = np.array([1, 0])
     policy = -(np.log(probabilities[actions]) * advantages).mean()
     entropy = -(probabilities * np.log(probabilities)).sum()
-    assert float(found.extra.policy) == pytest.approx(policy, rel=1e-6)
-    assert float(found.extra.value) == pytest.approx((advantages**2).mean(), rel=1e-6)
-    assert float(found.extra.entropy) == pytest.approx(entropy, rel=1e-6)
+    assert float(loss_info.extra.policy) == pytest.approx(policy, rel=1e-6)
+    assert float(loss_info.extra.value) == pytest.approx((advantages**2).mean(), rel=1e-6)
+    assert float(loss_info.extra.entropy) == pytest.approx(entropy, rel=1e-6)
     total = policy + value_cost * (advantages**2).mean() - entropy_cost * entropy
-    assert float(found.loss) == pytest.approx(total, rel=1e-6)
+    assert float(loss_info.loss) == pytest.approx(total, rel=1e-6)
 
     value_gradient = value_cost * -2 * advantages.mean()
-    new_values = made.value_network.trainable_variables[0].numpy()[:, 0]
+    new_values = a2c_agent.value_network.trainable_variables[0].numpy()[:, 0]
     np.testing.assert_allclose(new_values, [values[0] - rate * value_gradient, values[1]], rtol=1e-6)
     onehot = np.eye(2)[actions]
     gradient = -((onehot - probabilities) * advantages[:, None]).mean(0)
     gradient += entropy_cost * probabilities * (np.log(probabilities) + entropy)
-    new_logits = made.actor_network.trainable_variables[0].numpy()
+    new_logits = a2c_agent.actor_network.trainable_variables[0].numpy()
     np.testing.assert_allclose(new_logits, [logits[0] - rate * gradient, logits[1]], rtol=1e-6)
 
 
@@ -118,7 +118,7 @@ def test_the_expected_policy_gradient_is_that_of_the_expected_return():
         return sum(probability(logits, (p := play(a))[0], a) * sum(p[1]) for a in itertools.product((0, 1), repeat=3))
 
     logits = np.array([[0.3, -0.2], [0.1, 0.9]])
-    made = agent(3, logits, discount=1.0, entropy_cost=0.0, value_cost=0.0)
+    a2c_agent = agent(3, logits, discount=1.0, entropy_cost=0.0, value_cost=0.0)
     sequences = list(itertools.product((0, 1), repeat=3))
     played = [play(a) for a in sequences]
     data = experience(
@@ -129,27 +129,27 @@ def test_the_expected_policy_gradient_is_that_of_the_expected_return():
         [[FIRST, MID, MID, LAST]] * 8,
     )
     weights = tf.constant([probability(logits, states, a) for (states, _), a in zip(played, sequences)])
-    kernel = made.actor_network.trainable_variables[0]
+    kernel = a2c_agent.actor_network.trainable_variables[0]
     with tf.GradientTape() as tape:
-        loss = made.loss(data, weights).loss
-    found = -3 * tape.gradient(loss, kernel).numpy()  # the loss is a mean over three steps
+        loss = a2c_agent.loss(data, weights).loss
+    gradient = -3 * tape.gradient(loss, kernel).numpy()  # the loss is a mean over three steps
     expected = np.zeros((2, 2))
     for place in itertools.product((0, 1), repeat=2):
         nudge = np.zeros((2, 2))
         nudge[place] = 1e-5
         expected[place] = (expected_return(logits + nudge) - expected_return(logits - nudge)) / 2e-5
-    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_allclose(gradient, expected, atol=1e-7)
 
 
 def test_an_update_that_is_not_finite_is_left_out():
-    made = agent(1)
-    before = [v.numpy() for v in made.trained_variables]
-    made.train(experience([[0, 1]], [[1]], [[np.nan]], [[1]], [[FIRST, MID]]))
-    assert int(made.skipped) == int(made.consecutively_skipped) == 1
-    for one, two in zip(before, made.trained_variables):
+    a2c_agent = agent(1)
+    before = [v.numpy() for v in a2c_agent.trained_variables]
+    a2c_agent.train(experience([[0, 1]], [[1]], [[np.nan]], [[1]], [[FIRST, MID]]))
+    assert int(a2c_agent.skipped) == int(a2c_agent.consecutively_skipped) == 1
+    for one, two in zip(before, a2c_agent.trained_variables):
         np.testing.assert_array_equal(one, two)
-    made.train(experience([[0, 1]], [[1]], [[1.0]], [[1]], [[FIRST, MID]]))
-    assert int(made.skipped) == 1 and int(made.consecutively_skipped) == 0
+    a2c_agent.train(experience([[0, 1]], [[1]], [[1.0]], [[1]], [[FIRST, MID]]))
+    assert int(a2c_agent.skipped) == 1 and int(a2c_agent.consecutively_skipped) == 0
 
 
 def test_the_gradient_is_clipped():

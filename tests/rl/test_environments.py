@@ -27,11 +27,11 @@ def test_cartpole_is_gymnasiums_own():
     environment = environments.make(2, 5, max_episode_steps=200)
     assert environment.batched and environment.batch_size == 2 and environment.actions == 2
     assert environment.observation_spec().shape == (4,) and environment.observation_spec().dtype == np.float32
-    theirs = gymnasium.make_vec("CartPole-v1", 2, max_episode_steps=200)
-    expected, _ = theirs.reset(seed=5)
+    reference = gymnasium.make_vec("CartPole-v1", 2, max_episode_steps=200)
+    expected, _ = reference.reset(seed=5)
     np.testing.assert_array_equal(environment.reset().observation, expected)
     for action in ([0, 1], [1, 1], [0, 0]):
-        expected, *_ = theirs.step(np.array(action))
+        expected, *_ = reference.step(np.array(action))
         np.testing.assert_array_equal(environment.step(np.array(action)).observation, expected)
 
 
@@ -67,11 +67,11 @@ def test_the_same_seed_gives_the_same_episode():
 
 def test_processes_give_what_one_process_gives():
     settings = {"name": "Acrobot-v1", "max_episode_steps": 10}
-    here, there = (environments.make(2, 0, workers=workers, **settings) for workers in environments.WORKERS)
-    for one, two in zip(play(here, 15), play(there, 15)):
+    together, processes = (environments.make(2, 0, workers=workers, **settings) for workers in environments.WORKERS)
+    for one, two in zip(play(together, 15), play(processes, 15)):
         np.testing.assert_array_equal(one.observation, two.observation)
         np.testing.assert_array_equal(one.step_type, two.step_type)
-    there.close()
+    processes.close()
 
 
 def test_a_process_that_dies_is_reported():
@@ -128,8 +128,8 @@ def test_unknown_game():
 
 @pytest.mark.slow
 def test_games_of_few_actions():
-    found = atari.games(most_actions=4)
-    assert "breakout" in found and "pong" not in found and set(found) < set(atari.games())
+    names = atari.games(most_actions=4)
+    assert "breakout" in names and "pong" not in names and set(names) < set(atari.games())
 
 
 def test_a_lost_life_ends_an_episode_and_the_game_goes_on():
@@ -149,9 +149,9 @@ def test_a_lost_life_ends_an_episode_and_the_game_goes_on():
 def test_a_games_return_is_of_all_lives():
     from tf_gtn.rl import rollouts
 
-    found = {}
+    returns = {}
     for lives in (False, True):
         environment = atari.make(4, 0, "breakout", episodic_life=lives)
         rng = np.random.default_rng(1)
-        found[lives] = rollouts.returns_of(environment, lambda t, o, rng=rng: rng.integers(0, 4, len(o)), 3)
-    np.testing.assert_array_equal(found[False], found[True])  # the same actions, the same games
+        returns[lives] = rollouts.returns_of(environment, lambda t, o, rng=rng: rng.integers(0, 4, len(o)), 3)
+    np.testing.assert_array_equal(returns[False], returns[True])  # the same actions, the same games

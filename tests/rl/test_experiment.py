@@ -26,13 +26,13 @@ def folder(tmp_path_factory):
 
 
 def test_everything_is_there(folder):
-    found = results.read(folder)
-    assert found["system"] == "rl" and found["metrics"]["environment_steps"]["a2c"] == 8 * 5 * 16
+    written = results.read(folder)
+    assert written["system"] == "rl" and written["metrics"]["environment_steps"]["a2c"] == 8 * 5 * 16
     for name in ("gtn", "a2c", "architectures/8 relu", "steps/1", "steps/3"):
-        summary = found["metrics"][name]
+        summary = written["metrics"][name]
         assert summary["over"] == "seeds" and len(summary["values"]) == 2 and 5 < summary["mean"] < 200
         assert 0 <= summary["ci95"][0] <= summary["ci95"][1] <= 200, "an episode is cut off after 200 steps"
-    assert len(found["claims"]) == 3 and not any(claim["holds"] for claim in found["claims"]), "after 4 outer steps"
+    assert len(written["claims"]) == 3 and not any(claim["holds"] for claim in written["claims"]), "after 4 outer steps"
     for name in ("score_by_environment_steps", "architectures", "steps", "episode_a2c"):
         assert drawing.caption(str(folder / "figures" / f"{name}.png"))
     assert (folder / "report.html").stat().st_size > 10_000
@@ -91,6 +91,7 @@ def test_run_files_are_complete(name):
         ("rl.Evaluation.test = 0", ["at least 1"]),
         ("rl.make_gtn.latent = 0", ["rl.make_gtn.latent"]),
         ("rl.make_a2c.environments = 0", ["rl.make_a2c.environments"]),
+        ("rl.make_a2c.discount = 1.01", ["discount must be from 0 to 1; got 1.01"]),
         ("rl.PolicyGTN.policies = 0", ["rl.PolicyGTN.policies"]),
         ("rl.Evaluation.architectures = {'x': {'unit': (8,)}}", ["'x'", "unit"]),
         ("rl.Experiment.claims = (('architectures/nope', 'at_least', 1),)", ["architectures/nope", "8 relu"]),
@@ -115,6 +116,6 @@ def test_atari_runs_and_saves(tmp_path):
         "--gin_bindings=rl.Evaluation.validation = 1",
     )
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
-    assert np.isfinite(found["metrics"]["a2c"]["mean"]) and found["metrics"]["environment_steps"]["a2c"] == 20
+    written = results.read(tmp_path)
+    assert np.isfinite(written["metrics"]["a2c"]["mean"]) and written["metrics"]["environment_steps"]["a2c"] == 20
     assert pathlib.Path(tmp_path / "figures/episode_a2c.png").exists()

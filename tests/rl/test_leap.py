@@ -41,8 +41,8 @@ def test_the_increment_by_hand(run):
 
     def noting(loss, gradients):
         seen(loss, gradients)
-        mine = [gradients[i] for i in agent._places]
-        points.append(([tf.identity(v) for v in agent.encoder], mine, loss))
+        encoder_gradients = [gradients[i] for i in agent._places]
+        points.append(([tf.identity(v) for v in agent.encoder], encoder_gradients, loss))
 
     run.begin(3)
     agent._on_the_way = noting
@@ -69,8 +69,8 @@ def test_the_increment_by_hand(run):
 def test_an_agent_that_begins_again_leaves_nothing_behind(run):
     def play(seed, encoder):
         run.begin(seed, encoder)
-        found = [float(run.step(k)["loss"]) for k in range(3)]
-        return found, [v.numpy() for v in run.agent.increment]
+        losses = [float(run.step(k)["loss"]) for k in range(3)]
+        return losses, [v.numpy() for v in run.agent.increment]
 
     encoder = [tf.ones_like(v) * 0.1 for v in run.agent.encoder]
     first = play(5, encoder)
@@ -92,8 +92,8 @@ def test_the_outer_step_goes_down_along_the_mean():
     for name in runs:
         begin = runs[name].begin
         runs[name].begin = lambda *start, begin=begin: (increments.append([]), begin(*start))
-    found = learned.step(0)
-    assert len(increments) == 2 and np.isfinite(float(found["loss"])) and found["length"] > 0
+    metrics = learned.step(0)
+    assert len(increments) == 2 and np.isfinite(float(metrics["loss"])) and metrics["length"] > 0
     total = [sum(run.agent.increment[i].numpy() for run in runs.values()) / 2 for i in range(2)]
     for variable, old, increment in zip(learned.encoder, before, total):
         np.testing.assert_allclose(variable, old - 0.1 * increment, rtol=1e-5, atol=1e-6)

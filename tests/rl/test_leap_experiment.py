@@ -28,10 +28,10 @@ TINY = (
 def test_games_held_out_are_learned_from_the_encoder_and_a_stopped_run_resumes(tmp_path):
     done = run("train_leap", f"--base_dir={tmp_path}", *TINY)
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
-    assert found["system"] == "transfer" and found["metrics"]["environment_steps"] == 2 * 2 * 3 * 3 * 2
-    scores = found["metrics"]["return/breakout_leap"]
-    assert len(scores["values"]) == 2 and scores["over"] == "episodes" and len(found["claims"]) == 1
+    written = results.read(tmp_path)
+    assert written["system"] == "transfer" and written["metrics"]["environment_steps"] == 2 * 2 * 3 * 3 * 2
+    scores = written["metrics"]["return/breakout_leap"]
+    assert len(scores["values"]) == 2 and scores["over"] == "episodes" and len(written["claims"]) == 1
     assert drawing.caption(str(tmp_path / "figures/learning_breakout.png"))
     lines = {}
     for arm in ("leap", "no_pretraining"):

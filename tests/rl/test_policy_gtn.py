@@ -24,17 +24,17 @@ def make(dtype="float32", inner_steps=1, policies=2, batch=6, outer_steps=5, hid
 
 @pytest.mark.parametrize("inner_steps", [1, 3])
 def test_the_outer_gradient_is_that_of_finite_differences(inner_steps):
-    made, rng = make("float64", inner_steps), np.random.default_rng(0)
+    gtn, rng = make("float64", inner_steps), np.random.default_rng(0)
     data = (
         tf.constant(rng.normal(size=(2, 7, 4))),
         tf.constant(rng.integers(0, 2, (2, 7)), tf.int32),
         tf.constant(rng.normal(size=(2, 7))),
         tf.constant(rng.integers(0, 2, (2, 7)).astype(float)),
     )
-    loss = tf.function(lambda: made._loss(tf.constant([3, 0]), *data)[0], autograph=False)
+    loss = tf.function(lambda: gtn._loss(tf.constant([3, 0]), *data)[0], autograph=False)
     with tf.GradientTape() as tape:
         value = loss()
-    variables = made.trainable_variables
+    variables = gtn.trainable_variables
     gradients = tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     seen = 0
     for variable, gradient in zip(variables, gradients):
@@ -53,27 +53,27 @@ def test_the_outer_gradient_is_that_of_finite_differences(inner_steps):
 
 
 def test_an_outer_step_changes_the_generator_and_counts():
-    made = make()
-    before = [v.numpy() for v in made.treatment.trainable_variables]
-    found = made.step(0)
-    assert all(np.isfinite(float(found[key])) for key in ("loss", "gradient_norm", "entropy", "return"))
-    assert any(not np.array_equal(b, v.numpy()) for b, v in zip(before, made.treatment.trainable_variables))
-    assert int(made.environment_steps.numpy()) == found["environment_steps"] == 4 * found["return"]
+    gtn = make()
+    before = [v.numpy() for v in gtn.treatment.trainable_variables]
+    metrics = gtn.step(0)
+    assert all(np.isfinite(float(metrics[key])) for key in ("loss", "gradient_norm", "entropy", "return"))
+    assert any(not np.array_equal(b, v.numpy()) for b, v in zip(before, gtn.treatment.trainable_variables))
+    assert int(gtn.environment_steps.numpy()) == metrics["environment_steps"] == 4 * metrics["return"]
 
 
 def test_what_is_not_finite_poisons_nothing():
     """Neither generator nor value network; so too where the value network's loss alone overflows."""
-    made = make()
-    made.step(0)
-    before, play = [v.numpy() for v in made.variables], made.arena.play
+    gtn = make()
+    gtn.step(0)
+    before, play = [v.numpy() for v in gtn.variables], gtn.arena.play
     for count, reward in enumerate((np.nan, 1e25), 1):
-        made.arena.play = lambda *a, r=reward: (p := play(*a))._replace(rewards=p.rewards * r)
-        made.step(1)
-        assert int(made.skipped.numpy()) == int(made.consecutively_skipped.numpy()) == count
-        for old, variable in zip(before, made.variables, strict=True):
+        gtn.arena.play = lambda *a, r=reward: (p := play(*a))._replace(rewards=p.rewards * r)
+        gtn.step(1)
+        assert int(gtn.skipped.numpy()) == int(gtn.consecutively_skipped.numpy()) == count
+        for old, variable in zip(before, gtn.variables, strict=True):
             assert variable.dtype != "float32" or np.array_equal(old, variable.numpy())
-    made.arena.play = play
-    assert np.isfinite(float(made.step(1)["loss"])) and int(made.consecutively_skipped.numpy()) == 0
+    gtn.arena.play = play
+    assert np.isfinite(float(gtn.step(1)["loss"])) and int(gtn.consecutively_skipped.numpy()) == 0
 
 
 def test_the_same_seed_and_step_give_the_same_numbers():
@@ -85,21 +85,21 @@ def test_the_same_seed_and_step_give_the_same_numbers():
 
 @pytest.mark.slow
 def test_it_learns():
-    made = make(policies=8, batch=64, outer_steps=30, hidden=32, units=(32,), learning_rate=0.01)
-    before = made.returns(20, 1, 9).mean()
+    gtn = make(policies=8, batch=64, outer_steps=30, hidden=32, units=(32,), learning_rate=0.01)
+    before = gtn.returns(20, 1, 9).mean()
     for index in range(30):
-        made.step(index)
-    assert made.returns(20, 1, 9).mean() > max(45, before + 20)
+        gtn.step(index)
+    assert gtn.returns(20, 1, 9).mean() > max(45, before + 20)
 
 
 def test_the_export_teaches_what_training_taught(tmp_path):
-    made = make(inner_steps=2)
-    made.step(0)
-    path = export.save(made, str(tmp_path), 1, export.metadata(made, score={"mean": 1.0}))
+    trained = make(inner_steps=2)
+    trained.step(0)
+    path = export.save(trained, str(tmp_path), 1, export.metadata(trained, score={"mean": 1.0}))
     gtn = loading.load(path)
     assert gtn.metadata["loss"] == "squared_error" and gtn.metadata["return"] == {"mean": 1.0}
     model = perceptrons.perceptron(4, 2, units=(5,))
-    learner = made._learner.functional
+    learner = trained._learner.functional
     start = learner.initial_values(tf.constant([8, 8]))
     wanted = {}
     for path_, value in start[0].items():
@@ -108,10 +108,10 @@ def test_the_export_teaches_what_training_taught(tmp_path):
         variable.assign(wanted[variable.path.split("/", 1)[1]])
     history = gtn.train(model, learning_rate_scale=1)
     assert len(history["loss"]) == 2
-    xs, rates = made.treatment.xs(tf.constant([0, 0])), made.hyperparameters.values()["learning_rate"]
+    xs, rates = trained.treatment.xs(tf.constant([0, 0])), trained.hyperparameters.values()["learning_rate"]
     params, state = start
     for t in range(2):
-        images, labels = made.treatment.batch(made.treatment.params(), tf.nest.map_structure(lambda x: x[t], xs))  # noqa: B023
+        images, labels = trained.treatment.batch(trained.treatment.params(), tf.nest.map_structure(lambda x: x[t], xs))  # noqa: B023
         with tf.GradientTape() as tape:
             tape.watch(list(params.values()))
             outputs, _ = learner(params, state, images, training=True)
@@ -127,8 +127,8 @@ def test_the_export_teaches_what_training_taught(tmp_path):
 
 
 def test_other_architectures_and_more_steps():
-    made = make()
-    assert made.returns(3, 2, 5).shape == (3, 2)
+    gtn = make()
+    assert gtn.returns(3, 2, 5).shape == (3, 2)
     other = perceptrons.perceptron(4, 2, units=(7, 3), activation="relu")
-    assert made.returns(3, 1, 5, policy=other).shape == (3, 1)
-    assert made.returns(3, 1, 5, steps=4).shape == (3, 1)
+    assert gtn.returns(3, 1, 5, policy=other).shape == (3, 1)
+    assert gtn.returns(3, 1, 5, steps=4).shape == (3, 1)

@@ -29,9 +29,9 @@ def test_returns_to_go_by_hand():
         discounts=np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]]),  # the first ends by its rules, the second is cut off
         returns=np.zeros(2),
     )
-    found = played.returns_to_go(0.5, values=np.array([[7.0, 7.0], [7.0, 7.0], [7.0, 8.0], [7.0, 7.0]]))
-    np.testing.assert_allclose(found[:, 0], [1 + 0.5 * (2 + 0.5 * 4), 2 + 0.5 * 4, 4])
-    np.testing.assert_allclose(found[:, 1], [1 + 0.5 * (2 + 0.5 * 8), 2 + 0.5 * 8, 0])
+    returns = played.returns_to_go(0.5, values=np.array([[7.0, 7.0], [7.0, 7.0], [7.0, 8.0], [7.0, 7.0]]))
+    np.testing.assert_allclose(returns[:, 0], [1 + 0.5 * (2 + 0.5 * 4), 2 + 0.5 * 4, 4])
+    np.testing.assert_allclose(returns[:, 1], [1 + 0.5 * (2 + 0.5 * 8), 2 + 0.5 * 8, 0])
 
 
 def test_each_policy_plays_its_own_episodes():

@@ -32,15 +32,15 @@ def test_a_resumed_run_goes_on_from_the_same_states():
     second = a2c(seed=0)
     for mine, other in zip(second.variables, first.variables, strict=True):
         mine.assign(other)
-    found = [{k: float(v) for k, v in second.step(i).items()} for i in (7, 8)]
-    np.testing.assert_equal(found, expected[7:])
+    resumed = [{k: float(v) for k, v in second.step(i).items()} for i in (7, 8)]
+    np.testing.assert_equal(resumed, expected[7:])
 
 
 def test_reinforce_resumes_and_scores():
     def make():
-        own = agents.optimizer(learning_rate=0.01)
-        agent = agents.make_reinforce(environment, [0, 1], networks.fully_connected, own, 0.99, 0.0, 0.2, None)
-        return training.Reinforce(agent, environment, 0, 10, environments=3, optimizer=own)
+        adam = agents.optimizer(learning_rate=0.01)
+        agent = agents.make_reinforce(environment, [0, 1], networks.fully_connected, adam, 0.99, 0.0, 0.2, None)
+        return training.Reinforce(agent, environment, 0, 10, environments=3, optimizer=adam)
 
     whole = make()
     expected = [{k: float(v) for k, v in whole.step(i).items()} for i in range(3)]
@@ -51,33 +51,33 @@ def test_reinforce_resumes_and_scores():
     for mine, other in zip(resumed.variables, first.variables, strict=True):
         mine.assign(other)
     assert {k: float(v) for k, v in resumed.step(2).items()} == expected[2]
-    before, episodes = [v.numpy() for v in resumed._own()], rollouts.episodes_of
+    before, episodes = [v.numpy() for v in resumed._agent_variables()], rollouts.episodes_of
     with pytest.MonkeyPatch.context() as patch:
         for count, reward in enumerate((np.nan, 1e30), 1):  # a loss that is not finite; one whose gradient is not
             patch.setattr(rollouts, "episodes_of", lambda *a, r=reward: (p := episodes(*a))._replace(rewards=p.rewards * r))
             resumed.step(3)
             assert int(resumed.skipped) == int(resumed.consecutively_skipped) == count
-            for old, variable in zip(before, resumed._own(), strict=True):
+            for old, variable in zip(before, resumed._agent_variables(), strict=True):
                 np.testing.assert_array_equal(old, variable)
     assert np.isfinite(float(resumed.step(3)["loss"]))
     assert (int(resumed.skipped), int(resumed.consecutively_skipped)) == (2, 0)
 
 
 def test_greedy_returns_and_pictures():
-    made = a2c(seed=1)
-    assert made.returns(4, 1, 0).shape == (4, 1) and made.returns(2, 3, 0).shape == (2, 3)
-    assert made.frames(0, count=3).shape[0] == 3
+    agent = a2c(seed=1)
+    assert agent.returns(4, 1, 0).shape == (4, 1) and agent.returns(2, 3, 0).shape == (2, 3)
+    assert agent.frames(0, count=3).shape[0] == 3
 
 
 def test_a_saved_policy_is_the_greedy_one(tmp_path):
-    made = a2c()
+    agent = a2c()
     for _ in range(2):  # again, in its place
-        made.save_policy(str(tmp_path / "policy"))
+        agent.save_policy(str(tmp_path / "policy"))
     assert os.listdir(tmp_path) == ["policy"]
     loaded = tf.saved_model.load(str(tmp_path / "policy"))
     observations = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     now = ts.restart(tf.constant(observations), 5)
-    np.testing.assert_array_equal(loaded.action(now, ()).action, made.agent.policy.action(now).action)
+    np.testing.assert_array_equal(loaded.action(now, ()).action, agent.agent.policy.action(now).action)
 
 
 def test_shared_and_separate_encoders():
@@ -103,32 +103,32 @@ class TestSynthetic:
         )
 
     def test_every_agent_learns_in_its_own_mdp(self):
-        made = self.make()
-        flat = tf.convert_to_tensor(made._flat)
-        both = made._taught(tf.stack([flat, flat + 0.5]), tf.constant([1, 2]))[0]
-        same = made._taught(tf.stack([flat, flat]), tf.constant([1, 2]))[0]
-        for path, value in both.items():
+        environment = self.make()
+        flat = tf.convert_to_tensor(environment._flat)
+        policies = environment._taught(tf.stack([flat, flat + 0.5]), tf.constant([1, 2]))[0]
+        same = environment._taught(tf.stack([flat, flat]), tf.constant([1, 2]))[0]
+        for path, value in policies.items():
             np.testing.assert_allclose(value[0], same[path][0], rtol=1e-5, atol=1e-6)
             if path.endswith("kernel"):
                 assert not np.allclose(value[1], same[path][1], atol=1e-6), "the other MDP taught the same"
 
     def test_the_step_follows_the_better_members(self):
         """Mirrored pairs and centred ranks: sum of rank times noise / (members sigma); Adam's first step has its sign."""
-        made, seed = self.make(), [0, 0]
-        flat = made._flat.numpy()
+        environment, seed = self.make(), [0, 0]
+        flat = environment._flat.numpy()
         noise = tf.random.stateless_normal([2, *flat.shape], seed)
         noise = tf.concat([noise, -noise], 0)
         members = flat + 0.1 * noise
-        agents_ = made._taught(members, tf.constant(seed))
-        returns = made._arena.play(made._policy(4), agents_, 1, seed).returns
+        agents_ = environment._taught(members, tf.constant(seed))
+        returns = environment._arena.play(environment._policy(4), agents_, 1, seed).returns
         ranks = np.array([(np.sum(returns < r) + 0.5 * np.sum(returns == r)) / 4 - 0.5 for r in returns])
         assert np.ptp(ranks) > 0, "all members are equally good: nothing is tested"
         ascent = noise.numpy().T @ ranks / (4 * 0.1)
-        found = made.step(0)
-        assert float(found["return"]) == pytest.approx(returns.mean())
-        assert float(found["gradient_norm"]) == pytest.approx(np.linalg.norm(ascent), rel=1e-4)
+        metrics = environment.step(0)
+        assert float(metrics["return"]) == pytest.approx(returns.mean())
+        assert float(metrics["gradient_norm"]) == pytest.approx(np.linalg.norm(ascent), rel=1e-4)
         clear = np.abs(ascent) > 1e-3
-        np.testing.assert_array_equal(np.sign(made._flat.numpy() - flat)[clear], np.sign(ascent)[clear])
+        np.testing.assert_array_equal(np.sign(environment._flat.numpy() - flat)[clear], np.sign(ascent)[clear])
 
     def test_the_same_numbers_again(self):
         first, second = self.make(), self.make()

@@ -212,3 +212,51 @@ def test_a_run_without_its_config_is_not_taken_for_a_new_one(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(errors.UserError, match=r"config\.gin is not there, but checkpoints of a run is: nothing says"):
         base_dir.check_same_config(str(tmp_path), CONFIG)
+
+
+LENGTH = base_dir.Growing("STEPS")
+
+
+def test_a_longer_run_extends_a_shorter_one(tmp_path, capsys):
+    folder, later = str(tmp_path), tmp_path / "repeats/1"
+    base_dir.check_same_config(folder, "# seed = 0\nSTEPS = 4\na = 1\n", [LENGTH])
+    for each in (tmp_path, later):
+        (each / "analyses").mkdir(parents=True)
+        (each / "checkpoints").mkdir()
+        (each / "outcome.json").touch()
+    with pytest.raises(errors.UserError, match=f"^{folder} can't be extended: it has no checkpoint to go on from"):
+        base_dir.check_same_config(folder, "# seed = 0\nSTEPS = 6\na = 1\n", [LENGTH])
+    for each in (tmp_path, later):
+        (each / "checkpoints/ckpt-4.index").touch()
+    base_dir.check_same_config(folder, "# seed = 0\nSTEPS = 6\na = 1\n", [LENGTH], write=False)
+    assert (later / "outcome.json").exists() and base_dir.extended(folder) == {}
+    capsys.readouterr()
+    for steps in (6, 6, 10):
+        base_dir.check_same_config(folder, f"# seed = 0\nSTEPS = {steps}\na = 1\n", [LENGTH])
+    assert (tmp_path / "config.gin").read_text() == "# seed = 0\nSTEPS = 10\na = 1\n# extended from STEPS = 4, 6\n"
+    assert base_dir.extended(folder) == {"STEPS": [4, 6]}
+    assert not [*tmp_path.rglob("outcome.json"), *tmp_path.rglob("analyses")]
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said] == [
+        f"{folder} is extended from STEPS = 4 to 6",
+        f"{folder} is extended from STEPS = 6 to 10",
+    ]
+
+
+@pytest.mark.parametrize(
+    "config, allowed, words",
+    [
+        ("STEPS = 3\na = 1\n", [LENGTH], "with STEPS = 4, now 3: it can be extended, not shortened; use another --base_dir"),
+        ("STEPS = 5\na = 1\n", [], "with STEPS = 4, now 5; use another --base_dir"),
+        ("STEPS = 5\na = 2\n", [LENGTH], "with a = 1, now 2; use another --base_dir"),
+        ("STEPS = 5.0\na = 1\n", [LENGTH], "with STEPS = 4, now 5.0; use another --base_dir"),
+        ("STEPS = -5\na = 1\n", [LENGTH], "with STEPS = 4, now -5; use another --base_dir"),
+    ],
+)
+def test_everything_else_than_more_of_it_is_refused(config, allowed, words, tmp_path):
+    base_dir.check_same_config(str(tmp_path), "STEPS = 4\na = 1\n")
+    (tmp_path / "outcome.json").touch()
+    with pytest.raises(errors.UserError) as caught:
+        base_dir.check_same_config(str(tmp_path), config, allowed)
+    assert str(caught.value) == f"{tmp_path} was started {words}"
+    assert (tmp_path / "outcome.json").exists() and (tmp_path / "config.gin").read_text() == "STEPS = 4\na = 1\n"

@@ -1,14 +1,16 @@
 """The outer loop over trainings as small as can be: what it takes, and what a stop changes."""
 
 import shutil
+import signal
 
+import keras
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
 from tests.toy import Toy
 from tf_gtn import errors
-from tf_gtn.runtime import base_dir, files, loop, metrics
+from tf_gtn.runtime import base_dir, files, loop, metrics, stopping
 
 BAD = range(5, 35)  # it would recover, had it not given up
 
@@ -29,6 +31,29 @@ def test_a_training_that_gave_up_stays_so_after_a_resume(tmp_path):
         run(tmp_path / "stopped", trainings(stop=33))  # no multiple of log_every
     assert run(tmp_path / "stopped", trainings()) == whole
     assert metrics.read(str(tmp_path / "stopped")) == metrics.read(str(tmp_path / "whole"))
+
+
+def test_a_time_limit_is_waited_for_and_saved_as_a_signal_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(stopping, "_limited", True)
+    made, taken = trainings(), []
+    step = made["a"].step
+    made["a"].step = lambda index: (taken.append(index), index == 6 and signal.raise_signal(stopping.LIMIT), step(index))[-1]
+    with pytest.raises(loop.Stopped, match=r"^stopped by --time_limit after step 7, which is saved"):
+        run(tmp_path, made)
+    assert taken == list(range(7)) and (tmp_path / "checkpoints/ckpt-7.index").exists()
+
+
+def test_a_run_that_is_extended_has_the_longer_one_s_schedule_from_then_on(tmp_path):
+    made = [run(tmp_path / "a", {"a": Toy(30)}), run(tmp_path / "a", {"a": Toy(70)})]
+    decay = {steps: keras.optimizers.schedules.CosineDecay(0.02, steps, alpha=0.1) for steps in (30, 70)}
+    taken = [float(decay[30 if step < 30 else 70](step)) for step in range(70)]  # Adam's step where the gradient is always 1
+    assert made[0]["a"][0] == pytest.approx(-sum(taken[:30]), rel=1e-5)
+    assert made[1]["a"][0] == pytest.approx(-sum(taken), rel=1e-5)
+    run(tmp_path / "b", {"a": Toy(30)})
+    with pytest.raises(loop.Stopped):
+        run(tmp_path / "b", {"a": Toy(70, stop=44)})
+    assert run(tmp_path / "b", {"a": Toy(70)}) == made[1]
+    assert (tmp_path / "a/metrics.jsonl").read_bytes() == (tmp_path / "b/metrics.jsonl").read_bytes()
 
 
 def test_each_takes_its_own_steps(tmp_path):

@@ -47,14 +47,14 @@ def trainings(tiny_dataset):
 
 def context(tiny_dataset, trainings, folder, seed=0):
     evaluators = {arm: evaluation.Evaluator.of(training) for arm, training in trainings.items()}
-    own = {"dataset": tiny_dataset, "evaluators": evaluators, "exports": {}, "settings": SETTINGS}
-    return experiment.Context(trainings=trainings, seed=seed, folder=str(folder), **own)
+    of_system = {"dataset": tiny_dataset, "evaluators": evaluators, "exports": {}, "settings": SETTINGS}
+    return experiment.Context(trainings=trainings, seed=seed, folder=str(folder), **of_system)
 
 
-def tables(found):
+def tables(outcomes):
     """As `comparison` makes them from the outcomes of several seeds."""
-    found = [json.loads(json.dumps(json_values.plain(one, "outcome"))) for one in found]
-    return {key: [one[key] for one in found] for key in found[0]}
+    outcomes = [json.loads(json.dumps(json_values.plain(outcome, "outcome"))) for outcome in outcomes]
+    return {key: [outcome[key] for outcome in outcomes] for key in outcomes[0]}
 
 
 EXPECTED = {
@@ -86,27 +86,27 @@ DRAWN = {
 def test_quantities_claims_and_figures(tiny_dataset, trainings, tmp_path, name):
     analysis, (quantities, claims) = analyses.REGISTRY[name], EXPECTED[name]
     analyses.check([name], trainings, SETTINGS)
-    found = [analysis.measure(context(tiny_dataset, trainings, tmp_path, seed)) for seed in (0, 1)]
-    assert set(found[0]) == quantities
-    said, unsaid = analyses.sizes([name], trainings, SETTINGS)
-    assert not unsaid and said == {f"{name}/{k}": np.size(v) * np.ndim(v) for k, v in found[0].items() if np.ndim(v) < 2}
-    for table in (tables(found[:1]), tables(found)):
-        made = analysis.claims(table)
-        assert len({claim["id"] for claim in made}) == len(made) == claims
-        assert all(claim["id"].startswith(name) for claim in made)
+    outcomes = [analysis.measure(context(tiny_dataset, trainings, tmp_path, seed)) for seed in (0, 1)]
+    assert set(outcomes[0]) == quantities
+    sizes, unsaid = analyses.sizes([name], trainings, SETTINGS)
+    assert not unsaid and sizes == {f"{name}/{k}": np.size(v) * np.ndim(v) for k, v in outcomes[0].items() if np.ndim(v) < 2}
+    for table in (tables(outcomes[:1]), tables(outcomes)):
+        compared = analysis.claims(table)
+        assert len({claim["id"] for claim in compared}) == len(compared) == claims
+        assert all(claim["id"].startswith(name) for claim in compared)
         analysis.draw(str(tmp_path), table)
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == DRAWN[name]
     assert all(drawing.caption(str(path)).endswith(".") for path in (tmp_path / "figures").iterdir())
 
 
 def test_numbers_are_the_evaluators_own(tiny_dataset, trainings, tmp_path):
-    given = context(tiny_dataset, trainings, tmp_path, seed=3)
-    own = {a: e.accuracies(tiny_dataset.test, 4, evaluation.TEST_SEED + 3) for a, e in given.evaluators.items()}
-    endless = analyses.REGISTRY["endless"].measure(given)
-    np.testing.assert_array_equal(analyses.REGISTRY["presentations"].measure(given)["full/full"], own["full"])
+    analysed = context(tiny_dataset, trainings, tmp_path, seed=3)
+    accuracies = {a: e.accuracies(tiny_dataset.test, 4, evaluation.TEST_SEED + 3) for a, e in analysed.evaluators.items()}
+    endless = analyses.REGISTRY["endless"].measure(analysed)
+    np.testing.assert_array_equal(analyses.REGISTRY["presentations"].measure(analysed)["full/full"], accuracies["full"])
     for arm in ("none", "real"):
-        np.testing.assert_array_equal(endless[f"{arm}/batch_6"], own[arm])
-        np.testing.assert_array_equal(endless[f"{arm}/steps_3"], own[arm])
+        np.testing.assert_array_equal(endless[f"{arm}/batch_6"], accuracies[arm])
+        np.testing.assert_array_equal(endless[f"{arm}/steps_3"], accuracies[arm])
 
 
 def test_columns_differ_in_architecture(trainings):
@@ -133,8 +133,8 @@ def test_columns_differ_in_architecture(trainings):
 
 def test_a_seed_without_a_recognised_image(tiny_dataset, trainings, tmp_path):
     analysis = analyses.REGISTRY["realism"]
-    found = analysis.measure(context(tiny_dataset, trainings, tmp_path)) | {"full/flips_recognised": np.full(2, np.nan)}
-    for table in (tables([found]), tables([found, found])):
+    outcome = analysis.measure(context(tiny_dataset, trainings, tmp_path)) | {"full/flips_recognised": np.full(2, np.nan)}
+    for table in (tables([outcome]), tables([outcome, outcome])):
         claim = next(c for c in analysis.claims(table) if "flips" in c["id"])
         assert not claim["holds"]
 
@@ -155,8 +155,8 @@ def test_traces_are_kept_from_seed_to_seed(tiny_dataset, trainings):
         ("presentations", "arms = ('real',)", "takes arms with a full curriculum; the arm 'real' has none"),
         ("presentations", "orders = ('full', 'revers')", "did you mean 'reversed'"),
         ("presentations", "orders = ('reversed', 'all_shuffled')", "takes 'full' and others"),
-        ("ensembles", "learners = 0", "analyses.ensembles.learners must be above 0; got 0"),
-        ("realism", "learning_rates = ()", "analyses.realism.learning_rates must be above 0"),
+        ("ensembles", "learners = 0", "ensembles.learners must be at least 1; got 0"),
+        ("realism", "learning_rates = ()", "analyses.realism.learning_rates is empty: it takes rates above 0"),
         ("realism", "arms = ('none',)", "the same for every learner"),
         ("architectures", "optimizers = {'adm': (0.1,)}", "unknown optimizer .* did you mean 'adam'"),
         (
@@ -168,8 +168,8 @@ def test_traces_are_kept_from_seed_to_seed(tiny_dataset, trainings):
     ],
 )
 def test_errors_are_one_line(trainings, name, binding, message):
-    gin_config.parse(bindings=[f"analyses.{name}.{binding}"])
     with pytest.raises(errors.UserError, match=message) as error:
+        gin_config.parse(bindings=[f"analyses.{name}.{binding}"])
         analyses.check([name], trainings, SETTINGS)
     assert (
         message.split(".*")[-1].strip() in str(error.value).splitlines()[0]

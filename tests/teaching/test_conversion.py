@@ -41,10 +41,10 @@ def assert_the_same(converted, path, signature):
     served = tf.saved_model.load(path).signatures[signature]
     for count in (1, 4):
         fed = inputs(signature, count)
-        wanted, found = served(**{name: tf.constant(value) for name, value in fed.items()}), converted(fed)
-        assert set(found) == set(wanted)
-        for name, value in wanted.items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
+        expected, outputs = served(**{name: tf.constant(value) for name, value in fed.items()}), converted(fed)
+        assert set(outputs) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_allclose(outputs[name], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "curriculum"])

@@ -50,23 +50,23 @@ def test_reversed_goes_from_last_to_first(learned_order):
 
 def test_shuffled_batch_keeps_batches_and_changes_their_order(learned_order):
     curriculum = make("shuffled_batch")
-    found = [presented(curriculum, seed) for seed in (5, 6)]
-    for noise, labels in found:
+    orders = [presented(curriculum, seed) for seed in (5, 6)]
+    for noise, labels in orders:
         assert as_batches(noise, labels) == as_batches(*learned_order)
         assert not np.array_equal(noise, learned_order[0])
         for batch in noise:  # each one whole, and in its own inner order
             assert any(np.array_equal(batch, old) for old in learned_order[0])
-    assert not np.array_equal(found[0][0], found[1][0])
-    np.testing.assert_array_equal(presented(curriculum, 5)[0], found[0][0])
+    assert not np.array_equal(orders[0][0], orders[1][0])
+    np.testing.assert_array_equal(presented(curriculum, 5)[0], orders[0][0])
 
 
 def test_all_shuffled_keeps_samples_and_mixes_batches(learned_order):
     curriculum = make("all_shuffled")
-    found = [presented(curriculum, seed) for seed in (5, 6)]
-    for noise, labels in found:
+    orders = [presented(curriculum, seed) for seed in (5, 6)]
+    for noise, labels in orders:
         assert pairs(noise, labels) == pairs(*learned_order)
         assert as_batches(noise, labels) != as_batches(*learned_order)
-    assert not np.array_equal(found[0][0], found[1][0])
+    assert not np.array_equal(orders[0][0], orders[1][0])
 
 
 def test_none_draws_everything_anew():
@@ -110,8 +110,8 @@ def test_the_gradient_of_a_shuffled_code_returns_to_its_place():
         noise = curriculum.xs(tf.constant([5, 3]))["noise"]
         value = tf.reduce_sum(noise * weights)
     gradient = tape.gradient(value, curriculum.noise.value).numpy().reshape(-1, LATENT)
-    shown, stored = noise.numpy().reshape(-1, LATENT), curriculum.noise.numpy().reshape(-1, LATENT)
-    for place, code in enumerate(shown):
+    presented_codes, stored = noise.numpy().reshape(-1, LATENT), curriculum.noise.numpy().reshape(-1, LATENT)
+    for place, code in enumerate(presented_codes):
         (home,) = np.flatnonzero((stored == code).all(-1))
         np.testing.assert_array_equal(gradient[home], weights.numpy().reshape(-1, LATENT)[place])
 

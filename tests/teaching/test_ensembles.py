@@ -28,11 +28,11 @@ def test_sizes():
 
 
 def test_accuracy_by_size_ends_at_single_learners_and_at_all():
-    found = ensembles.accuracy_by_size(PROBABILITIES, LABELS, subsets=200)
-    assert found[0] == pytest.approx(2 / 3) and found[-1] == 1.0
+    accuracies = ensembles.accuracy_by_size(PROBABILITIES, LABELS, subsets=200)
+    assert accuracies[0] == pytest.approx(2 / 3) and accuracies[-1] == 1.0
     # pairs: means of class 1 are .85 .65 .15 .45 (right: 4), .6 .4 .2 .4 (3), .55 .65 .25 .25 (4)
-    assert found[1] == pytest.approx((1 + 0.75 + 1) / 3, abs=0.03)
-    np.testing.assert_array_equal(found, ensembles.accuracy_by_size(PROBABILITIES, LABELS, subsets=200))
+    assert accuracies[1] == pytest.approx((1 + 0.75 + 1) / 3, abs=0.03)
+    np.testing.assert_array_equal(accuracies, ensembles.accuracy_by_size(PROBABILITIES, LABELS, subsets=200))
 
 
 def test_probabilities_are_those_of_the_learners_of_accuracies(tiny_dataset):

@@ -92,7 +92,7 @@ def test_a_model_is_evaluated_on_raw_images(gtn, tiny_dataset):
     right = (model.predict(gtn.normalize(test.images), verbose=0).argmax(-1) == test.labels).mean()
     assert gtn.evaluate(model, test) == gtn.evaluate(model, (test.images, test.labels)) == right
     for labels in (np.eye(3)[test.labels], test.labels[:-1], test.labels.astype(float), test.labels + 1):
-        with pytest.raises(errors.UserError, match="labels are numbers of classes from 0 to 2, one an image"):
+        with pytest.raises(errors.UserError, match="labels are numbers of classes from 0 to 2, one per image"):
             gtn.evaluate(model, (test.images, labels))
     for wrong in (tiny_dataset, test.images, (test.images[:0], test.labels[:0]), None):
         with pytest.raises(errors.UserError, match=r"\(images, labels\), or on a data\.Split"):
@@ -107,7 +107,7 @@ def test_no_row_gives_none_and_unequal_numbers_are_named(exported, gtn):
     for signature in ("serving_default", "generate"):
         served = tf.saved_model.load(exported).signatures[signature]
         assert served(noise=tf.constant(noise[:0]), label=tf.constant(label[:0]))["image"].shape == (0, 8, 8, 1)
-    with pytest.raises(errors.UserError, match="noise and label have one row an image; got 2 and 1 rows"):
+    with pytest.raises(errors.UserError, match="noise and label have one row per image; got 2 and 1 rows"):
         gtn.generate(noise, label[:1])
 
 
@@ -160,8 +160,8 @@ np.savez(sys.argv[2], **out)
 
 def test_saved_model_cli(exported):
     cli = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
-    shown = subprocess.run([*cli, "show", "--dir", exported, "--all"], check=True, capture_output=True, text=True).stdout
-    assert "signature_def['curriculum']" in shown and "shape: (-1, 6, 8, 8, 1)" in shown
+    printed = subprocess.run([*cli, "show", "--dir", exported, "--all"], check=True, capture_output=True, text=True).stdout
+    assert "signature_def['curriculum']" in printed and "shape: (-1, 6, 8, 8, 1)" in printed
     ran = subprocess.run(
         [*cli, "run", "--dir", exported, "--tag_set", "serve", "--signature_def", "curriculum", "--input_exprs", "step=[0, 1]"],
         check=True,
@@ -373,11 +373,11 @@ def test_wrong_shapes_are_named(gtn):
 
 def test_an_export_keeps_the_scale_of_float_images(digits, tmp_path):
     raw = digits.train.images[:300] / 8 - 1
-    given = data.of({"train": (raw, digits.train.labels[:300])})
-    training = helpers.make(given, families=helpers.MLP)
-    found = tf_gtn.load(export.save(training, str(tmp_path), 1, export.metadata(training)))
-    assert found.metadata["pixel_range"] == [-1.0, 1.0] == list(given.given_range)
-    split = given.test
-    np.testing.assert_allclose(found.normalize(split.as_given()), given.normalize(split.images), atol=1e-5)
+    dataset = data.of({"train": (raw, digits.train.labels[:300])})
+    training = helpers.make(dataset, families=helpers.MLP)
+    exported = tf_gtn.load(export.save(training, str(tmp_path), 1, export.metadata(training)))
+    assert exported.metadata["pixel_range"] == [-1.0, 1.0] == list(dataset.given_range)
+    split = dataset.test
+    np.testing.assert_allclose(exported.normalize(split.as_given()), dataset.normalize(split.images), atol=1e-5)
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
-    assert found.evaluate(model, split) == found.evaluate(model, (split.as_given(), split.labels))
+    assert exported.evaluate(model, split) == exported.evaluate(model, (split.as_given(), split.labels))

@@ -17,23 +17,23 @@ def batches(evaluator):
 
 def test_full_is_the_evaluators_own_number(tiny_dataset):
     training = arms.make(tiny_dataset, "full", steps=6)
-    own = evaluation.Evaluator.of(training).accuracies(tiny_dataset.test, 6, 7)
-    found = {
+    expected = evaluation.Evaluator.of(training).accuracies(tiny_dataset.test, 6, 7)
+    accuracies = {
         order: presentations.reordered(training, order).accuracies(tiny_dataset.test, 6, 7) for order in ("full", "reversed")
     }
-    np.testing.assert_array_equal(found["full"], own)
-    assert (found["reversed"] != own).any()
+    np.testing.assert_array_equal(accuracies["full"], expected)
+    assert (accuracies["reversed"] != expected).any()
 
 
 def test_orders_hold_the_same_codes_and_keep_the_schedule(tiny_dataset):
     training = arms.make(tiny_dataset, "full", steps=4)
     training.hyperparameters.variables[0].assign([0.1, 0.2, 0.3, 0.4])
-    own = batches(evaluation.Evaluator.of(training))
-    found = {o: batches(presentations.reordered(training, o)) for o in ("reversed", "shuffled_batch", "all_shuffled")}
-    noise = own["treatment"]["noise"].numpy()
-    np.testing.assert_array_equal(found["reversed"]["treatment"]["noise"], noise[::-1])
-    for order, xs in found.items():
-        np.testing.assert_array_equal(xs["hyper"]["learning_rate"], own["hyper"]["learning_rate"])
+    trained_order = batches(evaluation.Evaluator.of(training))
+    by_order = {o: batches(presentations.reordered(training, o)) for o in ("reversed", "shuffled_batch", "all_shuffled")}
+    noise = trained_order["treatment"]["noise"].numpy()
+    np.testing.assert_array_equal(by_order["reversed"]["treatment"]["noise"], noise[::-1])
+    for order, xs in by_order.items():
+        np.testing.assert_array_equal(xs["hyper"]["learning_rate"], trained_order["hyper"]["learning_rate"])
         got = xs["treatment"]["noise"].numpy()
         assert got.shape == noise.shape and (got != noise).any()
         whole = {batch.tobytes() for batch in noise}
@@ -46,11 +46,11 @@ def test_the_shape_is_that_of_a_batch_whatever_else_a_step_gets(tiny_dataset):
         def xs(self, seed):
             return {"augmentation": tf.zeros([self.inner_steps, 2], tf.int32), **super().xs(seed)}
 
-    given = 3, 6, tiny_dataset.image_shape, tiny_dataset.num_classes, SEED
-    assert presentations.shape(Augmented(*given)) == presentations.shape(treatments.Distilled(*given)) == (3, 6)
-    made = arms.make(tiny_dataset, "full", steps=3, batch=6).treatment
-    watching = closed_loop.ClosedLoop(made.generator.model, made.curriculum, SEED, units=4)
-    assert presentations.shape(made) == presentations.shape(watching) == (3, 6)
+    settings = 3, 6, tiny_dataset.image_shape, tiny_dataset.num_classes, SEED
+    assert presentations.shape(Augmented(*settings)) == presentations.shape(treatments.Distilled(*settings)) == (3, 6)
+    treatment = arms.make(tiny_dataset, "full", steps=3, batch=6).treatment
+    watching = closed_loop.ClosedLoop(treatment.generator.model, treatment.curriculum, SEED, units=4)
+    assert presentations.shape(treatment) == presentations.shape(watching) == (3, 6)
 
 
 @pytest.mark.parametrize("kind", ["none", "real"])

@@ -69,9 +69,9 @@ def _replace_saver(graph, name):
     function.node_def.add(name="more", op="SaveV2")
     save = graph.saver_def.save_tensor_name.split(":")[0]
     call = next(node.attr["f"].func for node in graph.graph_def.node if node.name == save)
-    kept = [f for f in graph.graph_def.library.function if f.signature.name != call.name]
+    functions = [f for f in graph.graph_def.library.function if f.signature.name != call.name]
     del graph.graph_def.library.function[:]
-    graph.graph_def.library.function.extend(kept)
+    graph.graph_def.library.function.extend(functions)
     call.name = name
 
 

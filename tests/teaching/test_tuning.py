@@ -58,14 +58,14 @@ def arguments(base_dir, *more):
 
 def trials_of(base_dir):
     """`{(arm, slot): (parameters, loss)}` of metrics.jsonl."""
-    found = {}
+    by_slot = {}
     for line in (base_dir / "metrics.jsonl").read_text().splitlines():
         row = json.loads(line)
         for arm in ("weight_norm", "plain"):
-            own = {key.removeprefix(f"{arm}/"): value for key, value in row.items() if key.startswith(f"{arm}/")}
-            own.pop("seconds")
-            found[arm, row["step"]] = own
-    return found
+            of_arm = {key.removeprefix(f"{arm}/"): value for key, value in row.items() if key.startswith(f"{arm}/")}
+            of_arm.pop("seconds")
+            by_slot[arm, row["step"]] = of_arm
+    return by_slot
 
 
 def states(base_dir):
@@ -90,26 +90,26 @@ def finished(tmp_path_factory):
 
 def test_what_a_run_leaves(finished):
     base_dir, printed = finished
-    found = results.read(str(base_dir))
-    assert (found["system"], found["name"]) == ("teaching", "tune_gtn")
+    written = results.read(str(base_dir))
+    assert (written["system"], written["name"]) == ("teaching", "tune_gtn")
     for arm in ("weight_norm", "plain"):
-        metrics = found["metrics"][arm]
+        metrics = written["metrics"][arm]
         assert len(metrics["values"]) == 2 and metrics["best"] == min(metrics["values"])
         assert metrics["median"] == np.median(metrics["values"])
         best = trials_of(base_dir)[arm, metrics["best_trial"]]
         for name, value in metrics["best_parameters"].items():
             assert f"{name} = {value!r}" in printed
             assert best[name] == pytest.approx(value, rel=1e-7)
-    assert [claim["id"] for claim in found["claims"]] == ["weight_norm_below_plain"]
+    assert [claim["id"] for claim in written["claims"]] == ["weight_norm_below_plain"]
     assert (base_dir / "figures/final_loss.png").exists() and (base_dir / "report.html").exists()
     assert states(base_dir) == ["COMPLETE"] * 4
     assert "learning_rate = 0.02" in (base_dir / "config.gin").read_text()  # no trial's value
 
 
 def test_the_arms_differ(finished):
-    found = trials_of(finished[0])
-    assert all(found["weight_norm", n]["loss"] != found["plain", n]["loss"] for n in (1, 2))
-    assert len({str(row) for row in found.values()}) == 4
+    by_slot = trials_of(finished[0])
+    assert all(by_slot["weight_norm", n]["loss"] != by_slot["plain", n]["loss"] for n in (1, 2))
+    assert len({str(row) for row in by_slot.values()}) == 4
 
 
 def test_killed_it_repeats_no_finished_trial_and_ends_with_the_same(finished, tmp_path):
@@ -159,6 +159,7 @@ MISTAKES = {
     "range": (["teaching.Tuning.space = {'optimizers.SGD.momentum': (0.5, 1.5)}"], ["momentum starts at 1.5"]),
     "type": (["teaching.Tuning.space = {'teaching.Training.outer_batch': (0.5, 1.5)}"], ["outer_batch", "an int"]),
     "bound elsewhere": (["teaching.Training.learning_rate = 0.1"], ["does nothing", "learning_rate"]),
+    "trials": (["teaching.Tuning.trials = 0"], ["trials must be at least 1; got 0"]),
     "sampler": (["teaching.Tuning.sampler = 'gpp'"], ["'gpp'", "'gp'"]),
     "claim": (["teaching.Tuning.claims = (('weight_nrm', 'below', 'plain'),)"], ["weight_nrm", "'weight_norm'"]),
 }
@@ -243,12 +244,12 @@ def test_a_trial_leaves_no_graph_in_memory():
         gc.collect()
         return sum(isinstance(thing, tf.Graph) for thing in gc.get_objects())
 
-    found = []
+    counts = []
     for seed in range(2):
         with trials.traces_forgotten():
             trial(settings, {"teaching.Training.learning_rate": 0.02}, seed)
-        found.append(graphs())
-    assert found[0] == found[1]
+        counts.append(graphs())
+    assert counts[0] == counts[1]
 
 
 def test_bindings_of_a_trial_leave_no_trace():
@@ -270,10 +271,10 @@ def test_a_resumed_study_draws_as_an_uninterrupted_one(sampler, tmp_path):
     if sampler == "gp":
         pytest.importorskip("torch")
     space = {"x": (1e-3, 1.0, "log"), "y": (0.0, 1.0), "n": (1, 9)}
-    drawn = []
+    draws = []
     for folder, breaks in (("a", ()), ("b", (4, 11))):
         (tmp_path / folder).mkdir()
-        drawn.append([])
+        draws.append([])
         left = list(breaks)
         while True:
             with studies.Studies(str(tmp_path / folder), ["arm"], 12, space, sampler) as shared:
@@ -283,12 +284,12 @@ def test_a_resumed_study_draws_as_an_uninterrupted_one(sampler, tmp_path):
                         break  # as a kill would: the trial stays RUNNING, its process' sign of life ends
                     loss = (np.log(claim.parameters["x"]) + 3) ** 2 + claim.parameters["y"]
                     shared.finish(claim, np.inf if claim.slot == 2 else loss)
-                    drawn[-1].append((claim.slot, claim.parameters))
+                    draws[-1].append((claim.slot, claim.parameters))
                 else:
                     assert len(shared.finished()["arm"]) == 12 and shared.finished()["arm"][2].value == np.inf
                     break
-    assert drawn[0] == drawn[1] and [slot for slot, _ in drawn[0]] == list(range(12))
-    assert all(isinstance(parameters["n"], int) for _, parameters in drawn[0])
+    assert draws[0] == draws[1] and [slot for slot, _ in draws[0]] == list(range(12))
+    assert all(isinstance(parameters["n"], int) for _, parameters in draws[0])
 
 
 def test_two_claims_are_of_two_slots(tmp_path):
@@ -311,24 +312,24 @@ def test_a_broken_storage_is_one_line(tmp_path):
 def test_a_changed_storage_is_seen_and_a_lost_one_is_made_again(tmp_path, capsys):
     options = (str(tmp_path), ["a"], 2, {"x": (0.0, 1.0)}, "random")
 
-    def drawn():
+    def parameters():
         with studies.Studies(*options) as shared:
             while (claim := shared.claim()) is not None:
                 shared.finish(claim, claim.slot + 0.5, seconds=1.0)
             return [(slot, trial.params) for slot, trial in shared.finished()["a"].items()]
 
-    first, path = drawn(), tmp_path / "tuning.db"
+    first, path = parameters(), tmp_path / "tuning.db"
     whole = path.read_bytes()
     path.write_bytes(b"")
-    assert drawn() == first and "tuning.db holds no trials: they are made again" in capsys.readouterr().out
+    assert parameters() == first and "tuning.db holds no trials: they are made again" in capsys.readouterr().out
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(errors.UserError, match="can't be used"):
-        drawn()
+        parameters()
     path.write_bytes(whole)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("update trial_values set value = 0.25 where value = 1.5")
     with pytest.raises(errors.UserError, match="was changed after it was written: trial 1 of a is another"):
-        drawn()
+        parameters()
 
 
 def test_quartiles_with_infinity():
@@ -340,8 +341,8 @@ def test_quartiles_with_infinity():
 
 def test_numbers_of_a_box():
     assert plots.box([1.0, 2, 3, 4, 100]) == {"q1": 2, "med": 3, "q3": 4, "whislo": 1, "whishi": 4}
-    found = plots.box([1.0, 2.0, np.inf, np.inf, np.inf])
-    assert (found["q1"], found["med"], found["whislo"]) == (2, np.inf, 1)
+    box = plots.box([1.0, 2.0, np.inf, np.inf, np.inf])
+    assert (box["q1"], box["med"], box["whislo"]) == (2, np.inf, 1)
 
 
 @pytest.mark.parametrize(
@@ -367,5 +368,5 @@ def test_two_searches(tmp_path):
     done = run(*arguments(tmp_path / "second", *short, "--seed=1"))
     assert done.returncode == 0, done.stderr
     assert trials_of(tmp_path / "both" / "repeats" / "1") == trials_of(tmp_path / "second")
-    found = results.read(str(tmp_path / "both"))
-    assert len(found["metrics"]["plain"]["values"]) == 2 and "2 searches" in found["claims"][0]["statement"]
+    written = results.read(str(tmp_path / "both"))
+    assert len(written["metrics"]["plain"]["values"]) == 2 and "2 searches" in written["claims"][0]["statement"]

@@ -79,35 +79,35 @@ def test_its_scale_rises_within_the_steps_and_ends_at_the_largest(hat):
         network(params, model, images())
     finally:
         hat._gated = functional
-    found = [float(gate[0, 0]) for gate in seen]
+    gates = [float(gate[0, 0]) for gate in seen]
     scales = [1 / 400, (400 + 1 / 400) / 2, 400, 400, 400]
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-0.1 * np.array(scales))), rtol=1e-4)
+    np.testing.assert_allclose(gates, 1 / (1 + np.exp(-0.1 * np.array(scales))), rtol=1e-4)
 
 
 def test_an_outer_step_learns_the_tasks_that_it_draws(hat, columns):
     for method in (hat, columns):
         before = method.state()
-        found = method.step(0)
+        metrics = method.step(0)
         after = method.state()
-        assert np.isfinite(float(found["loss"])) and 1 <= after["seen"].numpy().sum() <= 2
-        drawn = after["seen"].numpy().astype(bool)
+        assert np.isfinite(float(metrics["loss"])) and 1 <= after["seen"].numpy().sum() <= 2
+        visited = after["seen"].numpy().astype(bool)
         for one, two in zip(tf.nest.flatten(before["own"]), tf.nest.flatten(after["own"]), strict=True):
-            np.testing.assert_array_equal(one[~drawn], two[~drawn])
+            np.testing.assert_array_equal(one[~visited], two[~visited])
         heads = [v for v in tf.nest.flatten(after["own"]) if v.shape[-1] == 4]
         old = [v for v in tf.nest.flatten(before["own"]) if v.shape[-1] == 4]
-        assert all(np.abs(a[drawn] - b[drawn]).max() > 0 for a, b in zip(heads, old)) and heads
+        assert all(np.abs(a[visited] - b[visited]).max() > 0 for a, b in zip(heads, old)) and heads
 
 
 def test_a_column_reads_those_that_were_learned_and_not_itself(columns):
     state = columns.state()
 
     def outputs(seen, changed=None, task=None):
-        own = state["own"]
+        weights = state["own"]
         if changed is not None:
-            own = tf.nest.map_structure(
-                lambda v: v + 0.3 * tf.reshape(tf.one_hot(changed, 2, dtype=v.dtype), (2, *[1] * (len(v.shape) - 1))), own
+            weights = tf.nest.map_structure(
+                lambda v: v + 0.3 * tf.reshape(tf.one_hot(changed, 2, dtype=v.dtype), (2, *[1] * (len(v.shape) - 1))), weights
             )
-        now = {"own": own, "seen": tf.constant(seen)}
+        now = {"own": weights, "seen": tf.constant(seen)}
         network, params, model = columns.begin(now, tf.constant([5, 6]), 3) if task is None else columns.visited(now, task)
         if task is not None:
             params = {p: v[task] for p, v in state["own"]["params"].items()}
@@ -126,6 +126,6 @@ def test_new_tasks_are_learned_beside_the_others(name, tasks):
     method = getattr(continual, name)(wide, tasks, 2, INNER, 0, 3, 2)
     learning = methods.Learning(method, tasks, methods.Inner(steps=60, batch_size=12, optimizer=SGD(0.1, 0.0)))
     state = tf.nest.map_structure(lambda v: v.numpy(), method.state())
-    found = learning(2, 0)
-    assert found["curve"][-10:].mean() < 0.6 * found["curve"][:10].mean(), found["curve"]
+    learned = learning(2, 0)
+    assert learned["curve"][-10:].mean() < 0.6 * learned["curve"][:10].mean(), learned["curve"]
     tf.nest.map_structure(np.testing.assert_array_equal, state, method.state())

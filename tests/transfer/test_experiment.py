@@ -45,11 +45,11 @@ def test_everything_is_there_and_further_seeds_join(tmp_path, here):
     done = run("train_leap", f"--base_dir={tmp_path}", here, *TINY, "--gin_bindings=transfer.Experiment.seeds = 2")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "outcome.json").read_text() == first
-    found = results.read(tmp_path)
-    assert found["system"] == "transfer" and len(found["claims"]) == 1
+    written = results.read(tmp_path)
+    assert written["system"] == "transfer" and len(written["claims"]) == 1
     for arm in ARMS:
         for table in ("error", "area"):
-            assert len(found["metrics"][f"{table}/{arm}_2"]["values"]) == 2
+            assert len(written["metrics"][f"{table}/{arm}_2"]["values"]) == 2
     for name in ("by_number_of_tasks", "held_out_tasks", "pretraining"):
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
     outcomes = [json.loads(p.read_text()) for p in (tmp_path / "outcome.json", tmp_path / "repeats/1/outcome.json")]
@@ -75,8 +75,8 @@ def test_the_ablation_and_rho(tmp_path, here):
         "--gin_bindings=transfer.Experiment.claims = (('rho/whole_0.5', 'at_least', 'rho/whole_0.01'),)",
     )
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
-    assert found["claims"][0]["holds"] and drawing.caption(str(tmp_path / "figures" / "rho.png"))
+    written = results.read(tmp_path)
+    assert written["claims"][0]["holds"] and drawing.caption(str(tmp_path / "figures" / "rho.png"))
 
 
 def test_each_task_held_out_in_turn(tmp_path, here):
@@ -100,10 +100,10 @@ def test_each_task_held_out_in_turn(tmp_path, here):
         "--gin_bindings=transfer.Experiment.claims = (('error/leap_turned', 'above', 'error/leap_digits'),)",
     )
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
+    written = results.read(tmp_path)
     arms = ("leap", "hat", "progressive_nets")
-    assert {f"error/{arm}_{task}" for arm in arms for task in ("digits", "turned")} <= set(found["metrics"])
-    assert not any("inverted" in name for name in found["metrics"])
+    assert {f"error/{arm}_{task}" for arm in arms for task in ("digits", "turned")} <= set(written["metrics"])
+    assert not any("inverted" in name for name in written["metrics"])
     assert drawing.caption(str(tmp_path / "figures" / "error_in_turn.png"))
 
 
@@ -159,6 +159,7 @@ def test_run_files_are_complete(name, here):
         ("transfer.Experiment.pretraining = (1, 200)", "left to pretrain on"),
         ("transfer.Experiment.claims = (('error/leap_3', 'above', 'error/leap_2'),)", "unknown quantity"),
         ("transfer.Experiment.in_turn = ('digits',)", "not both"),
+        ("transfer.Experiment.rates = (0.1, 0)", "rates must be above 0; got 0"),
         ("DATASET = 'omniglotto'", "omniglot"),
         ("DATASET = 'digits'", "data set 'digits' has no alphabets: it is 'glyphs', or one such as 'omniglot'"),
         (

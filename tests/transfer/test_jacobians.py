@@ -29,7 +29,7 @@ def squared_error(labels, outputs):
 
 def trained(net, params, batch, others=None):
     """The kernel after every step; `others`: where the other weights are at each, whatever the kernel does."""
-    found, ways = [], []
+    kernels, ways = [], []
     for t in range(STEPS):
         if others is not None:
             params = {**others[t], PATH: params[PATH]}
@@ -39,21 +39,21 @@ def trained(net, params, batch, others=None):
             loss = squared_error(batch(t)[1], net(params, {}, batch(t)[0], training=True)[0])
         gradient = tape.gradient(loss, params)
         params = {p: v - RATE * gradient[p] for p, v in params.items()}
-        found.append(params[PATH].numpy().ravel())
-    return np.array(found), ways
+        kernels.append(params[PATH].numpy().ravel())
+    return np.array(kernels), ways
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_they_are_finite_differences(problem, whole):
     net, (params, model), batch = problem
-    made = jacobians.of_layer(net, (params, model), batch, STEPS, RATE, PATH, squared_error, whole)
+    computed = jacobians.of_layer(net, (params, model), batch, STEPS, RATE, PATH, squared_error, whole)
     _, ways = trained(net, params, batch)
     others, size, step = None if whole else ways, 6, 1e-5
     for k in range(size):
         change = tf.reshape(tf.one_hot(k, size, dtype=tf.float64) * step, params[PATH].shape)
         up, _ = trained(net, {**params, PATH: params[PATH] + change}, batch, others)
         down, _ = trained(net, {**params, PATH: params[PATH] - change}, batch, others)
-        np.testing.assert_allclose(made[:, :, k], (up - down) / (2 * step), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(computed[:, :, k], (up - down) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 def test_the_two_conventions_differ(problem):

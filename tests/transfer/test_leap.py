@@ -82,12 +82,12 @@ def test_equation_8_is_the_gradient_of_the_pulled_forward_objective(optimizer, p
         tape.watch(thetas)
         objective = pulled_forward(net, manifold, thetas, points, batch)
     gradients = tape.gradient(objective, thetas)
-    found = tf.function(lambda: leap.train(net, optimizer, (start, {}), batch, STEPS, manifold, squared_error))()
-    for path, increment in found["increment"].items():
+    trained = tf.function(lambda: leap.train(net, optimizer, (start, {}), batch, STEPS, manifold, squared_error))()
+    for path, increment in trained["increment"].items():
         expected = sum(g[path] for g in gradients) / power  # Jacobians are the identity
         np.testing.assert_allclose(increment, expected, rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(found["losses"], [float(point[1]) for point in points], rtol=1e-10)
-    for path, value in found["params"].items():
+    np.testing.assert_allclose(trained["losses"], [float(point[1]) for point in points], rtol=1e-10)
+    for path, value in trained["params"].items():
         np.testing.assert_allclose(value, points[-1][0][path], rtol=1e-10)
 
 
@@ -102,9 +102,9 @@ def test_both_signs_of_a_step_are_among_them():
 def test_energy_without_the_loss_is_reptile_exactly():
     net, batch = network(), problem()
     start, _ = net.initial_values(tf.constant([0, 1]))
-    found = leap.train(net, SGD(0.5, 0.5), (start, {}), batch, STEPS, leap.Manifold(2, False, False), squared_error)
-    for path, increment in found["increment"].items():
-        np.testing.assert_allclose(increment, start[path] - found["params"][path], rtol=1e-10, atol=1e-15)
+    trained = leap.train(net, SGD(0.5, 0.5), (start, {}), batch, STEPS, leap.Manifold(2, False, False), squared_error)
+    for path, increment in trained["increment"].items():
+        np.testing.assert_allclose(increment, start[path] - trained["params"][path], rtol=1e-10, atol=1e-15)
 
 
 def test_length_and_energy_are_those_of_the_points():
@@ -113,9 +113,9 @@ def test_length_and_energy_are_those_of_the_points():
     points = way(net, optimizer, start, batch)
     flat = np.stack([np.concatenate([*(v.numpy().ravel() for v in p.values()), [float(loss)]]) for p, loss, _ in points])
     segments = np.linalg.norm(np.diff(flat, axis=0), axis=1)
-    found = leap.train(net, optimizer, (start, {}), batch, STEPS, leap.Manifold(), squared_error)
-    assert float(found["length"]) == pytest.approx(segments.sum())
-    assert float(found["energy"]) == pytest.approx(np.square(segments).sum())
+    trained = leap.train(net, optimizer, (start, {}), batch, STEPS, leap.Manifold(), squared_error)
+    assert float(trained["length"]) == pytest.approx(segments.sum())
+    assert float(trained["energy"]) == pytest.approx(np.square(segments).sum())
 
 
 def test_theorem_1_on_a_toy():

@@ -160,10 +160,10 @@ def test_no_pretraining_stays_as_it_was_drawn(network, tasks):
 def test_learning_a_new_task(network, tasks):
     method = make("NoPretraining", network, tasks)
     learning = methods.Learning(method, tasks, methods.Inner(steps=60, batch_size=12, optimizer=SGD(0.1, 0.0)))
-    found, again = learning(2, 5), learning(2, 5)
-    assert found["curve"].shape == (60,) and found["area"] == pytest.approx(found["curve"].mean())
-    assert found["curve"][-10:].mean() < found["curve"][:10].mean()
-    assert 0 <= found["error"] <= 1 and float(found["error"]) == float(again["error"])
+    learned, again = learning(2, 5), learning(2, 5)
+    assert learned["curve"].shape == (60,) and learned["area"] == pytest.approx(learned["curve"].mean())
+    assert learned["curve"][-10:].mean() < learned["curve"][:10].mean()
+    assert 0 <= learned["error"] <= 1 and float(learned["error"]) == float(again["error"])
 
 
 def test_a_task_stops_when_it_is_good_enough(network, tasks, monkeypatch):
@@ -173,8 +173,8 @@ def test_a_task_stops_when_it_is_good_enough(network, tasks, monkeypatch):
     lengths = []
     for inner in (INNER, good):
         method = methods.Reptile(network, tasks, 2, inner, 0, 1)
-        found = method._train(method.start(method.state(), tf.constant([1, 1])), tf.constant(0), tf.constant([2, 2]))
-        lengths.append(len(found["losses"]))
+        trained = method._train(method.start(method.state(), tf.constant([1, 1])), tf.constant(0), tf.constant([2, 2]))
+        lengths.append(len(trained["losses"]))
     assert lengths == [4, 3]
     with pytest.raises(errors.UserError, match="held-out images"):
         methods.Learning(method, tasks, good)

@@ -13,11 +13,11 @@ from tf_gtn.transfer import tasks as tasks_lib
 
 def alphabets():
     """Each image is of one value that says its alphabet, character and sample."""
-    found = {}
+    by_name = {}
     for k, (name, count) in enumerate((("a", 5), ("b", 4), ("c", 2))):
         values = np.arange(count * 6).reshape(count, 6, 1, 1, 1) + 40 * k
-        found[name] = np.broadcast_to(values, (count, 6, 8, 8, 1)).astype(np.uint8)
-    return found
+        by_name[name] = np.broadcast_to(values, (count, 6, 8, 8, 1)).astype(np.uint8)
+    return by_name
 
 
 def raw(tasks, images):
@@ -35,24 +35,24 @@ def test_alphabets_with_too_few_characters_are_left_out():
 
 def test_grey_images_in_color():
     grey = data.load("digits")
-    found = tasks_lib.in_color(grey)
-    assert found.image_shape == (8, 8, 3) and found.train.images.dtype == np.uint8
-    np.testing.assert_array_equal(found.train.images[..., 2:], grey.train.images)
-    np.testing.assert_array_equal(tasks_lib.in_color(found).test.images, found.test.images)
+    colored = tasks_lib.in_color(grey)
+    assert colored.image_shape == (8, 8, 3) and colored.train.images.dtype == np.uint8
+    np.testing.assert_array_equal(colored.train.images[..., 2:], grey.train.images)
+    np.testing.assert_array_equal(tasks_lib.in_color(colored).test.images, colored.test.images)
 
 
 @pytest.mark.parametrize("rotated", [False, True])
 def test_training_and_held_out_images_share_none(rotated):
     tasks = tasks_lib.of_alphabets(alphabets(), classes=4, held_out=2, rotated=rotated)
     for task, name in enumerate(tasks.names):
-        own = alphabets()[name][:, :, 0, 0, 0]
+        values = alphabets()[name][:, :, 0, 0, 0]
         trained, labels = tasks.batch(tf.constant(task), 300, tf.constant([0, 1]))
         judged, _ = tasks.batch(tf.constant(task), 300, tf.constant([0, 1]), held_out=True)
         everything, every_label = tasks.held_out(tf.constant(task))
         seen, held = ({*raw(tasks, x)[:, 4, 4, 0]} for x in (trained, judged))
-        assert seen <= {*own[:, :4].ravel()} and held <= {*own[:, 4:].ravel()} and len(seen) == 16 and len(held) == 8
+        assert seen <= {*values[:, :4].ravel()} and held <= {*values[:, 4:].ravel()} and len(seen) == 16 and len(held) == 8
         assert {*raw(tasks, everything)[:, 0, 0, 0]} == held and every_label.shape == (8, 4)
-        character = {v: k for k, row in enumerate(sorted(map(tuple, own[:, :4]))) for v in row}
+        character = {v: k for k, row in enumerate(sorted(map(tuple, values[:, :4]))) for v in row}
         order = np.unique([character[v] for v in raw(tasks, trained)[:, 4, 4, 0]], return_inverse=True)[1]
         np.testing.assert_array_equal(order, labels.numpy().argmax(-1))
 

@@ -40,7 +40,8 @@ class Study(experiment.Experiment):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "paper")
 
     def __post_init__(self) -> None:
-        arguments.no_effect(self.NAME, self, ("arms", "seeds", "analyses"), "on parts, which have runs of their own")
+        unused = ("arms", "seeds", "analyses", "callbacks")
+        arguments.no_effect(self.NAME, self, unused, "on parts, which have runs of their own")
         super().__post_init__()
         for name in self.paper:
             if name not in self.parts:

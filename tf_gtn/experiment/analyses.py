@@ -36,7 +36,7 @@ class Context:
 
 
 class Analysis:
-    """One that has nothing to check, claim or draw.
+    """An analysis that has nothing to check, claim or draw.
 
     Attributes:
       name: in the registry.
@@ -50,7 +50,7 @@ class Analysis:
 
     def __init__(self) -> None:
         self.settings: Callable[[], Any] = type(self).Settings or (lambda: None)  # gin puts its own way to them here
-        self._kept: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+        self._made_for: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # {training: {key: value}}
 
     def check(self, trainings: Mapping[str, Any], settings: Any) -> None:
         """Raises `UserError` if these arms can't be analysed so. `settings`: how the system tests, see `sizes`."""
@@ -77,8 +77,8 @@ class Analysis:
         del quantity
         return statistics.ANY
 
-    def numbers(self, table: Mapping[str, Sequence]) -> dict[str, list]:
-        """Of a table what claims can be about: quantities of a number, or one for each learner, a seed."""
+    def numbers(self, table: Mapping[str, Sequence]) -> Mapping[str, Sequence]:
+        """What claims can be about in a table: quantities with one number per seed, or one per learner and seed."""
         return {key: values for key, values in table.items() if all(np.ndim(value) < 2 for value in values)}
 
     def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
@@ -92,10 +92,10 @@ class Analysis:
 
     def kept(self, training: Any, key: Any, make: Callable[[], Any]) -> Any:
         """What `make()` gave for this training and key, with traces, from seed to seed; it must not refer to the training."""
-        mine = self._kept.setdefault(training, {})
-        if key not in mine:
-            mine[key] = make()
-        return mine[key]
+        values = self._made_for.setdefault(training, {})
+        if key not in values:
+            values[key] = make()
+        return values[key]
 
     def compare(self, specs: Sequence, table: Mapping[str, Sequence]) -> list[dict]:
         """Claims as of `claims.compare`, their names led by the analysis'."""
@@ -104,7 +104,7 @@ class Analysis:
 
 
 class OfArms(Analysis):
-    """One of the arms that its settings name (`arms`), or else of all that fit.
+    """An analysis of the arms that its settings name (`arms`), or else of all that fit.
 
     Attributes:
       need: which arms fit, in words.
@@ -121,7 +121,7 @@ class OfArms(Analysis):
         named = self.settings().arms
         return [arm for arm in named or trainings if arm in trainings and self.fits(trainings[arm], bool(named))]
 
-    def check(self, trainings, settings):
+    def check(self, trainings: Mapping[str, Any], settings: Any) -> None:
         for arm in self.settings().arms:
             if arm not in trainings:
                 raise errors.unknown(f"arm of analyses.{self.name}.arms", arm, trainings)
@@ -132,11 +132,11 @@ class OfArms(Analysis):
 
 
 class OfShares(Analysis):
-    """One whose quantities are accuracies and other shares, but for those that end like one of `others`, numbers from 0 on."""
+    """An analysis of accuracies and other shares; quantities that end like one of `others` are numbers from 0 on."""
 
     others: ClassVar[tuple[str, ...]] = ()
 
-    def bounds(self, quantity):
+    def bounds(self, quantity: str) -> tuple[float, float]:
         return statistics.NOT_NEGATIVE if quantity.endswith(self.others) else statistics.SHARE
 
 
@@ -161,32 +161,32 @@ def check(names: Sequence[str], trainings: Mapping[str, Any], settings: Any = No
 
 
 def sizes(names: Sequence[str], trainings: Mapping[str, Any], settings: Any = None) -> tuple[dict[str, int], list[str]]:
-    """`{<analysis>/<quantity>: size}` of all that say what they find, and the names of the others; see `Analysis.sizes`."""
-    found, unsaid = {}, []
+    """`{<analysis>/<quantity>: size}` of all that know it, and the names of the others; see `Analysis.sizes`."""
+    sizes, unknown = {}, []
     for name in names:
-        own = REGISTRY[name].sizes(trainings, settings)
-        found |= {f"{name}/{key}": size for key, size in (own or {}).items()}
-        unsaid += [name] if own is None else []
-    return found, unsaid
+        of_analysis = REGISTRY[name].sizes(trainings, settings)
+        sizes |= {f"{name}/{key}": size for key, size in (of_analysis or {}).items()}
+        unknown += [name] if of_analysis is None else []
+    return sizes, unknown
 
 
 def table(name: str, outcomes: Sequence[Mapping]) -> dict[str, list]:
-    """`{quantity: [for each seed what an analysis found]}`; None where there is none, or where an arm of it diverged.
+    """`{quantity: [what an analysis measured in a seed]}`; None where there is none, or where an arm of it diverged.
 
     The arms that a quantity is of are parts of its name, between slashes.
     """
-    lost = [{*outcome.get("diverged", ())} for outcome in outcomes]
+    diverged = [{*outcome.get("diverged", ())} for outcome in outcomes]
     keys = dict.fromkeys(key for outcome in outcomes for key in outcome["analyses"][name])
     return {
-        key: [None if {*key.split("/")} & gone else o["analyses"][name].get(key) for o, gone in zip(outcomes, lost)]
+        key: [None if {*key.split("/")} & arms else o["analyses"][name].get(key) for o, arms in zip(outcomes, diverged)]
         for key in keys
     }
 
 
-def drawable(table: Mapping[str, Sequence]) -> dict[str, list]:
-    """Of a table what can be drawn: nothing of an arm that has a quantity without a value."""
-    lost = {key.split("/")[0] for key, values in table.items() if any(each is None for each in values)}
-    return {key: values for key, values in table.items() if not lost & {*key.split("/")}}
+def drawable(table: Mapping[str, Sequence]) -> dict[str, Sequence]:
+    """What can be drawn of a table: nothing of an arm that has a quantity without a value."""
+    incomplete = {key.split("/")[0] for key, values in table.items() if any(value is None for value in values)}
+    return {key: values for key, values in table.items() if not incomplete & {*key.split("/")}}
 
 
 def first_parts(table: Mapping[str, Any]) -> list[str]:

@@ -24,9 +24,16 @@ def define(joinable: bool = False, distributed: bool = False) -> None:
     flags.DEFINE_integer("seed", 0, "Everything random follows from it.", 0, MAX_SEED)
     flags.DEFINE_bool("dry_run", False, "Check everything, write nothing, take no step.")
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
+    flags.DEFINE_bool("list", False, "Print what can be named, that of modules which a gin file imports among it, and end.")
     flags.DEFINE_bool("debug", False, "Show where in the code an error comes from, also that of a setting.")
     flags.DEFINE_integer(
         "threads_per_operation", None, "Threads of one TensorFlow operation; 1 is faster where images are small.", lower_bound=1
+    )
+    flags.DEFINE_float(
+        "time_limit",
+        None,
+        "Seconds after which the present outer step is saved and the run ends with exit code 75, to go on by the same command.",
+        lower_bound=1.0,
     )
     if distributed:
         flags.DEFINE_enum(
@@ -36,19 +43,19 @@ def define(joinable: bool = False, distributed: bool = False) -> None:
         flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
 
-def parse(argv: Sequence[str], docstring: str, own: Iterable[str], shared: Iterable[str]) -> list[str]:
+def parse(argv: Sequence[str], docstring: str, particular: Iterable[str], shared: Iterable[str]) -> list[str]:
     """Sets the flags; prints what --help says, and ends, if asked to.
 
     Args:
       argv: the command line.
       docstring: of the program.
-      own, shared: names of the program's flags, and of those of all programs.
+      particular, shared: names of the program's flags, and of those of all programs.
 
     Raises:
       UserError: a word is no flag, or no value of it, or in an encoding that TensorFlow can't read.
     """
     if _HELP & set(argv[1:]):
-        print(_help(docstring, own, shared))
+        print(_help(docstring, particular, shared))
         sys.exit()
     _check_encoding(argv)
     try:
@@ -92,10 +99,10 @@ def _check_encoding(argv):
             raise errors.UserError(f"{word!a} is not UTF-8, which TensorFlow needs: give the file another name")
 
 
-def _help(docstring, own, shared):
-    """What a program is for and its flags, its own ones first."""
+def _help(docstring, particular, shared):
+    """What a program is for and its flags, those that it alone has first."""
     lines = [docstring.strip(), "", "Flags:"]
-    for name in [*sorted(own), *sorted(shared)]:
+    for name in [*sorted(particular), *sorted(shared)]:
         flag = flags.FLAGS[name]
         words = flag.help.partition(";\n")[0]  # absl says of a repeatable flag how to repeat it
         words += "" if flag.boolean or flag.default in (None, []) else f" (default: {flag.default})"

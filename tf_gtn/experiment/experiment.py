@@ -5,7 +5,7 @@ is drawn; `run` does the rest. Each seed's folder (`runtime.repeats`) has checkp
 
     outcome.json                what the system measured, {"seconds_per_step": {arm: s}, "outer_steps": {arm: n},
                                 "analyses": {analysis: {quantity: number, list or list of lists}}} beside it
-    analyses/<analysis>.json    what one found, as it ended
+    analyses/<analysis>.json    the quantities of one, from when it ended
 
 A seed whose outcome is there is not run again, nor an analysis that has its file.
 """
@@ -13,15 +13,17 @@ A seed whose outcome is there is not run again, nor an analysis that has its fil
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses as analyses_lib
 from tf_gtn.experiment.runs import Run, SeedRun
 from tf_gtn.reporting import claims as claims_lib
 from tf_gtn.reporting import figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, json_values, loop, repeats
+from tf_gtn.runtime import best as best_lib
+from tf_gtn.runtime import callbacks as callbacks_lib
+from tf_gtn.runtime import files, json_values, loop, repeats, summaries
 from tf_gtn.runtime import metrics as metrics_lib
 
 NUMBERS = ("seconds_per_step", "outer_steps")  # of every arm, in every outcome
@@ -29,24 +31,27 @@ NUMBERS = ("seconds_per_step", "outer_steps")  # of every arm, in every outcome
 
 @dataclasses.dataclass(kw_only=True)
 class Experiment:
-    """What is trained and claimed.
+    """What is trained and claimed. The fields of a subclass, too, must fit their annotations (`tf_gtn.arguments`).
 
     Attributes:
       arms: names; each is a scope of the configuration: what is set in it holds for that arm alone.
       seeds: runs of each arm, from the run's seed on.
       analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
       claims: see `reporting.claims.compare`.
+      callbacks: names of `runtime.callbacks.REGISTRY`, or callbacks, which listen to the training of each seed.
     """
 
     arms: tuple[str, ...] = ()
-    seeds: int = 1
-    analyses: tuple[str, ...] = ()
+    seeds: arguments.Count = 1
+    analyses: tuple[Annotated[str, arguments.OneOf(analyses_lib.REGISTRY, "analysis")], ...] = ()
     claims: tuple = ()
+    callbacks: tuple = ()
 
     SYSTEM: ClassVar[str] = "experiment"  # in results.json
     NAME: ClassVar[str] = "Experiment"  # of its settings, in errors: gin's
     SCOPES: ClassVar[tuple[str, ...]] = ("arms",)  # settings whose values name scopes
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "seeds")  # settings that may be others when a run resumes
+    LENGTH: ClassVar[tuple[str, ...]] = ()  # settings, in full, that may be larger when a run resumes: it is extended
     UNITS: ClassVar[str] = "values of one run"  # what the values of a single seed are, in words
     EACH: ClassVar[str] = "values"  # the same in a word
     TABLES: ClassVar[tuple[str, ...]] = ()  # of an outcome: `{table: {name: number, or one for each learner}}`
@@ -55,13 +60,12 @@ class Experiment:
     settings: ClassVar[Any] = None  # how arms are tested; analyses get it
 
     def __post_init__(self) -> None:
-        errors.at_least_one(self.NAME, seeds=self.seeds)
+        arguments.check_fields(self.NAME, self)
         self.check_arms()
-        for name in self.analyses:
-            analyses_lib.REGISTRY.check(name)
         if len(set(self.analyses)) < len(self.analyses):
             raise errors.UserError(f"{self.NAME}.analyses names one twice; got {self.analyses!r}")
         claims_lib.check(f"{self.NAME}.claims", self.claims)
+        callbacks_lib.check(f"{self.NAME}.callbacks", self.callbacks)
 
     def check_arms(self) -> None:
         """Raises `UserError` unless the arms are different names that can be scopes, and that nothing else has."""
@@ -79,11 +83,15 @@ class Experiment:
 
     def trainings(self, arm: str | None, seed: int) -> dict[str, loop.Trainable]:
         """`{name: fresh training}` of an arm, in its scope; by default the one that `arm` makes."""
-        return {arm: self.arm(seed)}
+        return {str(arm): self.arm(seed)}
 
     def check(self, trainings: Mapping[str, Any]) -> None:
         """Raises `UserError` for what would go wrong after training."""
         del trainings
+
+    def check_start(self, base_dir: str, trainings: Mapping[str, Any]) -> None:
+        """Raises `UserError` if a run in this folder can't begin as it is to; "" in a dry run without a folder."""
+        del base_dir, trainings
 
     def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims_lib.Quantity] | None:
         """Stand-ins of the quantities that there will be, so that claims are checked before the first step; None: unknown."""
@@ -97,6 +105,20 @@ class Experiment:
         del run, name, training
         return {}
 
+    def best(self, trainings: Mapping[str, Any]) -> dict[str, best_lib.Best]:
+        """What keeps the parameters of trainings where they validate best; by default nothing."""
+        del trainings
+        return {}
+
+    def images(self, name: str, training: Any) -> dict[str, Any]:
+        """`{what: [H, W, 1, 3 or 4]}` of a training that was just validated, for TensorBoard: uint8, or floats from 0 to 1."""
+        del name, training
+        return {}
+
+    def listeners(self, run: SeedRun) -> list[callbacks_lib.Callback]:
+        """Who listens to the training of a seed."""
+        return [summaries.Summaries(run.configuration, self.images), *callbacks_lib.make(self.callbacks)]
+
     def train(self, run: SeedRun) -> dict[str, float]:
         """Trains all arms; returns `{name: median seconds of an outer step}`."""
         return loop.train(
@@ -106,14 +128,16 @@ class Experiment:
             **dataclasses.asdict(run.schedule),
             among=run.among,
             only=run.only,
+            callbacks=self.listeners(run),
+            best=run.best,
         )
 
     def measure(self, run: SeedRun) -> dict[str, Any]:
-        """What is found of the trained arms: `TABLES` and `NUMBERS`, None where an arm diverged, and what else it needs."""
+        """The outcome of the trained arms: `TABLES` and `NUMBERS`, None where an arm diverged, and what else it needs."""
         raise NotImplementedError
 
     def outcomes(self, run: Run, trainings: dict, make: Callable, one: Callable) -> list[dict]:
-        """What is found, by seed, from `make(seed)` -> trainings and `one(folder, seed, trainings)` -> outcome."""
+        """The outcome of each seed, from `make(seed)` -> trainings and `one(folder, seed, trainings)` -> outcome."""
         keys = (*self.TABLES, *(["analyses"] if self.analyses else []))
         return repeats.outcomes(run, self.seeds, trainings, make, one, keys)
 
@@ -136,11 +160,11 @@ class Experiment:
 
     def metrics(self, quantities: Mapping[str, claims_lib.Quantity], outcomes: Sequence[Mapping]) -> dict[str, Any]:
         """For results.json, by default a summary of each quantity and the medians of `NUMBERS`."""
-        found = {name: statistics.summary(each.values, each.bounds, self.EACH) for name, each in quantities.items()}
+        metrics = {name: statistics.summary(q.values, q.bounds, self.EACH) for name, q in quantities.items()}
         for number in self.NUMBERS:
-            values = {name: [o[number][name] for o in outcomes] for name in outcomes[0].get(number, {})}
-            found |= {number: {name: statistics.median(each) for name, each in values.items()}} if values else {}
-        return found
+            if names := outcomes[0].get(number):
+                metrics[number] = {name: statistics.median([o[number][name] for o in outcomes]) for name in names}
+        return metrics
 
     def more_claims(self, base_dir: str, outcomes: Sequence[Mapping]) -> list[dict]:
         """Claims beside those of `claims`."""
@@ -151,12 +175,11 @@ class Experiment:
         """Figures, by default the arms' losses by outer step and bars of each of `TABLES`."""
         rows, names = metrics_lib.read(base_dir), [*outcomes[0]["outer_steps"]]
         curves = {name: metrics_lib.column(rows, f"{name}/loss") for name in names}
-        figures.loss_curve(
-            figures.path(base_dir, "outer_loss"), {name: curve for name, curve in curves.items() if len(curve[0])}
-        )
+        curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+        figures.loss_curve(figures.path(base_dir, "outer_loss"), curves)
         for table in self.TABLES:
             values = figures.whole({name: [o[table][name] for o in outcomes] for name in outcomes[0][table]})
-            groups = {name: {table: statistics.units(each)[0]} for name, each in values.items()}
+            groups = {name: {table: statistics.units(of_arm)[0]} for name, of_arm in values.items()}
             figures.bars(figures.path(base_dir, table), groups, table.replace("_", " "), bounds=self.bounds(table))
 
 
@@ -182,22 +205,28 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     schedule, several = run.schedule(), experiment.seeds > 1
 
     def make(seed):
-        made = {}
+        trainings = {}
         for arm in experiment.arms or (None,):
             with run.scope(arm if scoped else None):
-                made |= experiment.trainings(arm, seed)
-        return made
+                trainings |= experiment.trainings(arm, seed)
+        return trainings
 
     trainings = make(run.seed)
     experiment.check(trainings)
+    if run.among.chief:
+        experiment.check_start(run.base_dir, trainings)
     expected = _rehearsed(experiment, trainings)
-    if not run.ready(allowed=tuple(f"{experiment.NAME}.{name}" for name in experiment.MAY_CHANGE)):
+    allowed = [f"{experiment.NAME}.{name}" for name in (*experiment.MAY_CHANGE, "callbacks")]
+    if experiment.LENGTH and len({t.outer_steps for t in trainings.values()}) == 1:  # else arms rest, and lost their place
+        allowed += map(base_dirs.Growing, experiment.LENGTH)
+    if not run.ready(allowed=tuple(allowed)):
         return None
     experiment.begin()
     configuration = run.configuration()
 
     def one(folder, seed, trainings):
-        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration)
+        best = experiment.best(trainings)
+        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
         if run.among.chief:
             files.folder(folder)
         seconds = experiment.train(of_seed)
@@ -210,21 +239,17 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
 def _rehearsed(experiment, trainings):
     """Stand-ins of all quantities, of which the claims could be made; None if the system does not say what it measures."""
     analyses_lib.check(experiment.analyses, trainings, experiment.settings)
-    own = experiment.expected(trainings)
-    sizes, unsaid = analyses_lib.sizes(experiment.analyses, trainings, experiment.settings)
-    if own is None:
-        return None
-    expected = own | claims_lib.stand_ins(sizes, experiment.seeds)
-    claims_lib.rehearse(experiment.claims, expected, unsaid)
+    expected = experiment.expected(trainings)
+    sizes, unknown = analyses_lib.sizes(experiment.analyses, trainings, experiment.settings)
+    if expected is not None:
+        expected = expected | claims_lib.stand_ins(sizes, experiment.seeds)
+        claims_lib.rehearse(experiment.claims, expected, unknown)
     return expected
 
 
 def _outcome(experiment, of_seed):
-    outcome = {
-        "seconds_per_step": of_seed.seconds,
-        "outer_steps": {name: training.outer_steps for name, training in of_seed.trainings.items()},
-        **experiment.measure(of_seed),
-    }
+    steps = {name: training.outer_steps for name, training in of_seed.trainings.items()}
+    outcome = {"seconds_per_step": of_seed.seconds, "outer_steps": steps, **experiment.measure(of_seed)}
     if experiment.analyses:
         context = experiment.context(of_seed)
         outcome["analyses"] = {name: _analysed(name, context) for name in experiment.analyses}
@@ -232,7 +257,7 @@ def _outcome(experiment, of_seed):
 
 
 def _analysed(name, context):
-    """What an analysis found, from its file if it was done already."""
+    """The quantities of an analysis, from its file if it was done already."""
     if not context.trainings:
         return {}
     path = os.path.join(context.folder, "analyses", f"{name}.json")
@@ -240,15 +265,11 @@ def _analysed(name, context):
 
 
 def conclude(
-    run: Run,
-    program: str,
-    experiment: Experiment,
-    outcomes: Sequence[Mapping],
-    expected: Mapping[str, claims_lib.Quantity] | None = None,
+    run: Run, program: str, experiment: Experiment, outcomes: Sequence[Mapping], expected: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Numbers, claims, figures and report from the outcomes of all seeds; returns the metrics.
 
-    `expected`: stand-ins of the quantities; one that no seed has a value of, since its arm diverged in all, is among them.
+    `expected`: stand-ins of the quantities, those among them that no seed has a value of, since their arm diverged in all.
     """
     quantities = experiment.quantities(outcomes)
     metrics, analyses = experiment.metrics(quantities, outcomes), analyses_lib.REGISTRY
@@ -259,7 +280,7 @@ def conclude(
         metrics[name] = {key: statistics.summary(values, bounds(key)) for key, values in numbers.items()}
     for name in expected or ():
         quantities.setdefault(name, claims_lib.Quantity([None] * len(outcomes)))
-    made = [
+    claims = [
         *experiment.more_claims(run.base_dir, outcomes),
         *claims_lib.compare(experiment.claims, quantities, experiment.UNITS),
         *(claim for name, table in tables.items() for claim in analyses[name].claims(table)),
@@ -268,7 +289,7 @@ def conclude(
     for name, table in tables.items():
         if drawn := analyses_lib.drawable(table):
             analyses[name].draw(run.base_dir, drawn)
-    report.conclude(run, experiment.SYSTEM, program, metrics, made)
+    report.conclude(run, experiment.SYSTEM, program, metrics, claims)
     return metrics
 
 

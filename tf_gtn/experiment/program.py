@@ -1,7 +1,7 @@
 """What every program shares: flags, gin, the run's folder, and how a mistake ends.
 
 A program calls `program.run(main)`; `main(run)` gets a `Run`. A `UserError` ends in one line and exit code 2, a signal
-in a saved run and exit code 128 + signal; with --debug the traceback comes first.
+in a saved run and exit code 128 + signal, --time_limit in one and exit code 75; with --debug the traceback comes first.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import traceback
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gin
 import keras
@@ -25,7 +26,7 @@ import tensorflow as tf
 from absl import app as absl_app
 from absl import flags, logging
 
-from tf_gtn import errors
+from tf_gtn import errors, registries
 from tf_gtn.config import gin_config, gin_table, registrations
 from tf_gtn.experiment import command_line
 from tf_gtn.experiment import gin_names as _gin_names  # noqa: F401 - analyses' settings
@@ -40,12 +41,12 @@ class Run:
     """One execution of a program.
 
     Attributes:
-      base_dir: the run's folder; None in a dry run.
+      base_dir: the run's folder; "" in a dry run without one.
       seed: everything random follows from it.
       dry_run: check everything, write nothing, take no step.
       tfds_data_dir: where TFDS data sets lie, or None for TFDS' default.
       flags: absl's flag values, for those that a program adds.
-      identity: comment lines with what makes a run beside its configuration: program, seed, the program's own flags.
+      identity: comment lines with what makes a run beside its configuration: program, seed, the program's flags.
       started: time.monotonic() at the start.
       among: the processes and devices that take part.
       joined: whether the folder is another process' run, which this one helps with.
@@ -53,7 +54,7 @@ class Run:
       data: `{name: fingerprint}` of what it learns from or is tested on.
     """
 
-    base_dir: str | None
+    base_dir: str
     seed: int
     dry_run: bool
     tfds_data_dir: str | None
@@ -63,7 +64,7 @@ class Run:
     among: replicas.Replicas = replicas.ALONE
     joined: bool = False
     built: bool = False
-    data: dict = dataclasses.field(default_factory=dict)
+    data: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def uses(self, name: str, fingerprint: str) -> None:
         """The run depends on data of that content; config.gin holds it, and a run on other data does not resume.
@@ -108,13 +109,16 @@ class Run:
         return registrations.Schedule()
 
     def scope(self, name: str | None) -> contextlib.AbstractContextManager:
-        """See `experiment.Run`: a gin scope."""
+        """See `runs.Run`: a gin scope."""
         return gin.config_scope(name)
 
     check_arms_differ = staticmethod(gin_config.check_arms_differ)
     check_parameter = staticmethod(gin_config.check_parameter)
-    bound = staticmethod(gin_config.bound)
     configuration = staticmethod(gin_config.config_str)
+
+    def bound(self, scope: str, values: Mapping[str, Any]) -> contextlib.AbstractContextManager:
+        """See `gin_config.bound`."""
+        return gin_config.bound(scope, dict(values))
 
     def seconds(self) -> float:
         """Wall-clock seconds of all runs of this command in the folder, this one since its start."""
@@ -122,7 +126,7 @@ class Run:
 
 
 def run(
-    main: Callable[[Run], None],
+    main: Callable[[Run], object],
     add_flags: Callable[[], None] | None = None,
     needs_gin: bool = True,
     joinable: bool = False,
@@ -155,19 +159,19 @@ def run(
     shared = set(flags.FLAGS)
     if add_flags is not None:
         add_flags()
-    own_flags = set(flags.FLAGS) - shared
+    particular = set(flags.FLAGS) - shared
 
     def parse_flags(argv):
         with _mistakes_in_one_line():
-            return command_line.parse(argv, inspect.getmodule(main).__doc__, own_flags, shared - before)
+            return command_line.parse(argv, sys.modules[main.__module__].__doc__ or "", particular, shared - before)
 
     def body(_):
         with _mistakes_in_one_line(), progress.listening():
             values = flags.FLAGS
             command_line.take_paths_as_local(values)
-            if not values.base_dir and not values.dry_run:
+            if not values.base_dir and not values.dry_run and not values.list:
                 raise errors.UserError("--base_dir=DIR is needed: the folder that the run writes to")
-            if needs_gin and not values.gin_file:
+            if needs_gin and not values.gin_file and not values.list:
                 raise errors.UserError(f"--gin_file=FILE is needed; shipped: {', '.join(gin_config.shipped())}")
             if quiet.chosen():
                 logging.set_verbosity(logging.WARNING)
@@ -179,20 +183,24 @@ def run(
                 importlib.import_module(system)
             if os.getcwd() not in sys.path:  # as `python -m` does: modules of the user's own, named in gin or by a flag
                 sys.path.append(os.getcwd())
-            stopping.watch()  # after that, since importing Ray sets a handler
+            limit = values.time_limit
+            stopping.watch(limit and limit - (time.monotonic() - started))  # after that, since importing Ray sets a handler
             gin_config.parse(values.gin_file, values.gin_bindings, rooms=rooms or {}, experiments=experiments)
+            if values.list:
+                print(registries.listing())
+                return
             keras.utils.set_random_seed(values.seed)
             tf.config.experimental.enable_op_determinism()
-            own = {name: values[name].value for name in sorted(own_flags - {*where})}
-            own = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed, **own}
-            identity = "".join(f"# {name} = {value}\n" for name, value in own.items())
+            identifying = {"program": pathlib.Path(inspect.getfile(main)).stem, "seed": values.seed}
+            identifying |= {name: values[name].value for name in sorted(particular - {*where})}
+            identity = "".join(f"# {name} = {value}\n" for name, value in identifying.items())
             joined = joinable and values.join
             opened = base_dirs.join_base_dir(values.base_dir) if joined else base_dirs.open_base_dir(values.base_dir, started)
             if values.dry_run or not among.chief:
-                opened = contextlib.nullcontext(values.base_dir)
+                opened = contextlib.nullcontext(values.base_dir or "")
             with opened as folder, files.space(folder):
-                given = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, among, joined
-                _build_and_go(main, Run(folder, *given))
+                where_and_how = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, among, joined
+                _build_and_go(main, Run(folder, *where_and_how))
                 among.share(0)  # workers wait for the chief, who serves the cluster
 
     absl_app.run(body, flags_parser=parse_flags)
@@ -208,8 +216,8 @@ def _build_and_go(main, run):
             raise
         if (name := gin_table.missing_parameter(str(error))) is not None:
             raise errors.UserError(f"{name} must be given a value") from error
-        first, *more = str(error).splitlines() or ["?"]
-        where = next((f" ({line.strip()})" for line in more if "In call to configurable" in line), "")
+        first, *others = str(error).splitlines() or ["?"]
+        where = next((f" ({line.strip()})" for line in others if "In call to configurable" in line), "")
         raise errors.UserError(f"{first}{where}; --debug shows where it comes from") from error
 
 
@@ -227,10 +235,10 @@ def _passes_through_user_code(error):
     return False
 
 
-def _format_warning(message, category, *place, _usual=warnings.formatwarning):
-    """Of ours one line, as of a mistake; the place in a program's code tells a user nothing."""
-    ours = issubclass(category, errors.Notice)
-    return f"{command_line.program_name()}: {message}\n" if ours else _usual(message, category, *place)
+def _format_warning(message, category, filename, lineno, line=None, *, _usual=warnings.formatwarning):
+    """A `Notice` in one line, as a mistake; the place in a program's code tells a user nothing."""
+    is_notice = issubclass(category, errors.Notice)
+    return f"{command_line.program_name()}: {message}\n" if is_notice else _usual(message, category, filename, lineno, line)
 
 
 def _print_whole_traceback(error):
@@ -256,8 +264,8 @@ def _mistakes_in_one_line():
         sys.exit(os.EX_IOERR)
     except KeyboardInterrupt as error:
         number = getattr(error, "signal", signal.SIGINT)
-        print(f"stopped by {number.name}; the same command goes on from what was saved last", file=sys.stderr)
-        sys.exit(128 + number)
+        print(f"stopped by {stopping.name(number)}; the same command goes on from what was saved last", file=sys.stderr)
+        sys.exit(stopping.exit_code(number))
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if "strategy" not in flags.FLAGS or flags.FLAGS.strategy != "multi_worker":
             raise
@@ -267,4 +275,4 @@ def _mistakes_in_one_line():
         os._exit(1)  # the other threads of a broken cluster would wait for it
     except stopping.Stopped as stopped:
         print(stopped, file=sys.stderr)
-        sys.exit(128 + stopped.signal)
+        sys.exit(stopping.exit_code(stopped.signal))

@@ -5,28 +5,29 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from tf_gtn.reporting import report
+from tf_gtn.runtime import best as best_lib
 from tf_gtn.runtime import loop
 from tf_gtn.runtime.replicas import Replicas
 
 
-class Run(Protocol):
+class Run(report.Run, Protocol):
     """What an experiment is run by: a program (`program.Run`), or a call from Python.
 
     Attributes:
-      base_dir: the run's folder; None in a dry run.
+      base_dir: the run's folder; "" in a dry run without one.
       seed: everything random follows from it.
       among: the processes that take part.
     """
 
-    base_dir: str | None
-    seed: int
-    among: Replicas
+    @property
+    def among(self) -> Replicas: ...
 
     def schedule(self) -> loop.Schedule:
         """When the run logs, saves and validates."""
 
     def scope(self, name: str | None) -> contextlib.AbstractContextManager:
-        """In it what is configured for the arm of that name holds; for None, what holds for all."""
+        """In it the configuration of the arm of that name holds; for None, the one of all."""
 
     def check_arms_differ(self, arms: Sequence[str]) -> None:
         """Raises `UserError` if two arms are configured alike."""
@@ -36,9 +37,6 @@ class Run(Protocol):
 
     def configuration(self) -> str:
         """The configuration as text, for exports."""
-
-    def seconds(self) -> float:
-        """Wall-clock seconds of all runs of this command in the folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +51,7 @@ class SeedRun:
       among: the processes that take part.
       only: whether there is no other seed.
       configuration: of the run, as text, for exports.
+      best: `{name: runtime.best.Best}` of the trainings whose best parameters are kept.
       seconds: `{name: median seconds of an outer step}`, once they are trained.
     """
 
@@ -63,9 +62,10 @@ class SeedRun:
     among: Replicas
     only: bool
     configuration: str
+    best: Mapping[str, best_lib.Best] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def healthy(self) -> dict[str, Any]:
-        """Those that did not diverge."""
+        """The trainings that did not diverge."""
         return {name: training for name, training in self.trainings.items() if not loop.stuck(training)}

@@ -1,12 +1,13 @@
 """What an experiment of GANs does with its trained arms, beside measuring samples."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses
 from tf_gtn.gan import gtn_gan, inversion, measures
 from tf_gtn.gan import training as gan_training
@@ -26,6 +27,7 @@ class Context(analyses.Context):
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("analyses.reconstruction")
 class Reconstruction:
     """How near generators come to given images (unrolled GAN paper, section 3.3.1, Table 1, figure 4).
 
@@ -36,21 +38,21 @@ class Reconstruction:
       shown: images in the figure, those on which the first and the last arm differ most.
     """
 
-    images: int = 1280
-    starts: int = 3
-    iterations: int = 100
-    shown: int = 10
+    images: arguments.Count = 1280
+    starts: arguments.Count = 3
+    iterations: arguments.Count = 100
+    shown: arguments.Count = 10
 
 
 class _Numbers(analyses.Analysis):
-    """One whose quantities are a number an arm and seed; what else it finds is drawn."""
+    """An analysis whose quantities are one number per arm and seed; everything else that it measures is drawn."""
 
     of = (gan_training.UnrolledGAN, gtn_gan.GTNGAN)
 
-    def numbers(self, table):
-        return {key: values for key, values in table.items() if all(np.ndim(value) == 0 for value in values)}
+    def numbers(self, table: Mapping[str, Sequence]) -> dict[str, list]:
+        return {key: [*values] for key, values in table.items() if all(np.ndim(value) == 0 for value in values)}
 
-    def sizes(self, trainings, settings):
+    def sizes(self, trainings: Mapping[str, Any], settings: Any) -> Mapping[str, int]:
         return dict.fromkeys(self._quantities(trainings), 0)
 
     def _quantities(self, arms):
@@ -62,21 +64,21 @@ class _Reconstruction(_Numbers):
     of = gan_training.UnrolledGAN
     Settings = Reconstruction
 
-    def check(self, trainings, settings):
+    def check(self, trainings: Mapping[str, Any], settings: Any) -> None:
         self.settings()
         if any(len(trained.source.sample_shape) != 3 for trained in trainings.values()):
             raise errors.UserError("gan.Experiment.analyses: reconstruction is of images")
 
-    def bounds(self, quantity):
+    def bounds(self, quantity: str) -> tuple[float, float]:
         return statistics.SHARE if quantity.endswith("_best_rank") else statistics.NOT_NEGATIVE
 
     def _quantities(self, arms):
         return [f"{arm}_{what}" for arm in arms for what in ("mse", "best_rank")]
 
-    def measure(self, context):
-        settings, found, errors_ = self.settings(), {}, {}
+    def measure(self, context: Context) -> Mapping[str, Any]:
+        settings, quantities, mse_by_arm = self.settings(), {}, {}
         targets = _targets(context, settings.images)
-        made = {}
+        reconstructions = {}
         for arm, trained in context.trainings.items():
             functional, params, state = trained.frozen()
 
@@ -85,23 +87,24 @@ class _Reconstruction(_Numbers):
 
             latent = functional.model.input_shape[-1]
             seed = tf.constant([context.seed, _TARGETS + 1])
-            nearest, each = inversion.reconstruct(generate, targets, latent, seed, settings.starts, settings.iterations)
-            made[arm], errors_[arm] = nearest.numpy(), each.numpy()
-            found[f"{arm}_mse"] = float(each.numpy().mean())
-        best = np.argmin(list(errors_.values()), 0)
-        for k, arm in enumerate(errors_):
-            found[f"{arm}_best_rank"] = float((best == k).mean())
-        first, last = (list(errors_.values())[k] for k in (0, -1))
-        order = np.argsort(-np.abs((first - last) / (0.5 * (first + last))))[: settings.shown]
-        rows = [np.concatenate([targets.numpy()[i : i + 1], *(made[arm][i : i + 1] for arm in made)]) for i in order]
+            reconstructed, mse = inversion.reconstruct(generate, targets, latent, seed, settings.starts, settings.iterations)
+            reconstructions[arm], mse_by_arm[arm] = reconstructed.numpy(), mse.numpy()
+            quantities[f"{arm}_mse"] = float(mse.numpy().mean())
+        best = np.argmin(list(mse_by_arm.values()), 0)
+        for index, arm in enumerate(mse_by_arm):
+            quantities[f"{arm}_best_rank"] = float((best == index).mean())
+        first, last = (list(mse_by_arm.values())[index] for index in (0, -1))
+        most_different = np.argsort(-np.abs((first - last) / (0.5 * (first + last))))[: settings.shown]
+        columns = [targets.numpy(), *reconstructions.values()]
+        rows = [np.concatenate([images[i : i + 1] for images in columns]) for i in most_different]
         caption = (
             "Real images, and the nearest that each generator makes; those on which the first and the last arm differ most, as "
             f"a share of their mean error (seed {context.seed})."
         )
-        names = ["real", *(drawing.label(arm) for arm in made)]
+        names = ["real", *(drawing.label(arm) for arm in reconstructions)]
         path = drawn.path(context.folder, "reconstructions")
         pictures.sheet(path, np.concatenate(rows), len(names), names, low=-1.0, high=1.0, caption=caption)
-        return found
+        return quantities
 
 
 @analyses.register("distances")
@@ -110,24 +113,24 @@ class _Distances(_Numbers):
 
     bins = 40
 
-    def bounds(self, quantity):
+    def bounds(self, quantity: str) -> tuple[float, float]:
         return statistics.NOT_NEGATIVE
 
     def _quantities(self, arms):
         return ["data_median", *(f"{arm}_{what}" for arm in arms for what in ("median", "off_median"))]
 
-    def measure(self, context):
+    def measure(self, context: Context) -> Mapping[str, Any]:
         real = measures.pairwise_distances(context.judge.real)
         edges = np.linspace(0, 1.4 * real.max(), self.bins + 1)
-        found = {"data_median": float(np.median(real)), "edges": edges.tolist(), "data": _density(real, edges)}
+        quantities = {"data_median": float(np.median(real)), "edges": edges.tolist(), "data": _density(real, edges)}
         for arm, trained in context.trainings.items():
             samples = trained.samples(len(context.judge.real), context.seed + 5).numpy()[0]
             distances = measures.pairwise_distances(samples)
-            found |= {f"{arm}_median": float(np.median(distances)), arm: _density(distances, edges)}
-            found[f"{arm}_off_median"] = abs(found[f"{arm}_median"] - found["data_median"])
-        return found
+            quantities |= {f"{arm}_median": float(np.median(distances)), arm: _density(distances, edges)}
+            quantities[f"{arm}_off_median"] = abs(quantities[f"{arm}_median"] - quantities["data_median"])
+        return quantities
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         arms = [key for key in table if f"{key}_median" in table and key != "data"]
         if not arms:
             return
@@ -154,18 +157,18 @@ class _FewSteps(_Numbers):
 
     of = gtn_gan.GTNGAN
 
-    def bounds(self, quantity):
+    def bounds(self, quantity: str) -> tuple[float, float]:
         return statistics.SHARE
 
     def _quantities(self, arms):
         return list(arms)
 
-    def measure(self, context):
+    def measure(self, context: Context) -> Mapping[str, Any]:
         return {arm: float(np.mean(few_step(trained, context.settings))) for arm, trained in context.trainings.items()}
 
 
-def few_step(trained, settings):
-    """Test accuracies of fresh learners that a GTN-GAN teaches, its lesson as it trains with it."""
+def few_step(trained: gtn_gan.GTNGAN, settings: Any) -> Any:
+    """Test accuracies `[learners]` of fresh learners that a GTN-GAN teaches, its lesson as it trains with it."""
     judge = evaluation.Evaluator.of(trained.training)
     return judge.accuracies(trained.training.dataset.test, settings.test_learners, evaluation.TEST_SEED + trained.training.seed)
 

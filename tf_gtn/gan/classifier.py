@@ -35,8 +35,10 @@ class Classifier:
         examples = tf.data.Dataset.from_tensor_slices((dataset.normalize(dataset.train.images), dataset.train.labels))
         examples = examples.shuffle(len(dataset.train), seed=seed, reshuffle_each_iteration=True).batch(batch_size)
         model.fit(examples, epochs=epochs, shuffle=False, verbose=0)
-        both = keras.Model(model.inputs, [model.layers[-2].output, model.outputs[0]])
-        self._apply = tf.function(lambda images: both(images, training=False), autograph=False, reduce_retracing=True)
+        both_outputs = keras.Model(model.inputs, [model.layers[-2].output, model.outputs[0]])
+        self._features_and_logits = tf.function(
+            lambda images: both_outputs(images, training=False), autograph=False, reduce_retracing=True
+        )
         predicted = self._outputs(dataset.validation.images)[1].argmax(-1)
         self.accuracy = float((predicted == dataset.validation.labels).mean())
 
@@ -47,7 +49,7 @@ class Classifier:
 
     def _outputs(self, images, chunk=1000):
         parts = [
-            [x.numpy() for x in self._apply(self._dataset.normalize(images[start : start + chunk]))]
+            [x.numpy() for x in self._features_and_logits(self._dataset.normalize(images[start : start + chunk]))]
             for start in range(0, len(images), chunk)
         ]
         return tuple(np.concatenate(part) for part in zip(*parts))

@@ -1,10 +1,13 @@
 """The GAN system's gin names, and how the program puts its parts together."""
 
 from collections.abc import Callable
+from typing import Annotated, Any
 
 import gin
+import keras
 
-from tf_gtn import errors
+from tf_gtn import arguments, data, errors
+from tf_gtn.core import optimizers
 from tf_gtn.data import mixtures
 from tf_gtn.experiment import program
 from tf_gtn.gan import analyses as _analyses  # noqa: F401 - registers them
@@ -26,7 +29,7 @@ conv_discriminator = gin.external_configurable(gans.conv_discriminator, module="
 
 
 @gin.configurable(module="gan", denylist=["load"])
-def source(load, mixture: Callable | None = ring, stacked=1):
+def source(load: Callable[[], data.Dataset], mixture: Callable | None = ring, stacked: int = 1) -> Any:
     """What is to be learned: `@data.ring`, `@data.grid`, or None for the images of `data.load`, several of them `stacked`."""
     if mixture is None:
         return sources.Images(load(), stacked)
@@ -36,7 +39,9 @@ def source(load, mixture: Callable | None = ring, stacked=1):
 
 
 @gin.configurable(module="gan", denylist=["shape"])
-def networks(shape, generator: Callable = ring_generator, discriminator: Callable = ring_discriminator):
+def networks(
+    shape: tuple[int, ...], generator: Callable = ring_generator, discriminator: Callable = ring_discriminator
+) -> tuple[keras.Model, keras.Model]:
     """Both players, for samples of that shape."""
     return generator(shape), discriminator(shape)
 
@@ -46,36 +51,36 @@ def _unrolled(seed, learned):
 
 
 @gin.configurable(module="gan", denylist=["seed", "learned"])
+@arguments.checked("gan.gtn")
 def gtn(
-    seed,
-    learned,
+    seed: int,
+    learned: Any,
     discriminator: Callable = conv_discriminator,
-    optimizer=None,
-    weight=1.0,
-    batch_size=64,
-    loss="non_saturating",
-):
+    optimizer: optimizers.Optimizer | None = None,
+    weight: arguments.Positive = 1.0,
+    batch_size: arguments.Count = 64,
+    loss: objectives.Loss = "non_saturating",
+) -> gtn_gan.GTNGAN:
     """A GTN whose images a discriminator judges, too: see `gtn_gan.Adversary`; the rest is `teaching`'s."""
     if not isinstance(learned, sources.Images) or learned.stacked > 1:
         raise errors.UserError("a GTN-GAN learns the images of a data set: gan.source.mixture is None, and stacked is 1 then")
-    if not weight > 0 or batch_size < 1:
-        raise errors.UserError(f"gan.gtn.weight must be above 0, batch_size at least 1; got {weight}, {batch_size}")
-    own, optimizer = discriminator(learned.sample_shape), optimizer or training.ADAM
-    adversary = gtn_gan.Adversary(learned.dataset, own, optimizer, seed, weight, batch_size, loss)
-    taught = teaching.make(learned.dataset, seed, auxiliary=adversary)
-    if type(taught.treatment) is not treatments.GTN or "label" not in taught.treatment.generator.model.input:
+    network, optimizer = discriminator(learned.sample_shape), optimizer or training.ADAM
+    adversary = gtn_gan.Adversary(learned.dataset, network, optimizer, seed, weight, batch_size, loss)
+    teacher = teaching.make(learned.dataset, seed, auxiliary=adversary)
+    if type(teacher.treatment) is not treatments.GTN or "label" not in teacher.treatment.generator.model.input:
         raise errors.UserError("a GTN-GAN takes a generator that is conditional on labels (teaching.gtn.generator), open loop")
-    return gtn_gan.GTNGAN(taught, adversary)
+    return gtn_gan.GTNGAN(teacher, adversary)
 
 
 KINDS = {"unrolled": _unrolled, "gtn": gtn}
 
 
 @gin.configurable(module="gan", denylist=["seed", "learned"])
-def arm(seed, learned, kind="unrolled"):
+@arguments.checked("gan.arm")
+def arm(
+    seed: int, learned: Any, kind: Annotated[str, arguments.OneOf(KINDS, "kind of arm")] = "unrolled"
+) -> experiment.Training:
     """A fresh training of a kind: unrolled (plain with 0 steps) or gtn, a GTN-GAN (plain with teaching.Training.weight 0)."""
-    if kind not in KINDS:
-        raise errors.unknown("kind of arm", kind, KINDS)
     return KINDS[kind](seed, learned)
 
 

@@ -47,8 +47,8 @@ class Adversary:
         self._dataset, self._weight, self._batch = dataset, weight, batch_size
         self._players = objectives.Players(None, Functional(discriminator), None, optimizer, loss)
         self._source = sources.Images(dataset)
-        drawn = self._players.discriminator.initial_values(tf.constant([seed, _INIT]))
-        state = supervised.initial_state(optimizer, *drawn)
+        initial_values = self._players.discriminator.initial_values(tf.constant([seed, _INIT]))
+        state = supervised.initial_state(optimizer, *initial_values)
         self._state = tf.nest.map_structure(
             lambda v: keras.Variable(v, dtype=v.dtype, trainable=False, name="discriminator"), state
         )
@@ -128,9 +128,9 @@ class GTNGAN:
         return [0] if int(self.consecutively_skipped.numpy()) >= outer_update.MAX_SKIPPED else []
 
     def step(self, index: int) -> dict[str, tf.Tensor]:
-        found = self.training.step(index)
+        metrics = self.training.step(index)
         self.taken.assign(index + 1)
-        return found
+        return metrics
 
     def restart(self, fresh: "GTNGAN") -> None:
         """See `teaching.training.Training.restart`."""

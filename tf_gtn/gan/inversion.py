@@ -46,9 +46,9 @@ def reconstruct(
         return error, tape.gradient(error, z)
 
     start = tf.random.stateless_normal((len(repeated), latent), seed, dtype=targets.dtype)
-    found = tfp.optimizer.lbfgs_minimize(value_and_gradients, start, max_iterations=iterations, tolerance=1e-5)
-    errors_ = tf.reshape(found.objective_value, [-1, starts])
-    best = tf.argmin(tf.where(tf.math.is_finite(errors_), errors_, errors_.dtype.max), 1, tf.int32)
+    optimum = tfp.optimizer.lbfgs_minimize(value_and_gradients, start, max_iterations=iterations, tolerance=1e-5)
+    squared_errors = tf.reshape(optimum.objective_value, [-1, starts])
+    best = tf.argmin(tf.where(tf.math.is_finite(squared_errors), squared_errors, squared_errors.dtype.max), 1, tf.int32)
     rows = tf.range(len(targets)) * starts + best
     pixels = tf.cast(tf.reduce_prod(targets.shape[1:]), targets.dtype)
-    return generate(tf.gather(found.position, rows)), tf.gather(found.objective_value, rows) / pixels
+    return generate(tf.gather(optimum.position, rows)), tf.gather(optimum.objective_value, rows) / pixels

@@ -29,8 +29,8 @@ class Judge:
         self._distance = np.median(measures.pairwise_distances(self.real))
 
     def __call__(self, samples: Any) -> dict[str, float]:
-        found = {"spread": float(np.median(measures.pairwise_distances(samples)) / self._distance)}
-        return {**self._found(np.asarray(samples)), **found}
+        measured = {"spread": float(np.median(measures.pairwise_distances(samples)) / self._distance)}
+        return {**self._measured(np.asarray(samples)), **measured}
 
     @property
     def all_modes(self) -> int:
@@ -45,21 +45,21 @@ class Judge:
         narrow |= dict.fromkeys(("high_quality", "coverage"), (0.0, 1.0))
         return {key: narrow.get(key, (0.0, np.inf)) for key in self.keys}
 
-    def trouble(self, found: dict[str, float]) -> tuple[str, str] | None:
+    def trouble(self, measured: dict[str, float]) -> tuple[str, str] | None:
         """`(name, reason)` of what is wrong with what was found, or None."""
-        spread = found["spread"]
+        spread = measured["spread"]
         if not np.isfinite(spread) or spread > DIVERGED:
             return "diverged", f"distances of its samples are {spread:.2g} of the data's"
         if spread < COLLAPSED:
             return "collapsed", f"distances of its samples are {spread:.2g} of the data's"
-        if self._alike(found):
+        if self._alike(measured):
             return "collapsed", f"nearly all of its samples are of one of {self.all_modes} modes"
         return None
 
-    def _alike(self, found):
+    def _alike(self, measured):
         raise NotImplementedError
 
-    def _found(self, samples):
+    def _measured(self, samples):
         raise NotImplementedError
 
 
@@ -72,12 +72,12 @@ class Modes(Judge):
     def all_modes(self) -> int:
         return len(self._source.centers)
 
-    def _alike(self, found):
-        return np.log(self.all_modes) - found["reverse_kl"] < ALIKE
+    def _alike(self, measured):
+        return np.log(self.all_modes) - measured["reverse_kl"] < ALIKE
 
-    def _found(self, samples):
-        found = measures.modes(samples, self._source)  # reverse KL is log K where all are of one mode
-        return {key: found[key] for key in self.keys if key in found}
+    def _measured(self, samples):
+        measured = measures.modes(samples, self._source)  # reverse KL is log K where all are of one mode
+        return {key: measured[key] for key in self.keys if key in measured}
 
 
 class Classes(Judge):
@@ -95,14 +95,14 @@ class Classes(Judge):
     def all_modes(self) -> int:
         return self._source.dataset.num_classes
 
-    def _alike(self, found):
-        return found["entropy"] < ALIKE
+    def _alike(self, measured):
+        return measured["entropy"] < ALIKE
 
-    def _found(self, samples):
+    def _measured(self, samples):
         features, predicted = self._classifier.features_and_classes(samples)
-        found = measures.classes(predicted, self.all_modes)
+        measured = measures.classes(predicted, self.all_modes)
         density, coverage = measures.density_and_coverage(self._features, features[: len(self._features)])
-        return {**found, "density": density, "coverage": coverage}
+        return {**measured, "density": density, "coverage": coverage}
 
 
 class Stacks(Judge):
@@ -118,15 +118,15 @@ class Stacks(Judge):
     def all_modes(self) -> int:
         return self._source.dataset.num_classes**self._source.stacked
 
-    def _alike(self, found):
-        return np.log(self.all_modes) - found["kl"] < ALIKE
+    def _alike(self, measured):
+        return np.log(self.all_modes) - measured["kl"] < ALIKE
 
-    def _found(self, samples):
+    def _measured(self, samples):
         count = self._source.dataset.num_classes
-        each = [self._classifier.features_and_classes(samples[..., k : k + 1])[1] for k in range(self._source.stacked)]
-        combined = np.ravel_multi_index(each, (count,) * self._source.stacked)
-        found = measures.classes(combined, self.all_modes)
-        return {"modes": found["modes"], "kl": found["kl"]}
+        labels = [self._classifier.features_and_classes(samples[..., k : k + 1])[1] for k in range(self._source.stacked)]
+        combined = np.ravel_multi_index(labels, (count,) * self._source.stacked)
+        measured = measures.classes(combined, self.all_modes)
+        return {"modes": measured["modes"], "kl": measured["kl"]}
 
 
 def kind(source: mixtures.Mixture | sources.Images) -> type[Judge]:

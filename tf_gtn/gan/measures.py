@@ -24,11 +24,11 @@ def modes(points: ArrayLike, mixture: mixtures.Mixture, sigmas: float = 3.0) -> 
     counts = np.bincount(nearest, minlength=len(mixture.centers))
     captured = np.bincount(nearest[close], minlength=len(mixture.centers)) > 0
     shares = counts / len(points)
-    there = shares[shares > 0]
+    occupied = shares[shares > 0]
     return {
         "modes": int(captured.sum()),
         "high_quality": float(close.mean()),
-        "reverse_kl": float((there * np.log(there * len(shares))).sum()),
+        "reverse_kl": float((occupied * np.log(occupied * len(shares))).sum()),
         "shares": shares,
     }
 
@@ -49,8 +49,8 @@ def pairwise_distances(samples: np.ndarray, pairs: int = 5000, seed: int = 0) ->
 def classes(predicted: np.ndarray, count: int) -> dict[str, Any]:
     """Of predicted classes `[n]`: how many `modes` appear, `entropy` of their shares and `kl` to uniform, in nats."""
     shares = np.bincount(np.asarray(predicted), minlength=count) / len(predicted)
-    there = shares[shares > 0]
-    entropy = float(-(there * np.log(there)).sum())
+    occupied = shares[shares > 0]
+    entropy = float(-(occupied * np.log(occupied)).sum())
     return {"modes": int((shares > 0).sum()), "entropy": entropy, "kl": float(np.log(count) - entropy)}
 
 

@@ -68,22 +68,22 @@ class UnrolledGAN(update_loop.UpdateLoop):
         parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
         self.players = objectives.Players(parts[0], parts[1], optimizers[0], optimizers[1], loss)
         state = {
-            name: self._drawn(part, optimizer, k)
+            name: self._initial_state(part, optimizer, k)
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
         }
-        found = ("loss", "discriminator_loss", "gradient_norm")
-        super().__init__(state, self._iteration, found, seed, outer_steps, iterations, parallel_seeds)
+        metric_names = ("loss", "discriminator_loss", "gradient_norm")
+        super().__init__(state, self._iteration, metric_names, seed, outer_steps, iterations, parallel_seeds)
         self._generate = tf.function(self._generated, autograph=False)
 
     def _stacked(self, functional):
         return functional if self.count == 1 else stacking.Stacked(functional, self.count)
 
-    def _drawn(self, part, optimizer, k):
-        drawn = [
+    def _initial_state(self, part, optimizer, k):
+        initial_values = [
             (part if self.count == 1 else part.functional).initial_values(tf.constant([self.seed + n, _INIT + k]))
             for n in range(self.count)
         ]
-        values = drawn[0] if self.count == 1 else tf.nest.map_structure(lambda *v: tf.stack(v), *drawn)
+        values = initial_values[0] if self.count == 1 else tf.nest.map_structure(lambda *v: tf.stack(v), *initial_values)
         return supervised.initial_state(optimizer, *values)
 
     def samples(self, count: int, seed: int) -> tf.Tensor:
@@ -133,9 +133,9 @@ class UnrolledGAN(update_loop.UpdateLoop):
         real, noise = (x[0] for x in self._minibatches(1, seed, number, 1))
         d_loss, d_gradients = self._discriminator_gradient(g, d, real, noise)
         d = players.apply(players.discriminator_optimizer, d, d_gradients)
-        found = {"loss": loss / self.count, "discriminator_loss": d_loss / self.count}
+        metrics = {"loss": loss / self.count, "discriminator_loss": d_loss / self.count}
         return {"generator": g, "discriminator": d}, {
-            **found,
+            **metrics,
             "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients)),
         }
 

@@ -44,23 +44,38 @@ REGISTRY = registries.Registry("learner")
 """`{name: function (image_shape, classes, ...) -> Family, or -> keras.Model where nothing is free}`."""
 
 
-def family(name: str, image_shape: Sequence[int], classes: int, **options: Any) -> Family:
-    """The family of that name for images `[H, W, C]`; `UserError` with the nearest name if there is none.
+def family(name: str | Callable, image_shape: Sequence[int], classes: int, **options: Any) -> Family:
+    """A family for images `[H, W, C]`: that of a name, or what a function makes that is no learner of the registry.
 
-    Where a function gives a model, not a `Family`, each network is made by a call of it.
+    Where a function gives a model, not a `Family`, the first network is that very model; further calls make further ones.
+
+    Raises:
+      UserError: there is no such name, or no such option; or what comes of a function is no model of these images and classes.
     """
-    REGISTRY.check(name)
-    make = REGISTRY[name]
-    parameters = inspect.signature(make).parameters.values()
+    if not callable(name):
+        REGISTRY.check(name)
+    make, called = (name, name_of(name)) if callable(name) else (REGISTRY[name], name)
+    signature = inspect.signature(make)
+    parameters = signature.parameters.values()
     known = [p.name for p in parameters][2:]
     for option in options:
         if option not in known and not any(p.kind == p.VAR_KEYWORD for p in parameters):
-            raise errors.unknown(f"option of {name}", option, known)
+            raise errors.unknown(f"option of {called}", option, known)
+    try:
+        signature.bind(image_shape, classes, **options)
+    except TypeError as error:
+        raise errors.UserError(f"the learner {called!r} is a function (image_shape, classes) -> keras.Model: {error}") from None
     model_or_family = make(tuple(image_shape), classes, **options)
     if isinstance(model_or_family, Family):
         return model_or_family
     checks.check(model_or_family, image_shape, classes)
-    return Family(name, (), lambda _: make(tuple(image_shape), classes, **options))
+    first = [model_or_family]
+    return Family(called, (), lambda _: first.pop() if first else make(tuple(image_shape), classes, **options))
+
+
+def name_of(function: Callable) -> str:
+    """What a function is called in messages and files."""
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def load(path: str) -> keras.Model:

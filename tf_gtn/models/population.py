@@ -105,7 +105,8 @@ class Population:
         """Builds the templates.
 
         Args:
-          families: `{name: options}` or names, as in `learners.REGISTRY`.
+          families: `{name: options}` or names, as in `learners.REGISTRY`; in the place of a name also a function
+            (image_shape, classes, ...) -> `keras.Model` or `learners.Family`.
           image_shape: (H, W, C).
           classes: number of classes.
           weight_norm: whether the learners' kernels are weight-normalised.
@@ -124,14 +125,13 @@ class Population:
             for widths in itertools.product(*steps):
                 members.append(len(self.templates))
                 self.templates.append(Template(family, widths, weight_norm))
-            maker = learners.REGISTRY[name]
-            tested = (
-                getattr(maker, "__module__", None) == learners.__name__ and options.get("normalization") != "layer"
-            )  # the tests hold those
-            key = maker, repr(options), tuple(image_shape), classes, weight_norm
-            if not tested and key not in _checked:
+            if callable(name):  # the same function may make another network the next time
                 _check(self.templates[-1], image_shape, classes)
-                _checked.add(key)
+            elif not _is_own(name, options):
+                key = learners.REGISTRY[name], repr(options), tuple(image_shape), classes, weight_norm
+                if key not in _checked:
+                    _check(self.templates[-1], image_shape, classes)
+                    _checked.add(key)
             self._members.append((family, steps, members))
 
     def draw(self, seed: Sequence[int]) -> Draw:
@@ -208,6 +208,12 @@ class _GivenTemplate(Template):
         return self._start
 
 
+def _is_own(name, options):
+    """Whether a learner is the package's: the tests hold those."""
+    module = getattr(learners.REGISTRY[name], "__module__", None)
+    return module == learners.__name__ and options.get("normalization") != "layer"
+
+
 def _check(template, image_shape, classes):
     """Raises `UserError` unless a template's networks give logits, and its narrow ones are what they would be by themselves.
 
@@ -215,6 +221,11 @@ def _check(template, image_shape, classes):
     """
     family, padded = template.family, template.functional
     lows = tuple(low for low, _ in family.ranges)
+    if not template.widths:
+        try:
+            template.init(tf.constant([0, 0]), ())
+        except ValueError as error:  # a layer that keeps no initialiser
+            raise errors.UserError(f"{family.name} can't be drawn anew for every learner: {error}") from None
     params, state = padded.values()
     if supervised.gives_probabilities(padded, params, state, image_shape):
         raise errors.UserError(f"{family.name} gives probabilities, learners give logits: leave the last softmax out")

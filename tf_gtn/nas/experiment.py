@@ -75,7 +75,7 @@ class Search(experiment.Experiment):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("claims", "reference_seeds")
 
     def __post_init__(self) -> None:
-        arguments.no_effect(self.NAME, self, ("arms", "seeds", "analyses"), "on a search: it has evaluations")
+        arguments.no_effect(self.NAME, self, ("arms", "seeds", "analyses", "callbacks"), "on a search: it has evaluations")
         super().__post_init__()
         if self.reference is None:
             arguments.no_effect(self.NAME, self, ("reference_seeds",), "without a reference")

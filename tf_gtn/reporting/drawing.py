@@ -10,7 +10,9 @@ Whatever draws uses `to_png`, so that all figures of a report belong together:
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 import matplotlib.style
@@ -77,6 +79,14 @@ def to_png(path: str, caption: str, size: tuple[float, float] = (7, 4.2)) -> Ite
     files.write(path, buffer.getvalue())
 
 
+def image(draw: Callable[[str], object]) -> np.ndarray:
+    """The picture that `draw(path)` makes of a figure, and no file stays: uint8 [H, W, 4]."""
+    with tempfile.TemporaryDirectory() as folder:
+        draw(path := os.path.join(folder, "figure.png"))
+        with Image.open(path, formats=["PNG"]) as figure:
+            return np.asarray(figure.convert("RGBA"))
+
+
 def caption(path_or_file: str | IO[bytes]) -> str | None:
     """The caption inside a PNG, or None.
 
@@ -92,8 +102,8 @@ def line(
     axes: Axes,
     name: str,
     names: Iterable[str],
-    x: np.ndarray,
-    mean: np.ndarray,
+    x: Sequence[float] | np.ndarray,
+    mean: Sequence[float] | np.ndarray,
     interval: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:
     """A line for one of `names`, with some ten markers, and a band `(low, high)` around it."""

@@ -43,7 +43,7 @@ def loss_curve(
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
             axes.plot(
                 steps,
-                _moving_mean(values, widths[name]),
+                moving_mean(values, widths[name]),
                 dashes,
                 color=color,
                 label=drawing.label(name),
@@ -186,6 +186,17 @@ def lines(
     return path
 
 
+def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Centred mean over `width` points of `values` [n], fewer at the ends; a NaN stays NaN and is in no other point's mean."""
+    if not values.size:
+        return values
+    finite = np.isfinite(values)
+    window = np.ones(min(width, len(values)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.convolve(np.where(finite, values, 0), window, "same") / np.convolve(finite, window, "same")
+    return np.where(finite, mean, np.nan)
+
+
 def whole(table: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Of `{name: for each seed its values, or None}` what can be drawn: the quantities that no seed lacks."""
     return {name: per_seed for name, per_seed in table.items() if not any(values is None for values in per_seed)}
@@ -200,14 +211,3 @@ def _mean_and_interval(value, bounds):
     if len(value) == 2 and (value[1] is None or np.ndim(value[1]) == 1):
         return value[0], *((None, None) if value[1] is None else value[1])
     return np.mean(value), *statistics.interval(value, bounds)
-
-
-def _moving_mean(values, width):
-    """Centred mean over `width` points, fewer at the ends; NaN where there is a NaN, which no other point counts."""
-    if not values.size:
-        return values
-    finite = np.isfinite(values)
-    window = np.ones(min(width, len(values)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.convolve(np.where(finite, values, 0), window, "same") / np.convolve(finite, window, "same")
-    return np.where(finite, mean, np.nan)

@@ -9,6 +9,26 @@ from tf_gtn.reporting import drawing
 _MARK = "#E69F00"  # of images that stand out
 
 
+def mosaic(images: np.ndarray, columns: int, low: float = 0.0, high: float = 1.0, gap: int = 0) -> np.ndarray:
+    """Images side by side in row-major order as one image, values in [0, 1].
+
+    Args:
+      images: [n, H, W, C] with C of 1 or 3; NaN, where there is none, is light grey.
+      columns: images in a row; places that are left in the last row are white.
+      low, high: the values shown as black and as white.
+      gap: white pixels to the right of each image and below it.
+
+    Returns:
+      `[rows * (H + gap), columns * (W + gap), 3]`.
+    """
+    count, height, width, channels = images.shape
+    scaled = np.nan_to_num(np.clip((images - low) / (high - low), 0, 1), nan=0.94)
+    tiles = np.pad(scaled, [(0, -count % columns), (0, gap), (0, gap), (0, 0)], constant_values=1)
+    tiles = tiles.reshape(-1, columns, height + gap, width + gap, channels).transpose(0, 2, 1, 3, 4)
+    rows = tiles.shape[0]
+    return np.broadcast_to(tiles, (*tiles.shape[:4], 3)).reshape(rows * (height + gap), columns * (width + gap), 3)
+
+
 def sheet(
     path: str,
     images: np.ndarray,
@@ -39,23 +59,21 @@ def sheet(
         raise ValueError(f"images must be [n, H, W, 1 or 3]; got {list(images.shape)}")
     count, height, width, _ = images.shape
     columns = min(columns or int(np.ceil(np.sqrt(2 * count))), count)
-    rows, gap = -(-count // columns), max(1, round(0.08 * min(height, width)))
-    brightness = np.nan_to_num(np.clip((images - low) / (high - low), 0, 1), nan=0.94)
-    tiles = np.ones((rows * columns, height + 2 * gap, width + 2 * gap, 3))
+    frame = max(1, round(0.08 * min(height, width)))
+    framed = np.ones((count, height + 2 * frame, width + 2 * frame, 3))
     if marked is not None:
-        tiles[:count][np.asarray(marked, bool)] = [int(_MARK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    tiles[:count, gap:-gap, gap:-gap] = brightness
-    mosaic = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 2, 1, 3, 4)
-    mosaic = mosaic.reshape(rows * tiles.shape[1], columns * tiles.shape[2], 3)
-    wide = max(min(0.5 * columns, 9), mosaic.shape[1] / 120)  # inches of 120 pixels: no image pixel is lost
-    size = (wide + 0.3, wide * mosaic.shape[0] / mosaic.shape[1] + (0.5 if names is not None else 0.2))
+        framed[np.asarray(marked, bool)] = [int(_MARK[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    framed[:, frame:-frame, frame:-frame] = np.nan_to_num(np.clip((images - low) / (high - low), 0, 1), nan=0.94)
+    whole = mosaic(framed, columns)
+    wide = max(min(0.5 * columns, 9), whole.shape[1] / 120)  # inches of 120 pixels: no image pixel is lost
+    size = (wide + 0.3, wide * whole.shape[0] / whole.shape[1] + (0.5 if names is not None else 0.2))
     with drawing.to_png(path, caption or "Images side by side, row by row.", size) as figure:
         axes = figure.subplots()
-        axes.imshow(mosaic, interpolation="nearest")
+        axes.imshow(whole, interpolation="nearest")
         axes.set_yticks([])
         axes.set_xticks([])
         if names is not None:
-            axes.set_xticks(np.arange(columns) * tiles.shape[2] + (tiles.shape[2] - 1) / 2, list(names)[:columns])
+            axes.set_xticks(np.arange(columns) * framed.shape[2] + (framed.shape[2] - 1) / 2, list(names)[:columns])
             axes.tick_params(length=0)
         axes.grid(False)
         axes.spines[:].set_visible(False)

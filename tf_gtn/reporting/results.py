@@ -2,6 +2,8 @@
 
     <base_dir>/results.json   {"system", "name", "seed", "versions", "wall_seconds", "metrics": {...}, "claims": [...]}
 
+A run that was extended also has "extended": {setting: [its values before]}.
+
 A claim is `{"id", "statement", "seed_value", "measured", "ci95", "rule", "holds", "numbers"}`. `holds` follows from the numbers
 beside it by `rule`, so it can be computed again from the file alone (`recompute`), and reading a file does.
 """
@@ -19,6 +21,7 @@ import tensorflow as tf
 
 from tf_gtn import errors, version
 from tf_gtn.reporting import rules
+from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import files, json_values
 
 _MEASURED = ("measured", "ci95")  # names that every rule can use
@@ -101,6 +104,7 @@ def write(
     Raises:
       ValueError: something does not fit the schema; names it.
     """
+    lengths = base_dirs.extended(base_dir)
     contents = json_values.plain(
         {
             "system": system,
@@ -110,6 +114,7 @@ def write(
             "wall_seconds": wall_seconds,
             "metrics": metrics,
             "claims": claims,
+            **({"extended": lengths} if lengths else {}),
         },
         "results",
     )

@@ -31,12 +31,12 @@ def n_step_returns(rewards: tf.Tensor, discounts: tf.Tensor, ends: tf.Tensor, va
     Returns:
       `[B, n]`.
     """
-    following, found = values[:, -1], []
+    following, returns = values[:, -1], []
     for t in reversed(range(rewards.shape[1])):
         following = tf.where(ends[:, t], values[:, t + 1], following)
         following = rewards[:, t] + discount * discounts[:, t] * following
-        found.append(following)
-    return tf.stack(found[::-1], 1)
+        returns.append(following)
+    return tf.stack(returns[::-1], 1)
 
 
 class A2CAgent(tf_agent.TFAgent):
@@ -105,9 +105,9 @@ class A2CAgent(tf_agent.TFAgent):
 
     def _train(self, experience, weights=None):
         with tf.GradientTape() as tape:
-            found = self._loss(experience, weights, training=True)
-        gradients = tape.gradient(found.loss, self._trained)
-        self._on_the_way(found.loss, gradients)
+            loss_info = self._loss(experience, weights, training=True)
+        gradients = tape.gradient(loss_info.loss, self._trained)
+        self._on_the_way(loss_info.loss, gradients)
         norm = tf.linalg.global_norm(gradients)
         if self._clipping is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clipping, norm)
@@ -120,9 +120,9 @@ class A2CAgent(tf_agent.TFAgent):
             self.skipped.assign_add(1)
             return self.consecutively_skipped.assign_add(1)
 
-        tf.cond(tf.math.is_finite(found.loss) & tf.math.is_finite(norm), take, skip)
+        tf.cond(tf.math.is_finite(loss_info.loss) & tf.math.is_finite(norm), take, skip)
         self.train_step_counter.assign_add(1)
-        return found._replace(extra=found.extra._replace(gradient_norm=norm))
+        return loss_info._replace(extra=loss_info.extra._replace(gradient_norm=norm))
 
     def _on_the_way(self, loss, gradients):
         """Called before every update, with what it goes by; for agents that look at the way that training takes."""

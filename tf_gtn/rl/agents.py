@@ -46,8 +46,8 @@ def optimizer(
       initial_mean_square: where rmsprop's mean squares begin, 0 where None; TensorFlow 1 and with it many A2Cs had 1.
     """
     if name == "adam":
-        given = {"decay": decay, "initial_mean_square": initial_mean_square}
-        arguments.no_effect("rl.optimizer", given, given, "with adam: it is rmsprop's")
+        rmsprop_settings = {"decay": decay, "initial_mean_square": initial_mean_square}
+        arguments.no_effect("rl.optimizer", rmsprop_settings, rmsprop_settings, "with adam: it is rmsprop's")
         return tf.keras.optimizers.Adam(learning_rate, epsilon=epsilon)
     return _RMSprop(learning_rate, 0.99 if decay is None else decay, epsilon, initial_mean_square or 0.0)
 
@@ -74,14 +74,14 @@ def make_a2c(
     optimizer: Any,
     shared: bool = True,
     orthogonal: bool = False,
-    agent: type[a2c.A2CAgent] = a2c.A2CAgent,
+    agent: Callable[..., a2c.A2CAgent] = a2c.A2CAgent,
     **settings: Any,
 ) -> a2c.A2CAgent:
     """An `a2c.A2CAgent`, or another such `agent`, with such `settings` for these environments."""
     time_step_spec, action_spec, actor, value = parts(make_environment, encoder, seed, shared, orthogonal)
-    made = agent(time_step_spec, action_spec, actor, value, optimizer, **settings)
-    made.orthogonal = orthogonal  # for an agent that draws its weights anew
-    return made
+    new_agent = agent(time_step_spec, action_spec, actor, value, optimizer, **settings)
+    new_agent.orthogonal = orthogonal  # for an agent that draws its weights anew
+    return new_agent
 
 
 def make_reinforce(

@@ -82,16 +82,16 @@ def games(most_actions: int | None = None) -> list[str]:
     """Names of the games for one player, or of those with so many actions at most (Leap, appendix H: 10)."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     gymnasium.register_envs(ale_py)
-    found = sorted({spec.kwargs["game"] for spec in gymnasium.registry.values() if spec.namespace == "ALE"})
+    names = sorted({spec.kwargs["game"] for spec in gymnasium.registry.values() if spec.namespace == "ALE"})
     if most_actions is None:
-        return found
+        return names
 
     def actions(game):
         ale = ALEInterface()
         ale.loadROM(roms.get_rom_path(game))
         return len(ale.getMinimalActionSet())
 
-    return [game for game in found if actions(game) <= most_actions]
+    return [game for game in names if actions(game) <= most_actions]
 
 
 def _channels_last(frames):

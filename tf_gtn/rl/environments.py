@@ -110,10 +110,10 @@ class VectorEnvironment(py_environment.PyEnvironment):
     def close(self) -> None:
         self._environment.close()
 
-    def _asked(self, method, *given, **settings):
-        """What the environment answers; a `UserError` if one of its processes is gone."""
+    def _call(self, method, *args, **settings):
+        """What the environment's method returns; raises `UserError` if one of its processes is gone."""
         try:
-            return getattr(self._environment, method)(*given, **settings)
+            return getattr(self._environment, method)(*args, **settings)
         except (BrokenPipeError, EOFError, ConnectionResetError):
             with contextlib.suppress(Exception):
                 self._environment.close(terminate=True)
@@ -122,13 +122,13 @@ class VectorEnvironment(py_environment.PyEnvironment):
             ) from None
 
     def _reset(self):
-        observation, _ = self._asked("reset", seed=self._seed)
+        observation, _ = self._call("reset", seed=self._seed)
         self._ended, self.finished = (np.zeros_like(self._ended) for _ in range(2))
         self.scores = np.zeros_like(self.scores)
         return ts.restart(self._observed(observation), self.batch_size)
 
     def _step(self, action):
-        observation, reward, terminated, truncated, info = self._asked("step", np.asarray(action))
+        observation, reward, terminated, truncated, info = self._call("step", np.asarray(action))
         reward = np.asarray(reward, np.float32)
         self.scores = np.where(self.finished, np.float32(0), self.scores + reward)
         if self._clip is not None:
@@ -189,9 +189,9 @@ def make(
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # pygame, which draws, looks for a sound card
     context = {"vector_kwargs": {"context": "forkserver"}} if mode == "async" else {}  # TensorFlow's threads survive no fork
     environment = gymnasium.make_vec(name, count, vectorization_mode=mode, **context, **settings)
-    made = VectorEnvironment(environment, seed, name, scale, clip_rewards)
+    vector_environment = VectorEnvironment(environment, seed, name, scale, clip_rewards)
     steps = max_episode_steps or spec.max_episode_steps
     if spec.name in _A_STEP and steps:
         least, largest = _A_STEP[spec.name]
-        made.score_bounds = float(steps * least), float(steps * largest)
-    return made
+        vector_environment.score_bounds = float(steps * least), float(steps * largest)
+    return vector_environment

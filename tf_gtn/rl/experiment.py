@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tf_gtn import errors
-from tf_gtn.experiment import experiment
+from tf_gtn import arguments, errors
+from tf_gtn.experiment import experiment, runs
 from tf_gtn.models import perceptrons
 from tf_gtn.reporting import claims, statistics
 from tf_gtn.rl import figures, policy_gtn, training
@@ -30,8 +30,9 @@ _TEST, _VALIDATION = 2_000_003, 1_000_001  # seeds that no training draws from
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("rl.Evaluation")
 class Evaluation:
-    """How many greedy policies or episodes judge.
+    """How arms are tested: by how many policies or episodes, and in which way.
 
     Attributes:
       validation: fresh policies of a GTN, or episodes of an agent, at every validation.
@@ -42,18 +43,16 @@ class Evaluation:
       steps: numbers of inner steps to try.
     """
 
-    validation: int = 20
-    test: int = 100
+    validation: arguments.Count = 20
+    test: arguments.Count = 100
     solved: float | None = None
     greedy: bool = True
     architectures: dict[str, dict] = dataclasses.field(default_factory=dict)
-    steps: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        errors.at_least_one("rl.Evaluation", validation=self.validation, test=self.test)
+    steps: tuple[arguments.Whole, ...] = ()
 
 
 @dataclasses.dataclass(kw_only=True)
+@arguments.checked("rl.Experiment")
 class Agents(experiment.Experiment):
     """What is trained and claimed.
 
@@ -81,17 +80,23 @@ class Agents(experiment.Experiment):
         make: Callable[[int], Any],
         score_bounds: Callable[[Sequence[str]], tuple[float, float]],
     ) -> "Agents":
-        """How arms are tested, `seed -> training`, and beyond what no score of arms' tasks can lie; returns itself."""
-        self.settings, self.arm, self._score_bounds = settings, make, score_bounds
+        """How arms are tested, `seed -> training`, and `arms -> (low, high)` of their scores at most; returns itself."""
+        self.settings = settings  # pyrefly: ignore[read-only]  # the class has a default of it
+        self._make, self._score_bounds = make, score_bounds
         return self
 
-    def check(self, trainings):
-        settings, self._scores = self.settings, self._score_bounds(self.arms)
+    def arm(self, seed: int) -> Any:
+        return self._make(seed)
+
+    def check(self, trainings: Mapping[str, Any]) -> None:
+        settings, self._score_range = self.settings, self._score_bounds(self.arms)
         gtn = next((t for t in trainings.values() if isinstance(t, policy_gtn.PolicyGTN)), None)
         if not any(isinstance(trained, training.Agent) for trained in trainings.values()):
-            errors.check_effect("rl.Evaluation", settings, ("greedy",), "where no arm is an agent: GTNs' policies are greedy")
-        if gtn is None and (settings.architectures or settings.steps):
-            raise errors.UserError("rl.Evaluation.architectures and steps are for a GTN; none of the arms is one")
+            arguments.no_effect("rl.Evaluation", settings, ("greedy",), "where no arm is an agent: GTNs' policies are greedy")
+        if gtn is None:
+            if settings.architectures or settings.steps:
+                raise errors.UserError("rl.Evaluation.architectures and steps are for a GTN; none of the arms is one")
+            return
         for name, layers in settings.architectures.items():
             try:
                 perceptrons.perceptron(gtn.arena.observation_shape[0], gtn.arena.actions, **layers)
@@ -99,7 +104,7 @@ class Agents(experiment.Experiment):
                 reason = str(error).splitlines()[0][:150]
                 raise errors.UserError(f"rl.Evaluation.architectures: {name!r} is no perceptron: {reason}") from None
 
-    def expected(self, trainings):
+    def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims.Quantity]:
         settings = self.settings
         tested = [
             *self.arms,
@@ -110,10 +115,10 @@ class Agents(experiment.Experiment):
         sizes = dict.fromkeys(tested, settings.test) | {f"steps_to_solve/{name}": 0 for name in solving}
         return claims.stand_ins(sizes, self.seeds)
 
-    def validate(self, run, name, training):
+    def validate(self, run: runs.SeedRun, name: str, training: Any) -> dict[str, Any]:
         return {"validation_return": float(self._returns(training, self.settings.validation, _VALIDATION + run.seed).mean())}
 
-    def measure(self, run):
+    def measure(self, run: runs.SeedRun) -> dict[str, Any]:
         settings, healthy = self.settings, run.healthy
         tested = {
             name: self._returns(trained, settings.test, _TEST + run.seed) if name in healthy else None
@@ -140,30 +145,30 @@ class Agents(experiment.Experiment):
                     figures.strip(run.folder, name, trained.frames(_TEST + run.seed))
         return outcome
 
-    def quantities(self, outcomes):
+    def quantities(self, outcomes: Sequence[Mapping]) -> dict[str, claims.Quantity]:
         named = super().quantities(outcomes)
         return {name.removeprefix("return/"): quantity for name, quantity in named.items()}
 
-    def bounds(self, quantity):
-        return statistics.NOT_NEGATIVE if quantity.startswith("steps_to_solve/") else self._scores
+    def bounds(self, quantity: str) -> tuple[float, float]:
+        return statistics.NOT_NEGATIVE if quantity.startswith("steps_to_solve/") else self._score_range
 
-    def draw(self, base_dir, outcomes, metrics):
+    def draw(self, base_dir: str, outcomes: Sequence[Mapping], metrics: Mapping[str, Any]) -> None:
         tables = {
             f"{table}/{name}": [o[table][name] for o in outcomes]
             for table in ("architectures", "steps")
             for name in outcomes[0][table]
         }
-        figures.draw(base_dir, self.arms, experiment.rows(base_dir, outcomes), tables, self._scores)
+        figures.draw(base_dir, self.arms, experiment.rows(base_dir, outcomes), tables, self._score_range)
 
     def in_words(self, metrics: Mapping[str, Any]) -> list[str]:
-        """A line for each arm."""
-        found = {name: metrics[name] for name in self.arms}
-        lost = {name: int(np.isnan(np.array(each["values"], float)).sum()) for name, each in found.items()}
+        """One line per arm."""
+        by_arm = {name: metrics[name] for name in self.arms}
+        diverged = {name: int(np.isnan(np.array(result["values"], float)).sum()) for name, result in by_arm.items()}
         return [
             f"{name}: "
-            + (f"diverged in {lost[name]} of" if lost[name] else f"mean return {each['mean']:.1f} over")
-            + f" {len(each['values'])} {each['over']}"
-            for name, each in found.items()
+            + (f"diverged in {diverged[name]} of" if diverged[name] else f"mean return {result['mean']:.1f} over")
+            + f" {len(result['values'])} {result['over']}"
+            for name, result in by_arm.items()
         ]
 
     def _returns(self, trained, count, seed):
@@ -173,7 +178,7 @@ class Agents(experiment.Experiment):
     def _of_gtn(self, run, gtn, tested):
         """Exports a GTN, and tries it with other policies and numbers of steps."""
         settings, seed = self.settings, _TEST + run.seed
-        mean, interval = statistics.mean_and_interval(tested, self._scores)
+        mean, interval = statistics.mean_and_interval(tested, self._score_range)
         score = {"mean": mean, "ci95": interval, "learners": settings.test}
         meta = export.metadata(gtn, run.configuration, score=score)
         export.save(gtn, os.path.join(run.folder, "export"), gtn.outer_steps, meta)

@@ -1,12 +1,13 @@
 """Reinforcement learning's gin names, and how the programs put its parts together."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import gin
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.models import generators, perceptrons
 from tf_gtn.rl import (
     a2c,
@@ -38,48 +39,47 @@ pairs = gin.external_configurable(generators.pairs, module="generators")
 
 
 @gin.configurable(module="rl")
-def task(make: Callable = environment):
+def task(make: Callable = environment) -> environments.Make:
     """What is to be learned: `@rl.environment` or `@rl.atari`, a function of `count, seed`."""
     return make
 
 
-def score_bounds(arms):
+def score_bounds(arms: Sequence[str]) -> tuple[float, float]:
     """`(low, high)` beyond which no score of these arms' tasks can lie."""
-    found = []
+    bounds = []
     for name in arms:
         with gin.config_scope(name):
             probe = task()(1, 0)
         probe.close()
-        found.append(probe.score_bounds)
-    lows, highs = zip(*found)
+        bounds.append(probe.score_bounds)
+    lows, highs = zip(*bounds)
     return min(lows), max(highs)
 
 
 @gin.configurable(module="rl", denylist=["seed", "make_environment", "agent"])
+@arguments.checked("rl.make_a2c")
 def make_a2c(
-    seed,
-    updates: int,
+    seed: int,
+    updates: arguments.Count,
     encoder: Callable = fully_connected,
-    shared=True,
-    orthogonal=False,
-    environments=16,
-    unroll_length=5,
-    restart_every=1000,
-    discount=0.99,
-    entropy_cost=0.01,
-    value_cost=0.5,
-    gradient_clipping=None,
-    make_environment=None,
-    agent=a2c.A2CAgent,
-):
+    shared: bool = True,
+    orthogonal: bool = False,
+    environments: arguments.Count = 16,
+    unroll_length: arguments.Count = 5,
+    restart_every: arguments.Count = 1000,
+    discount: arguments.Share = 0.99,
+    entropy_cost: arguments.NotNegative = 0.01,
+    value_cost: arguments.NotNegative = 0.5,
+    gradient_clipping: arguments.Positive | None = None,
+    make_environment: Callable | None = None,
+    agent: Callable[..., a2c.A2CAgent] = a2c.A2CAgent,
+) -> training.A2C:
     """A2C in so many environments at once: see `training.A2C`, `networks.actor_and_value` and `a2c.A2CAgent`.
 
     `make_environment`, `agent`: where it is not an `A2CAgent` in `task()`.
     """
-    numbers = {"updates": updates, "environments": environments, "unroll_length": unroll_length, "restart_every": restart_every}
-    errors.at_least_one("rl.make_a2c", **numbers)
     make_environment = make_environment or task()
-    agent = agents.make_a2c(
+    a2c_agent = agents.make_a2c(
         make_environment,
         [seed, _NETWORKS],
         encoder,
@@ -93,33 +93,40 @@ def make_a2c(
         value_cost=value_cost,
         gradient_clipping=gradient_clipping,
     )
-    return training.A2C(agent, make_environment, seed, updates, environments, unroll_length, restart_every)
+    return training.A2C(a2c_agent, make_environment, seed, updates, environments, unroll_length, restart_every)
 
 
 @gin.configurable(module="rl")
+@arguments.checked("rl.make_reinforce")
 def make_reinforce(
-    seed,
-    updates: int,
+    seed: int,
+    updates: arguments.Count,
     encoder: Callable = fully_connected,
-    environments=4,
-    discount=0.99,
-    entropy_cost=0.0,
-    value_cost=0.2,
-    gradient_clipping=None,
-):
-    """tf-agents' REINFORCE with a value network of its own, one episode of each environment an update."""
-    errors.at_least_one("rl.make_reinforce", updates=updates, environments=environments)
-    own = optimizer()
+    environments: arguments.Count = 4,
+    discount: arguments.Share = 0.99,
+    entropy_cost: arguments.NotNegative = 0.0,
+    value_cost: arguments.NotNegative = 0.2,
+    gradient_clipping: arguments.Positive | None = None,
+) -> training.Reinforce:
+    """tf-agents' REINFORCE with a value network of its own, one episode of each environment per update."""
+    agent_optimizer = optimizer()
     settings = discount, entropy_cost, value_cost, gradient_clipping
-    agent = agents.make_reinforce(task(), [seed, _NETWORKS], encoder, own, *settings)
-    return training.Reinforce(agent, task(), seed, updates, environments, own)
+    agent = agents.make_reinforce(task(), [seed, _NETWORKS], encoder, agent_optimizer, *settings)
+    return training.Reinforce(agent, task(), seed, updates, environments, agent_optimizer)
 
 
 @gin.configurable(module="rl")
-def make_gtn(seed, outer_steps: int, generator: Callable = pairs, latent=64, batch_size=512, inner_steps=1, weight_norm=False):
+@arguments.checked("rl.make_gtn")
+def make_gtn(
+    seed: int,
+    outer_steps: arguments.Count,
+    generator: Callable = pairs,
+    latent: arguments.Count = 64,
+    batch_size: arguments.Count = 512,
+    inner_steps: arguments.Count = 1,
+    weight_norm: bool = False,
+) -> policy_gtn.PolicyGTN:
     """A GTN for policies; defaults: GTN paper, appendix H, which gives neither the generator's inputs nor its layers."""
-    numbers = {"outer_steps": outer_steps, "latent": latent, "batch_size": batch_size, "inner_steps": inner_steps}
-    errors.at_least_one("rl.make_gtn", **numbers)
     probe = task()(1, 0)
     shape, actions = probe.observation_spec().shape, probe.actions
     probe.close()
@@ -134,7 +141,7 @@ def make_gtn(seed, outer_steps: int, generator: Callable = pairs, latent=64, bat
 
 
 @gin.configurable(module="rl")
-def make_synthetic(seed, outer_steps: int):
+def make_synthetic(seed: int, outer_steps: arguments.Count) -> synthetic.SyntheticEnvironment:
     """A learned environment: see `synthetic.SyntheticEnvironment`."""
     return SyntheticEnvironment(task(), seed, outer_steps)
 
@@ -143,10 +150,9 @@ KINDS = {"gtn": make_gtn, "a2c": make_a2c, "reinforce": make_reinforce, "synthet
 
 
 @gin.configurable(module="rl")
-def arm(seed, kind="gtn"):
+@arguments.checked("rl.arm")
+def arm(seed: int, kind: Annotated[str, arguments.OneOf(KINDS, "kind of arm")] = "gtn") -> Any:
     """A fresh training of a kind: gtn, a2c, reinforce or synthetic."""
-    if kind not in KINDS:
-        raise errors.unknown("kind of arm", kind, KINDS)
     return KINDS[kind](seed)
 
 
@@ -163,7 +169,7 @@ def agents_experiment() -> experiment.Agents:
 def leap_games() -> leap_experiment.Leap:
     """The experiment on games of the configuration."""
 
-    def agent(seed, updates, game, made):
-        return make_a2c(seed, updates, make_environment=functools.partial(task(), game=game), agent=made)
+    def agent(seed, updates, game, agent_class):
+        return make_a2c(seed, updates, make_environment=functools.partial(task(), game=game), agent=agent_class)
 
     return Leap().given(Evaluation(), agent)

@@ -29,14 +29,14 @@ class Agent(a2c.A2CAgent):
 
     orthogonal = False
 
-    def __init__(self, *given: Any, manifold: leap.Manifold | None = None, **settings: Any) -> None:
+    def __init__(self, *args: Any, manifold: leap.Manifold | None = None, **settings: Any) -> None:
         """`manifold`: of the way, by default `Manifold()`; the others: see `A2CAgent`."""
-        super().__init__(*given, **settings)
+        super().__init__(*args, **settings)
         self._manifold = manifold or leap.Manifold()
-        both = set.intersection(*({id(v) for v in n.trainable_variables} for n in (self.actor_network, self.value_network)))
-        if not both:
+        shared = set.intersection(*({id(v) for v in n.trainable_variables} for n in (self.actor_network, self.value_network)))
+        if not shared:
             raise errors.UserError("Leap learns the encoder that policy and value share: they have to share one")
-        self._places = [i for i, v in enumerate(self._trained) if id(v) in both]
+        self._places = [i for i, v in enumerate(self._trained) if id(v) in shared]
         self.encoder = [self._trained[i] for i in self._places]
         self._fresh = [v.numpy() for v in self._optimizer.variables]
         self.increment, self._before, self._gradient = (
@@ -58,20 +58,20 @@ class Agent(a2c.A2CAgent):
             variable.assign(tf.zeros_like(variable))
 
     def _on_the_way(self, loss, gradients):
-        mine = [gradients[i] for i in self._places]
-        now = [tf.convert_to_tensor(v) for v in self.encoder]
-        finite = tf.math.is_finite(loss) & tf.math.is_finite(tf.linalg.global_norm(mine))
+        encoder_gradients = [gradients[i] for i in self._places]
+        encoder = [tf.convert_to_tensor(v) for v in self.encoder]
+        finite = tf.math.is_finite(loss) & tf.math.is_finite(tf.linalg.global_norm(encoder_gradients))
 
         def add():
-            before, gradient = [[tf.convert_to_tensor(v) for v in each] for each in (self._before, self._gradient)]
-            own, squared = self._manifold.increment(before, gradient, self._loss_before, now, loss)
-            for total, each in zip(self.increment, own):
-                total.assign_add(each)
+            before, gradient = ([tf.convert_to_tensor(v) for v in variables] for variables in (self._before, self._gradient))
+            increment, squared = self._manifold.increment(before, gradient, self._loss_before, encoder, loss)
+            for total, change in zip(self.increment, increment):
+                total.assign_add(change)
             return self.length.assign_add(tf.sqrt(squared))
 
         def keep():
-            for kept, value in zip((*self._before, *self._gradient), (*now, *mine)):
-                kept.assign(value)
+            for variable, value in zip((*self._before, *self._gradient), (*encoder, *encoder_gradients)):
+                variable.assign(value)
             self._loss_before.assign(loss)
             return self._under_way.assign(True)
 
@@ -129,7 +129,7 @@ class Leap:
         """Outer step number `index`; returns means over its agents: the last loss, the length of the way, the last scores."""
         rng = np.random.default_rng([self.seed, index, _TASKS])
         chosen = rng.choice(len(self._names), self._meta_batch_size, replace=self._meta_batch_size > len(self._names))
-        total, found = [tf.zeros_like(v) for v in self.encoder], []
+        total, results = [tf.zeros_like(v) for v in self.encoder], []
         for which in chosen:
             run = self._agent(self._names[which])
             last: dict[str, Any] = {}
@@ -137,7 +137,7 @@ class Leap:
             for k in range(self._updates + 1):  # the last one is for the last point alone: what it changes is thrown away
                 last = run.step(k)
             total = [t + v / self._meta_batch_size for t, v in zip(total, run.agent.increment)]
-            found.append({"loss": float(last["loss"]), "length": float(run.agent.length), "return": float(last["return"])})
+            results.append({"loss": float(last["loss"]), "length": float(run.agent.length), "return": float(last["return"])})
             self.environment_steps.assign_add(run.environment_steps)
         if all(np.isfinite(v.numpy()).all() for v in total):
             self._update(total)
@@ -145,8 +145,8 @@ class Leap:
         else:
             self.skipped.assign_add(1)
             self.consecutively_skipped.assign_add(1)
-        means = {name: np.mean([f[name] for f in found]) for name in ("length", "return")}
-        return {"loss": tf.constant(np.mean([f["loss"] for f in found])), **means}
+        means = {name: np.mean([result[name] for result in results]) for name in ("length", "return")}
+        return {"loss": tf.constant(np.mean([result["loss"] for result in results])), **means}
 
     def _update(self, increment):
         params, slots = self._optimizer.update(

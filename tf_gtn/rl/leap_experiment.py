@@ -9,14 +9,14 @@ held out in `held_out/`, and
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tf_gtn import errors
-from tf_gtn.core import SGD
-from tf_gtn.experiment import experiment
+from tf_gtn import arguments, errors
+from tf_gtn.core import SGD, optimizers
+from tf_gtn.experiment import experiment, runs
 from tf_gtn.reporting import claims
 from tf_gtn.rl import atari, figures
 from tf_gtn.rl import leap as games_leap
@@ -28,9 +28,11 @@ from tf_gtn.transfer import leap as paths
 
 _TEST, _FRESH = 2_000_003, 31
 ARMS = ("leap", "no_pretraining")
+_OPTIMIZER, _MANIFOLD = SGD(0.1, 0.0), paths.Manifold()
 
 
 @dataclasses.dataclass(kw_only=True)
+@arguments.checked("rl.Leap")
 class Leap(experiment.Experiment):
     """What is learned and claimed.
 
@@ -38,26 +40,26 @@ class Leap(experiment.Experiment):
       outer_steps: meta-gradient steps (appendix H: 100).
       updates: of an agent on a game of pretraining (5 million steps).
       meta_batch_size: games per outer step (16).
-      games: to pretrain on; none: all with at most `most_actions` but those held out.
-      most_actions: 10.
+      games: to pretrain on; `()`: all with at most `most_actions` but those held out.
+      most_actions: how many actions a game of pretraining has at most (10).
       held_out: games that are learned from the encoder, and from a fresh one.
       learning: updates of an agent on those.
-      optimizer: the outer one, of `optimizers`.
+      optimizer: the outer one, of `optimizers`; by default SGD with 0.1.
       manifold: `@transfer.Manifold()`.
       seeds: runs, from the run's seed on.
       claims: see `findings.claims.compare`; quantities are `return/<game>_<arm>`, of tests, and `learning/<game>_<arm>`, the
         mean score while it was learned; arms are leap and no_pretraining.
     """
 
-    outer_steps: int
-    updates: int
-    learning: int
-    meta_batch_size: int = 16
+    outer_steps: arguments.Count
+    updates: arguments.Count
+    learning: arguments.Count
+    meta_batch_size: arguments.Count = 16
     games: tuple[str, ...] = ()
-    most_actions: int = 10
+    most_actions: arguments.Count = 10
     held_out: tuple[str, ...] = ("breakout", "space_invaders")
-    optimizer: object = SGD(0.1, 0.0)
-    manifold: object = paths.Manifold()
+    optimizer: optimizers.Optimizer = _OPTIMIZER
+    manifold: paths.Manifold | None = _MANIFOLD
 
     SYSTEM: ClassVar[str] = "transfer"
     NAME: ClassVar[str] = "rl.Leap"
@@ -69,28 +71,25 @@ class Leap(experiment.Experiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        numbers = {
-            name: getattr(self, name) for name in ("outer_steps", "updates", "learning", "meta_batch_size", "most_actions")
-        }
-        errors.at_least_one(self.NAME, **numbers)
         for game in (*self.games, *self.held_out):
             if game not in atari.games():
                 raise errors.unknown("game", game, atari.games())
-        if both := set(self.games) & set(self.held_out):
-            raise errors.UserError(f"{sorted(both)[0]} is in rl.Leap.games and held out: a game is one or the other")
+        if in_both := set(self.games) & set(self.held_out):
+            raise errors.UserError(f"{sorted(in_both)[0]} is in rl.Leap.games and held out: a game is one or the other")
         if not self.held_out:
             raise errors.UserError("rl.Leap.held_out names a game at least: what is learned from the encoder?")
         if self.games:
-            errors.check_effect(self.NAME, self, ("most_actions",), "where rl.Leap.games names them")
+            arguments.no_effect(self.NAME, self, ("most_actions",), "where rl.Leap.games names them")
 
-    def check_arms(self):
+    def check_arms(self) -> None:
         if self.arms:
             raise errors.UserError(f"rl.Leap.arms has no effect: they are {' and '.join(ARMS)}")
 
     def given(self, settings: Evaluation, agent: Callable[..., Any]) -> "Leap":
         """How agents are tested, and `(seed, updates, game, class of agent) -> training`; returns itself."""
-        errors.check_effect("rl.Evaluation", settings, ("solved", "architectures", "steps"), "on Leap's games")
-        self.settings, self._agent = settings, agent
+        arguments.no_effect("rl.Evaluation", settings, ("solved", "architectures", "steps"), "on Leap's games")
+        self.settings = settings  # pyrefly: ignore[read-only]  # the class has a default of it
+        self._agent = agent
         return self
 
     @property
@@ -98,7 +97,7 @@ class Leap(experiment.Experiment):
         """Names of the games to pretrain on."""
         return self.games or [game for game in atari.games(self.most_actions) if game not in self.held_out]
 
-    def trainings(self, arm, seed):
+    def trainings(self, arm: str | None, seed: int) -> dict[str, Any]:
         def agent(game, updates=self.updates):
             return self._agent(seed, updates, game, functools.partial(games_leap.Agent, manifold=self.manifold))
 
@@ -106,44 +105,45 @@ class Leap(experiment.Experiment):
         learned = games_leap.Leap(self.pretraining, agent, seed, *sizes, self.optimizer)
         return {"leap": learned, **{game: agent(game, self.learning) for game in self.held_out}}
 
-    def expected(self, trainings):
+    def expected(self, trainings: Mapping[str, Any]) -> dict[str, claims.Quantity]:
         sizes = {"return": self.settings.test, "learning": 0}
         names = [f"{game}_{arm}" for game in self.held_out for arm in ARMS]
         return claims.stand_ins({f"{table}/{name}": n for table, n in sizes.items() for name in names}, self.seeds)
 
-    def train(self, run):
-        """The encoder alone; games held out are learned from it in `measure`."""
-        leap = {"leap": run.trainings["leap"]}
-        return loop.train(leap, run.folder, log_every=1, validate_every=self.outer_steps, checkpoint_every=1)
+    def train(self, run: runs.SeedRun) -> dict[str, float]:
+        """Trains the encoder alone; games held out are learned from it in `measure`."""
+        leap, callbacks = {"leap": run.trainings["leap"]}, self.listeners(run)
+        rhythm = {"log_every": 1, "validate_every": self.outer_steps, "checkpoint_every": 1}
+        return loop.train(leap, run.folder, **rhythm, callbacks=callbacks)
 
-    def measure(self, run):
+    def measure(self, run: runs.SeedRun) -> dict[str, Any]:
         """Learns every held-out game from the encoder and from a fresh one, one after the other."""
         learned = run.trainings["leap"]
-        outcome = {"return": {}, "learning": {}, "outer_steps": learned.outer_steps}
+        outcome: dict[str, Any] = {"return": {}, "learning": {}, "outer_steps": learned.outer_steps}
         outcome["environment_steps"] = int(learned.environment_steps.numpy())
         for game in self.held_out:
             played = run.trainings[game]
             for arm in ARMS:
-                name, own = f"{game}_{arm}", f"{run.folder}/held_out/{game}_{arm}"
-                files.folder(own)
+                name, folder = f"{game}_{arm}", f"{run.folder}/held_out/{game}_{arm}"
+                files.folder(folder)
                 # But for the encoder both begin alike.
                 played.begin(run.seed + _FRESH, learned.encoder if arm == "leap" else None)
                 try:
-                    loop.train({name: played}, own, **dataclasses.asdict(run.schedule))
+                    loop.train({name: played}, folder, **dataclasses.asdict(run.schedule))
                 except loop.Diverged as diverged:
                     print(diverged, flush=True)
                     outcome["return"][name] = outcome["learning"][name] = None
                     continue
                 tested = played.returns(self.settings.test, 1, _TEST + run.seed, greedy=self.settings.greedy)[:, 0]
                 outcome["return"][name] = [float(v) for v in tested]
-                _, scores = figures.columns(metrics_lib.read(own), name)
+                _, scores = figures.columns(metrics_lib.read(folder), name)
                 outcome["learning"][name] = float(np.nanmean(scores)) if np.isfinite(scores).any() else None
         return outcome
 
-    def metrics(self, quantities, outcomes):
+    def metrics(self, quantities: Mapping[str, claims.Quantity], outcomes: Sequence[Mapping]) -> dict[str, Any]:
         return super().metrics(quantities, outcomes) | {k: outcomes[0][k] for k in ("outer_steps", "environment_steps")}
 
-    def draw(self, base_dir, outcomes, metrics):
+    def draw(self, base_dir: str, outcomes: Sequence[Mapping], metrics: Mapping[str, Any]) -> None:
         folders = [base_dirs.repeat(base_dir, k) for k in range(len(outcomes))]
         for game in self.held_out:
             arms = [f"{game}_{arm}" for arm in ARMS]

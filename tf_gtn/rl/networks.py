@@ -104,13 +104,13 @@ def draw(variables: Sequence[tf.Variable], seed: int | Sequence[int], gains: Map
     With `gains`, kernels are orthogonal, times `gains[id(kernel)]`, or sqrt(2) for those that it does not name.
     """
     seeds = np.random.SeedSequence(seed).generate_state(len(variables))
-    for variable, own in zip(variables, seeds):
+    for variable, variable_seed in zip(variables, seeds):
         if len(variable.shape) > 1:
-            own = int(own % 2**31)
+            variable_seed = int(variable_seed % 2**31)
             if gains is None:
-                initializer = keras.initializers.GlorotUniform(own)
+                initializer = keras.initializers.GlorotUniform(variable_seed)
             else:
-                initializer = keras.initializers.Orthogonal(gains.get(id(variable), 2**0.5), own)
+                initializer = keras.initializers.Orthogonal(gains.get(id(variable), 2**0.5), variable_seed)
             variable.assign(initializer(variable.shape))
         else:
             variable.assign(tf.zeros_like(variable))

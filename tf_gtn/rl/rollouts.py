@@ -40,13 +40,13 @@ class Episodes(NamedTuple):
 
         `values` [L + 1, B]: of the observations.
         """
-        found, following = np.zeros_like(self.rewards), np.zeros_like(self.rewards[0])
+        returns, following = np.zeros_like(self.rewards), np.zeros_like(self.rewards[0])
         for t in reversed(range(len(self.rewards))):
             goes_on = self.taken[t + 1] if t + 1 < len(self.rewards) else np.zeros_like(following)
             following = np.where(goes_on > 0, following, values[t + 1])
             following = self.rewards[t] + discount * self.discounts[t] * following
-            found[t] = following * self.taken[t]
-        return found
+            returns[t] = following * self.taken[t]
+        return returns
 
 
 def episodes_of(environment: environments.VectorEnvironment, act: Act, seed: int) -> Episodes:

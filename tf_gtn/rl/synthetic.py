@@ -166,10 +166,10 @@ class SyntheticEnvironment:
             for t in range(self._unroll_length):
                 logits = policy(agent["policy"], policy_state, now)[0]
                 action = tf.one_hot(tf.argmax(logits + x["gumbel"][t], -1), self._actions)
-                made = transition(params[1], {}, {"state": now, "action": action})[0]
-                ends = x["uniform"][t] < tf.sigmoid(made["end"][..., 0])
-                frames.append((now, action, made["reward"][..., 0], tf.cast(~ends, now.dtype), made["state"]))
-                now = tf.where(ends[..., None], begin(params, x["noise"][t]), made["state"])
+                outcome = transition(params[1], {}, {"state": now, "action": action})[0]
+                ends = x["uniform"][t] < tf.sigmoid(outcome["end"][..., 0])
+                frames.append((now, action, outcome["reward"][..., 0], tf.cast(~ends, now.dtype), outcome["state"]))
+                now = tf.where(ends[..., None], begin(params, x["noise"][t]), outcome["state"])
             states, actions, rewards, going, following = (tf.stack(column, 2) for column in zip(*frames))  # [M, B, n, ...]
             with tf.GradientTape() as tape:
                 tape.watch(tf.nest.flatten(agent))
@@ -205,8 +205,8 @@ class SyntheticEnvironment:
         chosen = tf.reduce_sum(logits * actions, -1)
         advantages = returns - values
         entropy = -tf.reduce_sum(tf.exp(logits) * logits, -1)
-        each = -chosen * tf.stop_gradient(advantages) + 0.5 * tf.square(advantages) - self._entropy_cost * entropy
-        return tf.reduce_mean(each, [1, 2])
+        step_losses = -chosen * tf.stop_gradient(advantages) + 0.5 * tf.square(advantages) - self._entropy_cost * entropy
+        return tf.reduce_mean(step_losses, [1, 2])
 
     def _parameters(self, members):
         """`[M, numbers]` -> the parameters of both networks, `[M, ...]` each."""

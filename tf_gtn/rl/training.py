@@ -80,10 +80,10 @@ class Agent:
         act = self._greedy if greedy else sampled
         if at_once not in self._tests:
             self._tests[at_once] = self._make_environment(at_once, 0)
-        found = []
+        returns = []
         for k in watching.each(range(-(-number // at_once)), "batches of episodes"):
-            found.extend(rollouts.returns_of(self._tests[at_once], act, _environment_seed(seed, k)))
-        return np.array(found[:number]).reshape(count, episodes)
+            returns.extend(rollouts.returns_of(self._tests[at_once], act, _environment_seed(seed, k)))
+        return np.array(returns[:number]).reshape(count, episodes)
 
     def frames(self, seed: int, count: int = 8) -> np.ndarray | None:
         """Pictures `[count, H, W(, 3)]` from a greedy episode, evenly spaced; None where the environment can't be drawn."""
@@ -139,13 +139,13 @@ class A2C(Agent):
         super().__init__(agent, make_environment, seed, outer_steps)
         self._environment = make_environment(environments, 0)
         self._length, self._restart_every, self._now = unroll_length, restart_every, None
-        kept = (restart_every, unroll_length, environments)
-        self._kept = tf.Variable(tf.zeros(kept, tf.int32), trainable=False, name="actions_since_restart")
+        shape = (restart_every, unroll_length, environments)
+        self._actions_since_restart = tf.Variable(tf.zeros(shape, tf.int32), trainable=False, name="actions_since_restart")
         self._update = tf.function(agent.train, autograph=False)
 
     @property
     def variables(self) -> list[tf.Variable]:
-        return [*self.agent.variables, *self._scores.variables, self._kept]
+        return [*self.agent.variables, *self._scores.variables, self._actions_since_restart]
 
     @property
     def skipped(self) -> tf.Tensor:
@@ -159,7 +159,7 @@ class A2C(Agent):
         """Becomes the run of another seed, and keeps what was traced; of agents with `begin(seed, *start)`, as `leap.Agent`."""
         self.seed, self._now = seed, None
         self.agent.begin(seed, *start)
-        for variable in (*self._scores.variables, self._kept):
+        for variable in (*self._scores.variables, self._actions_since_restart):
             variable.assign(tf.zeros_like(variable))
 
     def step(self, index: int) -> dict[str, Any]:
@@ -178,17 +178,17 @@ class A2C(Agent):
         frames.append(
             trajectory.from_transition(self._now, policy_step.PolicyStep(actions[-1]), self._now)
         )  # to bootstrap from
-        self._kept[place].assign(np.stack(actions).astype(np.int32))
+        self._actions_since_restart[place].assign(np.stack(actions).astype(np.int32))
         experience = tf.nest.map_structure(lambda *x: tf.convert_to_tensor(np.stack(x, 1)), *frames)
-        found = self._update(experience)
+        loss_info = self._update(experience)
         self._scores.add(scores, self._length * self._environment.batch_size)
-        return {"loss": found.loss, **found.extra._asdict(), **self._scores.metrics()}
+        return {"loss": loss_info.loss, **loss_info.extra._asdict(), **self._scores.metrics()}
 
     def _restart(self, index, updates):
         """Resets the environments as before update `index` and takes the kept actions of so many `updates`."""
         self._environment.seed(_environment_seed(self.seed, index))
         self._now = self._environment.reset()
-        for actions in self._kept.numpy()[:updates].reshape(-1, self._environment.batch_size):
+        for actions in self._actions_since_restart.numpy()[:updates].reshape(-1, self._environment.batch_size):
             self._now = self._environment.step(actions.astype(np.int64))
 
 
@@ -212,31 +212,31 @@ class Reinforce(Agent):
 
     @property
     def variables(self) -> list[tf.Variable]:
-        return [*self._own(), *self._scores.variables, self.skipped, self.consecutively_skipped]
+        return [*self._agent_variables(), *self._scores.variables, self.skipped, self.consecutively_skipped]
 
-    def _own(self):
+    def _agent_variables(self):
         return networks.unique(self.agent.variables, self._optimizer.variables, [self.agent.train_step_counter])
 
     def step(self, index: int) -> dict[str, Any]:
         """Update number `index`; see `A2C.step`. One that is not finite changes nothing, and is counted."""
 
-        own, count = _environment_seed(self.seed, index), self._environment.batch_size
+        environment_seed, count = _environment_seed(self.seed, index), self._environment.batch_size
 
         def act(t, observations):
-            return self._sample(ts.restart(observations, count), tf.constant([own, t])).numpy()
+            return self._sample(ts.restart(observations, count), tf.constant([environment_seed, t])).numpy()
 
-        played = rollouts.episodes_of(self._environment, act, own)
-        before = [v.numpy() for v in self._own()]
+        played = rollouts.episodes_of(self._environment, act, environment_seed)
+        before = [v.numpy() for v in self._agent_variables()]
         try:
             loss = self._update(_whole_episodes(played)).loss
         except tf.errors.InvalidArgumentError as error:  # tf-agents looks at the loss itself, before it does anything
             if "inf or nan" not in str(error):
                 raise
             loss = tf.constant(np.nan)
-        if all(np.isfinite(x.numpy()).all() for x in (loss, *self._own())):
+        if all(np.isfinite(x.numpy()).all() for x in (loss, *self._agent_variables())):
             self.consecutively_skipped.assign(0)
         else:
-            for variable, value in zip(self._own(), before, strict=True):
+            for variable, value in zip(self._agent_variables(), before, strict=True):
                 variable.assign(value)
             self.skipped.assign_add(1)
             self.consecutively_skipped.assign_add(1)

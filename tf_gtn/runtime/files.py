@@ -15,12 +15,14 @@ import os
 import re
 import shutil
 import zlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.runtime import holding
+from tf_gtn.runtime import holding, progress
 
 PUT_BACK = "put it back, or begin again in another --base_dir"
 _CHECKSUM = "crc32"
@@ -29,7 +31,7 @@ _CHECKSUM = "crc32"
 class Damaged(errors.UserError):
     """A file that can't be used: `wrong` says which and why, the message also what to do."""
 
-    def __init__(self, path, what, remedy=PUT_BACK):
+    def __init__(self, path: str, what: str, remedy: str = PUT_BACK) -> None:
         self.wrong = f"{path} {what}"
         super().__init__(f"{self.wrong}: {remedy}")
 
@@ -38,7 +40,7 @@ class NoSpace(Exception):
     """The disk is full; one line."""
 
 
-def local(path):
+def local(path: str) -> str:
     """A path without `file://`, which says nothing more: such a folder is locked and written to as any local one.
 
     Raises:
@@ -52,12 +54,12 @@ def local(path):
     return slash + rest
 
 
-def is_remote(path):
+def is_remote(path: str) -> bool:
     """Whether a path is for TensorFlow's file systems alone, such as `gs://bucket/run`."""
     return "://" in path
 
 
-def folder(path):
+def folder(path: str) -> str:
     """Makes a folder with those above it; returns its path. `UserError` if it can't be made."""
     with writing(path):
         if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
@@ -66,7 +68,7 @@ def folder(path):
     return path
 
 
-def write(path, content):
+def write(path: str, content: str | bytes) -> None:
     """Writes text or bytes, whole or, if killed meanwhile, not at all; makes the folder if need be.
 
     Raises:
@@ -81,7 +83,7 @@ def write(path, content):
             with tf.io.gfile.GFile(path, "wb") as file:
                 file.write(content)
             return
-        temporary = f"{path}.tmp"  # one run holds the folder: the next write takes what a kill left
+        temporary = f"{path}.tmp"  # one run holds the folder: the next write takes the file that a kill left
         try:
             with open(temporary, "wb") as file:
                 file.write(content)
@@ -94,14 +96,14 @@ def write(path, content):
             raise
 
 
-def append(path, lines):
+def append(path: str, lines: Sequence[str]) -> None:
     """Appends lines of text. Raises as `write`; a kill may leave a part of the last line."""
     holding.check()
     with writing(path, sum(map(len, lines))), tf.io.gfile.GFile(path, "a") as file:
         file.write("".join(lines))
 
 
-def read(path, remedy=PUT_BACK):
+def read(path: str, remedy: str = PUT_BACK) -> bytes:
     """The bytes of a file. Raises `Damaged`, with this `remedy`, if there is none or it can't be read."""
     if not tf.io.gfile.exists(path):
         raise Damaged(path, "is not there", remedy)
@@ -116,7 +118,7 @@ def read(path, remedy=PUT_BACK):
         raise Damaged(path, f"can't be read ({reason(error)})", remedy) from None
 
 
-def read_text(path, remedy=PUT_BACK):
+def read_text(path: str, remedy: str = PUT_BACK) -> str:
     """The text of a file, not empty. Raises `Damaged`."""
     content = read(path, remedy)
     if not content.strip(b"\0 \t\r\n"):
@@ -127,12 +129,12 @@ def read_text(path, remedy=PUT_BACK):
         raise Damaged(path, f"is not text (byte {error.start} is not UTF-8)", remedy) from None
 
 
-def write_json(path, value, indent=None):
+def write_json(path: str, value: Mapping[str, Any], indent: int | None = None) -> None:
     """Writes an object of plain values as JSON, with a checksum."""
     write(path, json.dumps(sealed(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path, keys=(), remedy=PUT_BACK):
+def read_json(path: str, keys: Sequence[str] = (), remedy: str = PUT_BACK) -> dict[str, Any]:
     """The object in a file, without its checksum. Raises `Damaged`, also if one of `keys` is missing."""
     text = read_text(path, remedy)
     try:
@@ -141,12 +143,12 @@ def read_json(path, keys=(), remedy=PUT_BACK):
         raise Damaged(path, str(error), remedy) from None
 
 
-def sealed(value):
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     """An object with its checksum as the last key."""
     return {**value, _CHECKSUM: _checksum(value)}
 
 
-def unsealed(text, keys=()):
+def unsealed(text: str | bytes, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The object that a text holds, without its checksum. Raises `ValueError`, which says what is wrong, in a few words."""
     try:
         value = json.loads(text)
@@ -163,7 +165,9 @@ def unsealed(text, keys=()):
     return value
 
 
-def made(path, make, keys=(), check=lambda value: None):
+def made(
+    path: str, make: Callable[[], Any], keys: Sequence[str] = (), check: Callable[[Any], None] = lambda value: None
+) -> dict[str, Any]:
     """The object in a JSON file; one that is not there, or is damaged, is made by `make()` and written.
 
     `check(value)` may find it damaged too.
@@ -179,37 +183,37 @@ def made(path, make, keys=(), check=lambda value: None):
     return read_json(path, keys)
 
 
-def again(damaged):
+def again(damaged: Damaged) -> None:
     """Says that what a file held is made again."""
-    print(f"{damaged.wrong}: it is made again", flush=True)
+    progress.say(f"{damaged.wrong}: it is made again")
 
 
-def write_array(path, array):
+def write_array(path: str, array: np.ndarray) -> None:
     """Writes an array as a .npy file, with a checksum."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write(path, buffer.getvalue() + zlib.crc32(buffer.getvalue()).to_bytes(4, "big"))
 
 
-def read_array(path, remedy=PUT_BACK):
+def read_array(path: str, remedy: str = PUT_BACK) -> np.ndarray:
     """The array in a .npy file. Raises `Damaged`."""
     content = read(path, remedy)
-    checked = zlib.crc32(content[:-4]).to_bytes(4, "big") == content[-4:]
+    intact = zlib.crc32(content[:-4]).to_bytes(4, "big") == content[-4:]
     buffer = io.BytesIO(content)
     try:
         array = np.load(buffer, allow_pickle=False)
     except Exception:  # NumPy's errors of a broken header are of any kind, and speak of pickle
         raise Damaged(path, "is not a whole .npy file", remedy) from None
-    if not checked and buffer.tell() != len(content):
+    if not intact and buffer.tell() != len(content):
         raise Damaged(path, "was changed after it was written: its checksum is another", remedy)
     return array
 
 
 @contextlib.contextmanager
-def writing(path, needed=None):
+def writing(path: str, needed: int | None = None) -> Generator[None, None, None]:
     """Whatever fails while `path` is written in here ends in one line: `NoSpace`, or a `UserError` that says why.
 
-    `needed` is how many bytes it takes, if known.
+    `needed` is how many bytes the file takes, if known.
     """
     try:
         yield
@@ -220,7 +224,7 @@ def writing(path, needed=None):
 
 
 @contextlib.contextmanager
-def space(path):
+def space(path: str) -> Generator[None, None, None]:
     """A full disk in here raises `NoSpace`, which names the file that was written if the error does, else `path`."""
     try:
         yield
@@ -265,7 +269,7 @@ def _size(count):
     return f"{count:.3g} GB"
 
 
-def reason(error):
+def reason(error: Exception) -> str:
     """Why a file can't be read or written, in the words of the system."""
     return getattr(error, "strerror", None) or (str(getattr(error, "message", error)).splitlines() or ["?"])[0][:200]
 

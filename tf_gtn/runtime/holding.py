@@ -13,12 +13,13 @@ import socket
 import time
 
 from tf_gtn import errors
+from tf_gtn.runtime import progress
 
 LOCK = ".lock"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Held:
+class _Lock:
     """A locked file of a folder; `earlier`: seconds of the runs before this one, which began at `started`."""
 
     path: str
@@ -27,11 +28,11 @@ class _Held:
     earlier: float | None
 
 
-_held = {}  # {descriptor: _Held}; a forked child lets go of its copies, or it would hold the lock after us
-os.register_at_fork(after_in_child=lambda: [os.close(_held.popitem()[0]) for _ in list(_held)])
+_locks: dict[int, _Lock] = {}  # by descriptor; a forked child lets go of its copies, or it would hold the lock after us
+os.register_at_fork(after_in_child=lambda: [os.close(_locks.popitem()[0]) for _ in list(_locks)])
 
 
-def take(folder, started=None):
+def take(folder: str, started: float | None = None) -> int:
     """Locks a folder for this process and returns the lock's descriptor; the kernel drops it when the process ends.
 
     `started` is the time.monotonic() from which its seconds count.
@@ -52,61 +53,61 @@ def take(folder, started=None):
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             errors.warn(f"{folder} is on a file system without locks: see to it that no other run uses it")
-        noted = re.search(r"^(\d+\.\d+) seconds", _content(lock), re.M)
+        recorded = re.search(r"^(\d+\.\d+) seconds", _content(lock), re.M)
     except BaseException:
         os.close(lock)
         raise
-    earlier = float(noted[1]) if noted else 0.0
-    if not noted and os.path.exists(os.path.join(folder, "config.gin")):
-        print(f"{path} does not say how long earlier runs took: wall_seconds is of this run", flush=True)
+    earlier = float(recorded[1]) if recorded else 0.0
+    if not recorded and os.path.exists(os.path.join(folder, "config.gin")):
+        progress.say(f"{path} does not say how long earlier runs took: wall_seconds is of this run")
     keep(lock, path, folder, time.monotonic() if started is None else started, earlier)
-    _note(lock)
+    _record_seconds(lock)
     return lock
 
 
-def keep(descriptor, path, folder, started=0.0, earlier=None):
+def keep(descriptor: int, path: str, folder: str, started: float = 0.0, earlier: float | None = None) -> None:
     """From now on `check` looks at this locked file of a folder, too."""
-    _held[descriptor] = _Held(path, folder, started, earlier)
+    _locks[descriptor] = _Lock(path, folder, started, earlier)
 
 
-def release(descriptor):
+def release(descriptor: int) -> None:
     """Lets go of a lock; does nothing in a forked child."""
-    if descriptor in _held:
-        _note(descriptor)
-        del _held[descriptor]
+    if descriptor in _locks:
+        _record_seconds(descriptor)
+        del _locks[descriptor]
         os.close(descriptor)
 
 
-def check():
-    """Looks whether all folders that this process holds are still those that it locked, and notes the seconds.
+def check() -> None:
+    """Checks that all folders that this process holds are still those that it locked, and records the seconds.
 
     Raises:
       UserError: one was deleted, moved or replaced meanwhile: what is written there now would be lost, or another run's.
     """
-    for descriptor, held in _held.items():
-        _note(descriptor)
+    for descriptor, lock in _locks.items():
+        _record_seconds(descriptor)
         try:
-            there = os.path.samestat(os.stat(held.path), os.fstat(descriptor))
+            same_file = os.path.samestat(os.stat(lock.path), os.fstat(descriptor))
         except (FileNotFoundError, NotADirectoryError):
-            there = False
-        if not there:
+            same_file = False
+        if not same_file:
             raise errors.UserError(
-                f"{held.folder} was deleted, moved or replaced while this run used it ({held.path} is not the one that it "
+                f"{lock.folder} was deleted, moved or replaced while this run used it ({lock.path} is not the one that it "
                 "locked): the run stops, and writes nothing more"
             )
 
 
-def seconds(folder, started):
-    """Wall-clock seconds of all runs in a folder, this one since `started`; where none is held, of this one."""
-    return time.monotonic() - started + sum(held.earlier or 0.0 for held in _held.values() if held.folder == folder)
+def seconds(folder: str, started: float) -> float:
+    """Wall-clock seconds of all runs in a folder, this one since `started`; of this one alone where the folder isn't held."""
+    return time.monotonic() - started + sum(lock.earlier or 0.0 for lock in _locks.values() if lock.folder == folder)
 
 
-def _note(descriptor):
-    held = _held[descriptor]
-    if held.earlier is None:
+def _record_seconds(descriptor):
+    lock = _locks[descriptor]
+    if lock.earlier is None:
         return
-    taken = held.earlier + time.monotonic() - held.started
-    text = f"process {os.getpid()} on {socket.gethostname()}\n{taken:.3f} seconds, with those of the runs before it\n".encode()
+    total = lock.earlier + time.monotonic() - lock.started
+    text = f"process {os.getpid()} on {socket.gethostname()}\n{total:.3f} seconds, with those of the runs before it\n".encode()
     with contextlib.suppress(OSError):  # a full disk
         os.pwrite(descriptor, text, 0)  # before the file is cut: a kill in between leaves the seconds
         os.ftruncate(descriptor, len(text))

@@ -1,12 +1,16 @@
 """Values as JSON has them."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 
-def plain(value, where):
-    """A value as JSON has it: NumPy and TensorFlow values become numbers and lists, NaN and infinity None."""
+def plain(value: Any, where: str) -> Any:
+    """A value as JSON has it: NumPy and TensorFlow values become numbers and lists, NaN and infinity None.
+
+    Raises `ValueError`, which names the value by `where`, unless it is made of numbers and texts.
+    """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, dict):

@@ -5,11 +5,13 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.core import outer_update
+from tf_gtn.runtime import best as best_lib
+from tf_gtn.runtime import callbacks as callbacks_lib
 from tf_gtn.runtime import checkpoints as ckpt
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime import progress as progress_lib
@@ -57,27 +59,27 @@ class Restartable(Trainable, Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("run.Schedule")
 class Schedule:
     """When a run logs, saves and validates, in outer steps."""
 
-    log_every: int = 10
-    checkpoint_every: int = 100
-    validate_every: int = 100
-
-    def __post_init__(self) -> None:
-        errors.at_least_one("run.Schedule", **dataclasses.asdict(self))
+    log_every: arguments.Count = 10
+    checkpoint_every: arguments.Count = 100
+    validate_every: arguments.Count = 100
 
 
 def train(
-    trainings,
-    base_dir,
-    validate=None,
-    log_every=10,
-    checkpoint_every=100,
-    validate_every=100,
-    among=replicas.ALONE,
-    only=True,
-):
+    trainings: Mapping[str, Trainable],
+    base_dir: str,
+    validate: Callable[[str, Any], Mapping[str, Any]] | None = None,
+    log_every: int = 10,
+    checkpoint_every: int = 100,
+    validate_every: int = 100,
+    among: replicas.Replicas = replicas.ALONE,
+    only: bool = True,
+    callbacks: Sequence[callbacks_lib.Callback] = (),
+    best: Mapping[str, best_lib.Best] | None = None,
+) -> dict[str, float]:
     """Trains to the end, from wherever an earlier run in `base_dir` got to.
 
     Several trainings run in lockstep: at every outer step each takes one until it has taken its own `outer_steps`, so that one
@@ -94,31 +96,41 @@ def train(
       among: the processes that take part. The chief alone reads and writes the folder, and validates; the others begin from its
         state, and all stop after the same step.
       only: whether these trainings are all that there is; with False other seeds may have results where these have none.
+      callbacks: `callbacks.Callback`s, which listen in the chief's process.
+      best: `{name: best.Best}`, which look at the validations of these trainings; checkpoints have them.
 
     Returns:
       `{name: median seconds of an outer step}` of those taken here after its first five; NaN if there were none.
 
     Raises:
+      Exception: of a callback, as it is.
       Diverged: the loss or its gradient was not finite for 20 steps in a row, in all trainings, and these are the `only` ones.
       Stopped: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     outer_steps = max(t.outer_steps for t in trainings.values())
-    saver = ckpt.Checkpoints(base_dir, {name: t.variables for name, t in trainings.items()}) if among.chief else _Absent()
+    best = best or {}
+    variables = {name: t.variables for name, t in trainings.items()}
+    best_variables = {f"{name}-best": b.variables for name, b in best.items()}
+    saver = ckpt.Checkpoints(base_dir, variables, added=best_variables) if among.chief else _Absent()
     start = int(among.share(saver.restore(checkpoint_every)))
     for training in trainings.values():
         among.share_variables(training.variables)
     if start and among.chief:
-        print(f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already")
+        progress_lib.say(
+            f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already"
+        )
     durations = {name: [] for name in trainings}
     going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
-    noted = {name for name, t in trainings.items() if int(t.skipped.numpy())}
+    reported = {name for name, t in trainings.items() if int(t.skipped.numpy())}  # of which a skipped step was said
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
-    shown = (
+    progress = (
         progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
         if among.chief
         else contextlib.nullcontext(_Absent())
     )
-    with contextlib.closing(writer), signals() as received, shown as bar:
+    begun = callbacks_lib.Begun(base_dir, trainings, start, writer.summaries)
+    listening = callbacks_lib.listening(callbacks if among.chief else (), begun)
+    with contextlib.closing(writer), signals() as received, progress as bar, listening as tell:
         for index in range(start, outer_steps):
             if not going:
                 break
@@ -137,59 +149,57 @@ def train(
             if step % log_every == 0 or validated:
                 results = {k: float(v) for k, v in results.items()}
                 skipped = {name: int(t.skipped.numpy()) for name, t in unfinished.items()}
-                for name in [name for name, count in skipped.items() if count and name not in noted]:
-                    print(
-                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones",
-                        flush=True,
+                for name in [name for name, count in skipped.items() if count and name not in reported]:
+                    progress_lib.say(
+                        f"{name}: an outer step was not finite and changed nothing; metrics.jsonl counts further ones"
                     )
-                    noted.add(name)
+                    reported.add(name)
                 results |= {f"{name}/skipped": count for name, count in skipped.items()}
                 if validate is not None and among.chief:
                     for name, t in validated.items():
-                        results |= {f"{name}/{k}": v for k, v in validate(name, t).items()}
-                writer.write(step, **results)
+                        measured = validate(name, t)
+                        results |= {f"{name}/{k}": v for k, v in measured.items()}
+                        if name in best:
+                            best[name].look(step, measured)
+                tell("step", step, writer.write(step, **results))
+                for name, t in validated.items():
+                    tell("validated", step, name, t)
                 bar.update(step, left, **{k: v for k, v in results.items() if k.endswith("/loss") or k.endswith("accuracy")})
             else:
                 bar.update(step, left)
             stop = among.any_number(received[0] if received else 0)  # read once: one may come between a save and the end
             if step % checkpoint_every == 0 or not going or stop:
                 saver.save(step)
+                tell("saved", step)
             if stop:
                 raise Stopped(stop, step)
             if diverged and going:
-                print(f"{_gave_up(diverged)}; the others go on", flush=True)
+                progress_lib.say(f"{_gave_up(diverged)}; the others go on")
     _report(trainings, only)
-    return {name: statistics.median(taken[5:]) if taken[5:] else math.nan for name, taken in durations.items()}
+    return {name: statistics.median(seconds[5:]) if seconds[5:] else math.nan for name, seconds in durations.items()}
 
 
 class _Absent:
-    """What writes for the chief, elsewhere."""
+    """What writes for the chief, elsewhere: it does nothing, and has no step to go on from."""
 
-    def restore(self, checkpoint_every):
+    summaries: Any = None
+
+    def _nothing(self, *_: Any, **__: Any) -> Any:
         return 0
 
-    def save(self, step):
-        pass
-
-    def write(self, *step, **values):
-        pass
-
-    update = write
-
-    def close(self):
-        pass
+    restore = save = write = update = close = _nothing
 
 
 def _steps_left(durations, trainings, step):
     """How many steps like this one the rest is worth: arms end at different steps, and cost differently."""
-    cost = {name: statistics.median(taken[-10:]) for name, taken in durations.items() if taken and not stuck(trainings[name])}
+    cost = {name: statistics.median(secs[-10:]) for name, secs in durations.items() if secs and not stuck(trainings[name])}
     left = {name: max(0, trainings[name].outer_steps - step) for name in cost}
     now = sum(cost[name] for name in cost if trainings[name].outer_steps >= step)
     return sum(cost[name] * left[name] for name in cost) / now if now else 0
 
 
-def stuck(training):
-    """Whether it gave up: its loss or gradient was not finite for 20 steps in a row."""
+def stuck(training: Trainable) -> bool:
+    """Whether a training gave up: its loss or gradient was not finite for 20 steps in a row."""
     return int(training.consecutively_skipped.numpy()) >= MAX_SKIPPED
 
 
@@ -201,11 +211,11 @@ def _gave_up(names):
 
 
 def _report(trainings, only):
-    """Says in the end what was not finite; `Diverged` if nothing went to its end and there is `only` this."""
+    """Says which trainings had steps that were not finite; `Diverged` if all gave up and there are `only` these."""
     diverged = [name for name, t in trainings.items() if stuck(t)]
     if only and len(diverged) == len(trainings):
         raise Diverged(_gave_up(diverged))
     for name, t in trainings.items():
         if count := int(t.skipped.numpy()):
-            what = "diverged and ended early" if name in diverged else "went on to the end"
-            print(f"{name} {what}: {count} of its outer steps were not finite and changed nothing", flush=True)
+            end = "diverged and ended early" if name in diverged else "went on to the end"
+            progress_lib.say(f"{name} {end}: {count} of its outer steps were not finite and changed nothing")

@@ -1,8 +1,10 @@
-"""What a run has found so far, piece by piece: `<base_dir>/finished.jsonl`, `{"key": ..., "value": ..., "of": ...}` a line."""
+"""The results of a run so far, piece by piece: `<base_dir>/finished.jsonl`, `{"key": ..., "value": ..., "of": ...}` a line."""
 
 import json
 import os
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,18 +12,18 @@ from tf_gtn.runtime import files, json_values
 
 
 class Memory:
-    """`memory(key, make)`: the value that was found before, or now by `make()`; a piece is kept as soon as it is there."""
+    """`memory(key, make)`: the value that an earlier run got for a key, or else `make()`, which is written down at once."""
 
-    def __init__(self, base_dir, of=""):
-        """Reads what is there; `of` says what it was found of: what is damaged or of something else is found again."""
+    def __init__(self, base_dir: str, of: str = "") -> None:
+        """Reads the file; `of` says what the values are of: those of something else, and damaged lines, are made again."""
         self._path, self._of, self._known = os.path.join(base_dir, "finished.jsonl"), of, {}
         if tf.io.gfile.exists(self._path):
             lines = files.read(self._path, "remove it: what it held is found again").decode(errors="replace").split("\n")
-            self._known = dict(filter(None, map(self._parsed, filter(None, lines))))
+            self._known = dict(filter(None, map(self._parse, filter(None, lines))))
             print(f"resumed: {len(self._known)} pieces are finished", flush=True)
         files.write(self._path, "".join(self._line(*piece) for piece in self._known.items()))
 
-    def __call__(self, key, make):
+    def __call__(self, key: str, make: Callable[[], Any]) -> Any:
         if key not in self._known:
             value = json_values.plain(make(), key)
             files.append(self._path, [self._line(key, value)])
@@ -31,8 +33,8 @@ class Memory:
     def _line(self, key, value):
         return json.dumps(files.sealed({"key": key, "value": value, "of": self._of})) + "\n"
 
-    def _parsed(self, line):
-        """(key, value); None of what a kill left, what is damaged, or of something else."""
+    def _parse(self, line):
+        """`(key, value)`; None for a line that a kill cut short, that is damaged, or that is of something else."""
         try:
             piece = files.unsealed(line, ("key", "value", "of"))
         except ValueError:
@@ -40,8 +42,8 @@ class Memory:
         return (piece["key"], piece["value"]) if piece["of"] == self._of else None
 
 
-def digest(folder):
-    """Of the names and contents of all files in a folder, as text."""
+def digest(folder: str) -> str:
+    """A checksum of the names and contents of all files in a folder, as text."""
     number = 0
     for path, _, names in sorted(tf.io.gfile.walk(folder)):
         for name in sorted(names):

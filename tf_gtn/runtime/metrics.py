@@ -1,13 +1,15 @@
 """A run's numbers by outer step.
 
 <base_dir>/metrics.jsonl   {"step": n, ...} a line, no step twice; what depends on the clock has `seconds` in its name
-<base_dir>/summaries/      the same for TensorBoard, made of metrics.jsonl anew when a run goes on
+<base_dir>/summaries/      the same for TensorBoard, made of metrics.jsonl anew when a run goes on; what else was in it is lost
 """
 
 import json
 import math
 import os
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +21,13 @@ _REMEDY = "put it back, or remove it with the checkpoints and outcome.json besid
 
 
 class MetricsWriter:
-    """Writes metrics.jsonl and the summaries; equal runs give equal bytes, also when one of them was stopped and resumed."""
+    """Writes metrics.jsonl and the summaries; equal runs give equal bytes, also when one of them was stopped and resumed.
 
-    def __init__(self, base_dir, resume_step=0):
+    Attributes:
+      summaries: the `tf.summary` writer.
+    """
+
+    def __init__(self, base_dir: str, resume_step: int = 0) -> None:
         """Opens the file to go on after `resume_step`: drops later lines, and what a kill left of a line."""
         self._path = _path(base_dir)
         kept = _until(_content(base_dir), resume_step)
@@ -34,69 +40,69 @@ class MetricsWriter:
         summaries = os.path.join(base_dir, "summaries")
         if tf.io.gfile.isdir(summaries):
             tf.io.gfile.rmtree(summaries)  # it has steps that are taken again
-        self._summaries = tf.summary.create_file_writer(files.folder(summaries))
+        self.summaries = tf.summary.create_file_writer(files.folder(summaries))
         for row in rows:
             self._summarise(**row)
 
-    def write(self, step, **values):
+    def write(self, step: int, **values: Any) -> dict[str, Any]:
         """Appends the values of an outer step: numbers, NumPy or TensorFlow scalars, strings; NaN and infinity become null.
 
-        A step that the file had when it was opened is left as it is.
+        A step that the file had when it was opened is left as it is. Returns the values as JSON has them.
 
         Raises:
           ValueError: this step, or a later one, was written already.
         """
-        step = int(step)
+        step, values = int(step), {name: _scalar(name, value) for name, value in values.items()}
         if step <= self._resumed:
-            return
+            return values
         if step <= self._last:
             raise ValueError(f"metrics of step {step} after those of step {self._last}")
         self._last = step
-        values = {name: _scalar(name, value) for name, value in values.items()}
         holding.check()
         line = _line({"step": step, **values})
         with files.writing(self._path, len(line)):
             self._file.write(line)
             self._file.flush()
         self._summarise(step, **values)
-        self._summaries.flush()
+        self.summaries.flush()
+        return values
 
     def _summarise(self, step, **values):
-        made = summary_v2.scalar_pb("", 0.0)
-        del made.value[:]
+        summary = summary_v2.scalar_pb("", 0.0)
+        del summary.value[:]
         for name, value in values.items():
             if not isinstance(value, str):
-                made.MergeFrom(summary_v2.scalar_pb(name, float("nan") if value is None else value))
-        with self._summaries.as_default():  # one operation for all values, since a resume makes many steps
-            tf.summary.experimental.write_raw_pb(made.SerializeToString(), step)
+                summary.MergeFrom(summary_v2.scalar_pb(name, float("nan") if value is None else value))
+        with self.summaries.as_default():  # one operation for all values, since a resume makes many steps
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step)
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
-        self._summaries.close()
+        self.summaries.close()
 
 
-def read(base_dir):
+def read(base_dir: str) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl as dicts, by step; without what a kill, or a run still going on, left of the last one.
 
     Raises:
-      files.Damaged: another line can't be read: a gap in the numbers would be taken for what was found.
+      files.Damaged: another line can't be read: a gap in the numbers would be taken for a result.
     """
     content = _content(base_dir)
     return _rows(_path(base_dir), content[: content.rfind(b"\n") + 1])
 
 
-def column(rows, name):
+def column(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """The steps and values `([k], [k])` of one quantity of `read`'s lines, without those that lack it."""
-    found = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
-    return np.array([step for step, _ in found]), np.array([value for _, value in found])
+    points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+    return np.array([step for step, _ in points]), np.array([value for _, value in points])
 
 
-def last_step(base_dir):
+def last_step(base_dir: str) -> int:
     """The last step of which metrics.jsonl has a line; 0 if there is none."""
     return max((_step(line) or 0 for line in _content(base_dir).split(b"\n")), default=0)
 
 
-def digest(base_dir, step=None):
+def digest(base_dir: str, step: int | None = None) -> int:
     """A checksum of the lines up to a step, or of all: what a checkpoint, or an outcome, counts as logged."""
     content = _content(base_dir)
     return zlib.crc32(content if step is None else _until(content, step))

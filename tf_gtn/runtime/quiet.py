@@ -9,12 +9,12 @@ _USERS_LEVEL = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
 stderr = 2  # where words for the user go, also while those of libraries are held back
 
 
-def chosen():
+def chosen() -> bool:
     """Whether to be quiet: yes, unless the user's TF_CPP_MIN_LOG_LEVEL asks for more than fatal errors."""
     return _USERS_LEVEL not in ("0", "1", "2")
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Imports TensorFlow and looks for devices, with what they print while doing so held back.
 
     The libraries write to file descriptor 2 before any of their log levels apply. Nothing is held back where the user

@@ -1,4 +1,4 @@
-"""An experiment over several seeds: what each one found lies in its folder, and is not looked for again.
+"""An experiment over several seeds: the outcome of each lies in its folder, and is not made again.
 
 The first seed's run lies in `base_dir`, that of the k-th further one in `base_dir/repeats/<k>`, each with its `outcome.json`.
 One of several seeds in which everything diverged has an outcome as well: the others' results are not lost with it.
@@ -10,28 +10,37 @@ import gc
 import os
 import time
 import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, json_values, loop
+from tf_gtn.runtime import files, json_values, loop, progress
 from tf_gtn.runtime import metrics as metrics_lib
 
 OUTCOME = "outcome.json"
-_LOGS, _FILES = "logs", "files"  # in an outcome: {folder of a metrics.jsonl: its digest}, {file that was left: its checksum}
-_LOST = "nothing_left"  # in an outcome: whether all trainings diverged
-_KINDS = ("figures", "export", "policies", "initializations")  # folders of such files
+_LOGS, _FILES = "logs", "files"  # in an outcome: {folder of a metrics.jsonl: its digest}, {figure or export: its checksum}
+_ALL_DIVERGED = "nothing_left"  # in an outcome: whether all trainings diverged
+_KINDS = ("figures", "export", "export_best", "policies", "initializations")  # folders of such files
 
 
-def outcomes(run, seeds, trainings, make, one, keys):
+def outcomes(
+    run: Any,
+    seeds: int,
+    trainings: Mapping[str, Any],
+    make: Callable[[int], Mapping[str, Any]],
+    one: Callable[[str, int, Any], Mapping[str, Any] | None],
+    keys: Sequence[str],
+) -> list[dict[str, Any]]:
     """The outcome of every seed, from the run's own on.
 
     Args:
-      run: the `app.Run`.
+      run: an `experiment.runs.Run`.
       seeds: how many.
       trainings: `make(run.seed)`, which a program builds before it is ready.
       make: `seed -> {name: training}`.
-      one: `(folder, seed, trainings) -> outcome`, numbers and texts; it trains what it is given. Further seeds get trainings
+      one: `(folder, seed, trainings) -> outcome`, numbers and texts; it trains these. Further seeds get trainings that are
         made anew, unless these can `restart`: then the first ones become those, and keep their traces.
       keys: what an outcome has.
 
@@ -41,37 +50,36 @@ def outcomes(run, seeds, trainings, make, one, keys):
     Raises:
       loop.Diverged: no training of any seed went to its end.
     """
-    found = []
+    finished: list[dict[str, Any]] = []
     for k in range(seeds):
         folder, seed = base_dirs.repeat(run.base_dir, k), run.seed + k
-        outcome = _finished(folder, keys) if run.among.chief else None
-        if not run.among.share(outcome is not None and not _lost(folder, outcome)):
+        outcome: Any = _read(folder, keys) if run.among.chief else None
+        if not run.among.share(outcome is not None and not _lost_files(folder, outcome)):
             began = time.time()
             if seeds > 1:
-                print(f"seed {seed} ({k + 1} of {seeds})", flush=True)
+                progress.say(f"seed {seed} ({k + 1} of {seeds})")
             if k:
-                trainings = _again(trainings, make(seed))
-            made = one(folder, seed, trainings)
+                trainings = _renewed(trainings, make(seed))
+            measured: Any = one(folder, seed, trainings)
             if run.among.chief:
-                made = made if outcome is None else outcome  # it has the seconds, too
-                lost = all(loop.stuck(training) for training in trainings.values())
-                outcome = json_values.plain(
-                    {**made, _LOGS: _logs(folder), _FILES: _left(folder, began), _LOST: lost}, "outcome"
-                )
+                measured = measured if outcome is None else outcome  # it has the seconds, too
+                proof = {_LOGS: _logs(folder), _FILES: _files(folder, began)}
+                all_diverged = all(loop.stuck(training) for training in trainings.values())
+                outcome = json_values.plain({**measured, **proof, _ALL_DIVERGED: all_diverged}, "outcome")
                 files.write_json(os.path.join(folder, OUTCOME), outcome)
             gc.collect()
         elif run.among.chief:
             steps = max(t.outer_steps for t in trainings.values())
             which = f" with seed {seed}" if seeds > 1 else ""
-            print(f"all {steps} outer steps were taken already{which}")
+            progress.say(f"all {steps} outer steps were taken already{which}")
         if run.among.chief:
-            found.append(outcome)
-    if found and all(outcome.get(_LOST) for outcome in found):
+            finished.append(outcome)
+    if finished and all(outcome.get(_ALL_DIVERGED) for outcome in finished):
         raise loop.Diverged(f"no training of any of the {seeds} seeds went to its end: a lower learning rate may help")
-    return found
+    return finished
 
 
-def _finished(folder, keys):
+def _read(folder, keys):
     """The outcome in a folder; None if there is none, or it has to be made again."""
     path = os.path.join(folder, OUTCOME)
     if not tf.io.gfile.exists(path):
@@ -95,19 +103,20 @@ def _logs(folder):
     return {log: metrics_lib.digest(os.path.join(folder, log)) for log in logs}
 
 
-def _left(folder, since):
-    """`{path within the folder: checksum}` of the files that a seed left there for others, from `since` on."""
-    found = {}
+def _files(folder, since):
+    """`{path within the folder: checksum}` of the figures and exports that a seed wrote, from `since` on."""
+    checksums = {}
     for kind in _KINDS:
         for place, _, names in tf.io.gfile.walk(os.path.join(folder, kind)):
             for path in (os.path.join(place, name) for name in names):
                 if tf.io.gfile.stat(path).mtime_nsec >= (since - 1) * 1e9:
-                    found[os.path.relpath(path, folder)] = zlib.crc32(files.read(path))
-    return dict(sorted(found.items()))
+                    checksums[os.path.relpath(path, folder)] = zlib.crc32(files.read(path))
+    return dict(sorted(checksums.items()))
 
 
-def _lost(folder, outcome):
-    """Whether a file that the seed left is damaged or gone, and can be made again."""
+def _lost_files(folder, outcome):
+    """Whether a figure or an export of the seed is damaged or gone, and can be made again."""
+    name = ""
     try:
         for name, checksum in outcome.get(_FILES, {}).items():
             if zlib.crc32(files.read(path := os.path.join(folder, name))) != checksum:
@@ -115,7 +124,7 @@ def _lost(folder, outcome):
     except files.Damaged as error:
         checkpoints = os.path.join(folder, "checkpoints")
         if not tf.io.gfile.isdir(checkpoints) or not tf.io.gfile.listdir(checkpoints):
-            print(f"{error.wrong}, and no checkpoint is left to make it again", flush=True)
+            progress.say(f"{error.wrong}, and no checkpoint is left to make it again")
             return False
         files.again(error)
         if name.startswith("figures") and tf.io.gfile.isdir(analyses := os.path.join(folder, "analyses")):
@@ -124,7 +133,7 @@ def _lost(folder, outcome):
     return False
 
 
-def _again(trainings, fresh):
+def _renewed(trainings, fresh):
     for name, other in fresh.items():
         if isinstance(other, loop.Restartable):
             trainings[name].restart(other)

@@ -9,6 +9,8 @@ import dataclasses
 import functools
 import json
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,35 +35,34 @@ class Replicas:
     processes: int = 1
 
     @property
-    def chief(self):
+    def chief(self) -> bool:
         return self.index == 0
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Replicas in all."""
         return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
 
-    def share(self, value):
+    def share(self, value: Any) -> np.ndarray:
         """The chief's `value`, a number or array, in all processes; each has one of the same shape and dtype."""
         value = np.asarray(value)
         return value if self.processes == 1 else self._sum(value if self.chief else np.zeros_like(value))
 
-    def share_variables(self, variables):
-        """Sets them to the chief's."""
+    def share_variables(self, variables: Sequence[Any]) -> None:
+        """Sets variables to what the chief's are."""
         if self.processes > 1:
             values = [variable.numpy() for variable in variables]
             shared = self.share(np.concatenate([np.ravel(value).astype(np.float64) for value in values]))
-            for variable, value, own in zip(
-                variables, values, np.split(shared, np.cumsum([value.size for value in values])[:-1])
-            ):
-                variable.assign(own.reshape(value.shape).astype(value.dtype))
+            parts = np.split(shared, np.cumsum([value.size for value in values])[:-1])
+            for variable, value, part in zip(variables, values, parts):
+                variable.assign(part.reshape(value.shape).astype(value.dtype))
 
-    def any_number(self, number):
+    def any_number(self, number: int) -> int:
         """A number above 0 that some process has, or 0 if none has one; the largest of them."""
         if self.processes == 1:
             return number
-        mine = np.arange(self.processes) == self.index
-        return int(self._sum(np.where(mine, number, 0)).max())
+        is_this = np.arange(self.processes) == self.index
+        return int(self._sum(np.where(is_this, number, 0)).max())
 
     def _sum(self, value):
         total = self._summed(tf.constant(np.ravel(value), tf.float64)).numpy()  # exact for integers up to 2^53
@@ -69,8 +70,10 @@ class Replicas:
 
     @functools.cached_property
     def _summed(self):
+        strategy: Any = self.strategy
+
         def summed(value):
-            return self.strategy.reduce(tf.distribute.ReduceOp.SUM, self.strategy.run(tf.identity, args=(value,)), axis=None)
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(value,)), axis=None)
 
         return tf.function(summed, autograph=False, input_signature=[tf.TensorSpec([None], tf.float64)])
 
@@ -78,7 +81,7 @@ class Replicas:
 ALONE = Replicas()
 
 
-def make(name):
+def make(name: str) -> Replicas:
     """The `Replicas` of a strategy by name; before anything else uses TensorFlow's devices.
 
     default: one process, one device. mirrored: all GPUs of this machine, or all its logical CPU devices. multi_worker: the

@@ -10,7 +10,7 @@ from tf_gtn import errors, keras_settings
 from tf_gtn.runtime import quiet
 
 
-def enter():
+def enter() -> None:
     """For a program's first import: what goes wrong before `app.run` ends in one line, too. Imports TensorFlow."""
     open_descriptors()
     if sys.argv[0] == "-m" or os.path.basename(sys.argv[0]).startswith("gtn-"):  # not where a program is only imported
@@ -23,19 +23,19 @@ def enter():
     quiet.import_tensorflow()
 
 
-def keep_writing():
+def keep_writing() -> None:
     """stdout and stderr drop what can't be written, or not in their encoding: a run is worth more than its words."""
     for number, name in ((1, "stdout"), (2, "stderr")):
-        before = getattr(sys, name)
-        if before is None:  # it was closed when Python started
-            before = io.TextIOWrapper(io.BytesIO(), line_buffering=True)
+        former = getattr(sys, name)
+        if former is None:  # it was closed when Python started
+            former = io.TextIOWrapper(io.BytesIO(), line_buffering=True)
         with contextlib.suppress(OSError):
-            before.flush()
+            former.flush()
         stream = io.TextIOWrapper(
             io.BufferedWriter(_Lenient(number, "w", closefd=False)),
-            encoding=before.encoding,
+            encoding=former.encoding,
             errors="backslashreplace",
-            line_buffering=before.line_buffering or before.write_through,  # under PYTHONUNBUFFERED only the second is set
+            line_buffering=former.line_buffering or former.write_through,  # under PYTHONUNBUFFERED only the second is set
         )
         setattr(sys, name, stream)
 
@@ -48,7 +48,7 @@ class _Lenient(io.FileIO):
             return len(data)
 
 
-def open_descriptors():
+def open_descriptors() -> None:
     """0 to 2 lead nowhere if they were closed: a file of the run's that got such a number would be written to by others."""
     for number in range(3):
         try:

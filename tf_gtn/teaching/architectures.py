@@ -13,7 +13,7 @@ from tf_gtn.teaching import inner_loop, lesson, protocols
 
 
 class Examiner:
-    """Teaches fresh learners of one population by one treatment, whatever the hyperparameters; one trace a template, kept."""
+    """Teaches fresh learners of one population by one treatment, whatever the hyperparameters; one trace per template, kept."""
 
     def __init__(
         self,
@@ -106,8 +106,8 @@ def by_learned_schedule(
       `(accuracies [learners], limit)`.
     """
     chosen_by = range(learners, learners + selection_learners)
-    after = {s: examiner.examine(lesson.limited(schedule, s), None, seed, chosen_by)[1].mean() for s in limits}
-    limit = min(limits, key=after.__getitem__)
+    loss_by_limit = {s: examiner.examine(lesson.limited(schedule, s), None, seed, chosen_by)[1].mean() for s in limits}
+    limit = min(limits, key=loss_by_limit.__getitem__)
     return examiner.examine(lesson.limited(schedule, limit), examiner.dataset.test, seed, range(learners))[0], limit
 
 
@@ -130,6 +130,7 @@ def by_constant_rate(
         return {name: np.full(examiner.inner_steps, value) for name, value in values.items()}
 
     chosen_by = range(learners, learners + selection_learners)
-    found = {rate: examiner.examine(hyper(rate), examiner.dataset.validation, seed, chosen_by)[0].mean() for rate in rates}
-    rate = max(rates, key=found.__getitem__)
+    validation = examiner.dataset.validation
+    accuracy_by_rate = {rate: examiner.examine(hyper(rate), validation, seed, chosen_by)[0].mean() for rate in rates}
+    rate = max(rates, key=accuracy_by_rate.__getitem__)
     return examiner.examine(hyper(rate), examiner.dataset.test, seed, range(learners))[0], rate

@@ -82,8 +82,10 @@ def controller(classes: int, latent: int, units: int, dtype: str = "float32") ->
     seen = keras.Input((classes * classes + 1,), name="seen", dtype=dtype)
     hidden = keras.Input((units,), name="hidden", dtype=dtype)
     forget = dense(units, "forget", activation="sigmoid")(keras.layers.Concatenate(name="both", dtype=dtype)([seen, hidden]))
-    kept = keras.layers.Multiply(name="kept", dtype=dtype)([forget, hidden])
-    fresh = dense(units, "candidate", activation="tanh")(keras.layers.Concatenate(name="gated", dtype=dtype)([seen, kept]))
+    gated_hidden = keras.layers.Multiply(name="kept", dtype=dtype)([forget, hidden])
+    fresh = dense(units, "candidate", activation="tanh")(
+        keras.layers.Concatenate(name="gated", dtype=dtype)([seen, gated_hidden])
+    )
     step = keras.layers.Multiply(name="step", dtype=dtype)(
         [forget, keras.layers.Subtract(name="change", dtype=dtype)([fresh, hidden])]
     )

@@ -13,18 +13,18 @@ from tf_gtn.teaching import loading
 
 def check_fits(exported: loading.LoadedGTN, for_dataset: dataset.Dataset) -> None:
     """Raises `UserError` unless a loaded export was made for images and classes like those of a data set."""
-    mine = tuple(exported.metadata["image_shape"]), len(exported.metadata["classes"])
-    theirs = tuple(for_dataset.image_shape), for_dataset.num_classes
-    if mine != theirs:
+    of_export = tuple(exported.metadata["image_shape"]), len(exported.metadata["classes"])
+    of_dataset = tuple(for_dataset.image_shape), for_dataset.num_classes
+    if of_export != of_dataset:
         raise errors.UserError(
-            f"the export is for {exported.metadata['dataset']} with images {list(mine[0])} in {mine[1]} "
-            f"classes; {for_dataset.name} has {list(theirs[0])} in {theirs[1]}"
+            f"the export is for {exported.metadata['dataset']} with images {list(of_export[0])} in {of_export[1]} "
+            f"classes; {for_dataset.name} has {list(of_dataset[0])} in {of_dataset[1]}"
         )
-    for label, (own, other) in enumerate(zip(exported.metadata["classes"], for_dataset.classes)):
-        if str(own) != str(other):
+    for label, (exported_class, dataset_class) in enumerate(zip(exported.metadata["classes"], for_dataset.classes)):
+        if str(exported_class) != str(dataset_class):
             raise errors.UserError(
-                f"the export is for the classes of {exported.metadata['dataset']}, whose number {label} is {str(own)!r}; "
-                f"that of {for_dataset.name} is {str(other)!r}"
+                f"the export is for the classes of {exported.metadata['dataset']}, whose number {label} is "
+                f"{str(exported_class)!r}; that of {for_dataset.name} is {str(dataset_class)!r}"
             )
     learned = exported.metadata.get("dataset_fingerprint")
     if learned and not for_dataset.same_test(learned):

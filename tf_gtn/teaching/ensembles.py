@@ -38,13 +38,13 @@ def accuracy_by_size(probabilities: np.ndarray, labels: np.ndarray, subsets: int
       subsets: random choices of a size, each without replacement; for size 1 it is the mean over all learners.
       seed: integer.
     """
-    rng, count, found = np.random.default_rng(seed), len(probabilities), []
+    rng, count, accuracies = np.random.default_rng(seed), len(probabilities), []
     for size in sizes(count):
         if size == 1:
-            found.append(individual_accuracies(probabilities, labels).mean())
+            accuracies.append(individual_accuracies(probabilities, labels).mean())
         elif size == count:
-            found.append(accuracy(probabilities, labels))
+            accuracies.append(accuracy(probabilities, labels))
         else:
             chosen = [rng.choice(count, size, replace=False) for _ in range(subsets)]
-            found.append(np.mean([accuracy(probabilities[index], labels) for index in chosen]))
-    return np.array(found)
+            accuracies.append(np.mean([accuracy(probabilities[index], labels) for index in chosen]))
+    return np.array(accuracies)

@@ -14,7 +14,7 @@ from tf_gtn.teaching import inner_loop, protocols
 from tf_gtn.teaching import training as trainings
 
 Recall = Callable[[str, Callable[[], Any]], Any]
-"""`(key, make) -> value`: what an earlier run found under a key, or what `make()` gives."""
+"""`(key, make) -> value`: the value that an earlier run has for a key, or else `make()`."""
 
 VALIDATION_SEED, TEST_SEED = 1_000_001, 2_000_003  # of learners that judge, the same ones at every validation
 
@@ -39,7 +39,7 @@ class Evaluator:
 
     @classmethod
     def of(cls, training: trainings.Training, population: populations.Distribution | None = None) -> "Evaluator":
-        """Of a `training.Training`, on its own population or another."""
+        """The evaluator of a training, on its own population or another."""
         return cls(
             training.dataset,
             population or training.population,
@@ -58,36 +58,37 @@ class Evaluator:
           learners: how many.
           seed: integer; the same seed gives the same architectures, initialisations and samples.
           curve: also before the first and after every inner step.
-          recall: `(key, make) -> value`, gives what an earlier run found instead of calling `make`; None: nothing is known.
+          recall: see `Recall`; None: no earlier run has values.
 
         Returns:
           Array `[learners]`, or `[learners, T + 1]` with `curve`.
         """
-        return self._taught("curve" if curve else "correct", split, learners, seed, recall) / len(split)
+        return self._teach("curve" if curve else "correct", split, learners, seed, recall) / len(split)
 
     def probabilities(self, split: data.Split, learners: int, seed: int) -> np.ndarray:
         """Class probabilities `[learners, N, classes]` of the learners whose `accuracies` the same arguments give."""
-        return self._taught("probabilities", split, learners, seed)
+        return self._teach("probabilities", split, learners, seed)
 
     def losses(self, split: data.Split, learners: int, seed: int) -> np.ndarray:
         """`[learners, 2]`: mean cross-entropy and accuracy of the learners whose `accuracies` the same arguments give."""
-        return self._taught("losses", split, learners, seed) / len(split)
+        return self._teach("losses", split, learners, seed) / len(split)
 
-    def _taught(self, what, split, learners, seed, recall=None):
+    def _teach(self, measured, split, learners, seed, recall=None):
+        """What is `measured` of each of some fresh learners: an array `[learners, ...]`."""
         images, labels = tf.constant(split.images), tf.constant(split.labels)
 
         def one(i):
             draw = self._population.draw([seed, i])
-            key = draw.template, what
+            key = draw.template, measured
             if key not in self._functions:
                 self._functions[key] = tf.function(functools.partial(self._lesson, *key), autograph=False)
             return self._functions[key](tf.constant([seed, i]), tf.constant(draw.widths, tf.int32), images, labels).numpy()
 
         recall = recall or (lambda _, make: make())
-        each = watching.each(range(learners), "learners")
-        return np.stack([recall(f"learner {i}", functools.partial(one, i)) for i in each])
+        indices = watching.each(range(learners), "learners")
+        return np.stack([recall(f"learner {i}", functools.partial(one, i)) for i in indices])
 
-    def _lesson(self, template, what, seed, widths, images, labels):
+    def _lesson(self, template, measured, seed, widths, images, labels):
         loop = self._loops[template]
         init, lesson = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         state = loop.initial_state(init, widths)
@@ -99,12 +100,12 @@ class Evaluator:
             return supervised.count_correct(predict, params["images"], params["labels"])
 
         params = {"images": images, "labels": labels}
-        during = {"measure": measure, "measure_params": params} if what == "curve" else {}
-        final, ys = loop.run(state, loop.xs(self._hyper(), lesson), recompute_every=0, **during)
-        if what == "curve":
+        measuring = {"measure": measure, "measure_params": params} if measured == "curve" else {}
+        final, ys = loop.run(state, loop.xs(self._hyper(), lesson), recompute_every=0, **measuring)
+        if measured == "curve":
             return tf.concat([measure(state, params, None)[None], ys["measured"]], 0)
-        if what == "probabilities":
+        if measured == "probabilities":
             return loop.probabilities(final, self._dataset.normalize(images))
-        if what == "losses":
+        if measured == "losses":
             return supervised.sums(lambda part: loop.logits(final, self._dataset.normalize(part)), images, labels)
         return measure(final, params, None)

@@ -177,10 +177,10 @@ class _Module(tf.Module):
         def curriculum(step):
             step = tf.math.floormod(step, steps)
             lesson = {k: tf.gather(v, step) for k, v in self._lesson.items()}
-            made = tf.map_fn(flat, lesson, fn_output_signature=tf.TensorSpec([batch, width], tf.float32))
-            image = tf.reshape(made[..., :-classes], [tf.shape(step)[0], batch, *shape])
+            batches = tf.map_fn(flat, lesson, fn_output_signature=tf.TensorSpec([batch, width], tf.float32))
+            image = tf.reshape(batches[..., :-classes], [tf.shape(step)[0], batch, *shape])
             schedule = {k: tf.gather(v, step) for k, v in self._schedule.items()}
-            return {"image": image, "label": made[..., -classes:], **schedule}
+            return {"image": image, "label": batches[..., -classes:], **schedule}
 
         self.generate, self.curriculum = generate, curriculum
 

@@ -3,44 +3,36 @@
 Names that other systems share are in `config.registrations`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import gin
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, data
 from tf_gtn.config import registrations
-from tf_gtn.core import optimizers
 from tf_gtn.experiment import program
+from tf_gtn.models import population as populations
 from tf_gtn.teaching import analyses as _analyses  # noqa: F401 - registers them
-from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, experiment, training, treatments, tuning
+from tf_gtn.teaching import assembly, curricula, evaluation, experiment, loading, protocols, training, treatments, tuning
 
 Training = gin.external_configurable(training.Training, module="teaching", denylist=["auxiliary"])
 
-# Seeds of what a run draws, told apart by their second number.
-_GENERATOR, _CURRICULUM, _PIXELS, _CHOICE = range(1, 5)
-
 
 @gin.configurable(module="teaching")
-def inner_loop(steps=32, batch_size=128):
+@arguments.checked("teaching.inner_loop")
+def inner_loop(steps: arguments.Count = 32, batch_size: arguments.Count = 128) -> tuple[int, int]:
     """Length and batch size of the inner loop, the same for every treatment: `(steps, batch_size)`.
 
     Defaults: 32 steps (GTN paper, section 3.2), batch 128 (GTN paper, Table 2).
     """
-    errors.at_least_one("teaching.inner_loop", steps=steps, batch_size=batch_size)
     return steps, batch_size
 
 
 @gin.configurable(module="teaching")
-def outer_steps(total: int, share=1.0):
-    """How many outer steps a training takes: `total`, or an arm's own share of it, such as that which takes equal time.
-
-    At least 1.
-    """
-    if total < 1:
-        raise errors.UserError(f"outer_steps must be at least 1; got {total}")
-    if not 0 < share < float("inf"):
-        raise errors.UserError(f"teaching.outer_steps.share must be a number above 0; got {share}")
+@arguments.checked("teaching.outer_steps")
+def outer_steps(total: arguments.Count, share: arguments.Positive = 1.0) -> int:
+    """How many outer steps a training takes, at least 1: `total`, or an arm's share of it, as for arms that take equal time."""
     return max(1, round(total * share))
 
 
@@ -50,73 +42,76 @@ Tuning = gin.external_configurable(tuning.Tuning, module="teaching")
 
 
 @gin.configurable(module="teaching")
-def curriculum(dataset, seed, latent, order="full", learned=True, epochs=1, labels="fixed"):
+def curriculum(
+    dataset: data.Dataset,
+    seed: int,
+    latent: int,
+    order: curricula.Order = "full",
+    learned: bool = True,
+    epochs: arguments.Count = 1,
+    labels: curricula.Labels = "fixed",
+) -> curricula.Curriculum:
     """Fresh codes, and the order that learners get them in: see `curricula.Curriculum`."""
-    steps, batch_size = inner_loop()
-    return curricula.Curriculum(
-        steps, batch_size, latent, dataset.num_classes, tf.constant([seed, _CURRICULUM]), order, learned, epochs, labels
-    )
+    options = {"order": order, "learned": learned, "epochs": epochs, "labels": labels}
+    return assembly.curriculum(dataset, seed, latent, *inner_loop(), **options)
 
 
 @gin.configurable(module="teaching")
-def gtn(dataset, seed, generator: Callable = registrations.conditional, latent=128, weight_norm=True, closed_loop_units=None):
-    """A fresh generator and its codes (`latent`: GTN paper, Table 2); in a closed loop if `closed_loop_units` has a size."""
-    errors.at_least_one("teaching.gtn", latent=latent, closed_loop_units=1 if closed_loop_units is None else closed_loop_units)
-    model = generator(dataset.image_shape, dataset.num_classes, latent)
-    parts = model, curriculum(dataset, seed, latent), tf.constant([seed, _GENERATOR]), weight_norm
-    return treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
+@arguments.checked("teaching.gtn")
+def gtn(
+    dataset: data.Dataset,
+    seed: int,
+    generator: Callable = registrations.conditional,
+    latent: arguments.Count = assembly.LATENT,
+    weight_norm: bool = True,
+    closed_loop_units: arguments.Count | None = None,
+) -> treatments.GTN:
+    """A fresh generator and its codes of length `latent`; in a closed loop if `closed_loop_units` has a size."""
+    return assembly.gtn(dataset, seed, curriculum(dataset, seed, latent), generator, weight_norm, closed_loop_units)
 
 
 @gin.configurable(module="teaching")
-def treatment(dataset, seed, name="gtn"):
+def treatment(dataset: data.Dataset, seed: int, name: str = "gtn") -> protocols.Treatment:
     """A fresh treatment by name: gtn, or one of `treatments.REGISTRY` such as distilled and real (GTN paper, section 3.3)."""
-    if name != "gtn" and name not in treatments.REGISTRY:
-        raise errors.unknown("treatment", name, ["gtn", *treatments.REGISTRY])
-    (steps, batch_size), second = inner_loop(), _PIXELS if name == "distilled" else _CHOICE
-    made = gtn(dataset, seed) if name == "gtn" else treatments.REGISTRY[name](dataset, steps, batch_size, [seed, second])
-    epochs = getattr(getattr(made, "curriculum", None), "epochs", 1)
-    if (shown := steps * batch_size // epochs) < dataset.num_classes:
-        errors.warn(
-            f"a lesson of {shown} images shows at most {shown} of the {dataset.num_classes} classes of {dataset.name}: raise "
-            "teaching.inner_loop.steps or batch_size, or no network learns the others"
-        )
-    return made
+    steps, batch_size = inner_loop()
+    return assembly.treatment(dataset, seed, name, steps, batch_size, lambda: gtn(dataset, seed))
 
 
-def dataset(run):
+def dataset(run: program.Run) -> data.Dataset:
     """The data set of the configuration."""
     return registrations.load_data(run)
 
 
 @gin.configurable(module="teaching")
-def learners(dataset, distribution: Callable = registrations.Population):
+def learners(dataset: data.Dataset, distribution: Callable = registrations.Population) -> populations.Distribution:
     """The distribution of learners, or the one network that is taught: `@models.Population` or `@models.Given`."""
     return distribution(image_shape=dataset.image_shape, classes=dataset.num_classes)
 
 
-def population(for_dataset, held_out=()):
+def population(for_dataset: data.Dataset, held_out: Collection[str] = ()) -> populations.Distribution:
     """The configured distribution of learners; `UserError` if it holds an architecture that is to be held out."""
     members = learners(for_dataset)
-    seen = {template.family.name for template in members.templates} & set(held_out)
-    if seen:
-        raise errors.UserError(
-            f"{sorted(seen)[0]} is in models.Population.families and in teaching.Evaluation.held_out: "
-            "an architecture is trained on or held out"
-        )
+    assembly.check_held_out(members, held_out)
     return members
 
 
-def make(for_dataset, seed, held_out=(), strategy=None, auxiliary=None):
+def make(
+    for_dataset: data.Dataset,
+    seed: int,
+    held_out: Collection[str] = (),
+    strategy: tf.distribute.Strategy | None = None,
+    auxiliary: protocols.Auxiliary | None = None,
+) -> training.Training:
     """A `Training`, as configured in the gin scope of the moment."""
     parts = for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed)
     return Training(*parts, seed=seed, strategy=strategy, auxiliary=auxiliary)
 
 
-def comparison(run: program.Run, **settings) -> experiment.Comparison:
+def comparison(run: program.Run, **settings: Any) -> experiment.Comparison:
     """The experiment of the configuration, or of these `settings`."""
     learned, tests = dataset(run), Evaluation()
-    chosen = Comparison(**settings)
-    return chosen.given(learned, tests, lambda seed: make(learned, seed, tests.held_out, run.among.strategy))
+    compared = Comparison(**settings)
+    return compared.given(learned, tests, lambda seed: make(learned, seed, tests.held_out, run.among.strategy))
 
 
 def tuned(run: program.Run) -> tuning.Tuning:
@@ -124,12 +119,6 @@ def tuned(run: program.Run) -> tuning.Tuning:
     return Tuning().given(tuning.without_test(dataset(run)), Evaluation(), make)
 
 
-def export_evaluator(exported, for_dataset, held_out):
+def export_evaluator(exported: loading.LoadedGTN, for_dataset: data.Dataset, held_out: Collection[str]) -> evaluation.Evaluator:
     """An `Evaluator` of a loaded export on the configured population."""
-    compatibility.check_fits(exported, for_dataset)
-    lesson = exported.lesson()
-    rates = {name: lesson[name] for name in ("learning_rate", "momentum")}
-    members = population(for_dataset, held_out)
-    return evaluation.Evaluator(
-        for_dataset, members, treatments.Fixed("gtn", lesson["image"], lesson["label"]), optimizers.SGD(), lambda: rates
-    )
+    return assembly.export_evaluator(exported, for_dataset, population(for_dataset, held_out))

@@ -84,11 +84,11 @@ def compare(
 
     recall = recall or (lambda _, make: make())
     settings = list(itertools.product(RATES, MOMENTA, DECAYS))
-    found = [
+    validation_accuracies = [
         recall(f"{name} on real data, {setting}", functools.partial(mean_validation, setting))
         for setting in watching.each(settings, f"{name}: settings of real data")
     ]
-    best = settings[int(np.argmax(found))]
+    best = settings[int(np.argmax(validation_accuracies))]
     rows = [
         recall(f"{name}, learner {i}", functools.partial(test, i)) for i in watching.each(range(count), f"{name}: learners")
     ]

@@ -23,7 +23,7 @@ class InnerLoop:
         self._watching = treatment if isinstance(treatment, protocols.Watching) else None
 
     def initial_state(self, seed: tf.Tensor, widths: tf.Tensor) -> dict:
-        """A fresh learner; `seed` integer [2], `widths` integer, one a free width of the template."""
+        """A fresh learner; `seed` integer [2], `widths` integer, one per free width of the template."""
         state = supervised.initial_state(self.optimizer, *self.template.init(seed, widths))
         return {**state, "memory": self._watching.initial_memory()} if self._watching else state
 

@@ -89,10 +89,10 @@ class LoadedGTN:
         self._lesson = {name: tf.ensure_shape(lesson[name], [steps, *shape[1:]]) for name, shape in shapes.items()}
 
     def __repr__(self) -> str:
-        made, steps = self.metadata, self.metadata["inner_steps"]
+        metadata, steps = self.metadata, self.metadata["inner_steps"]
         return (
-            f"<GTN for {made['dataset']}: {steps} steps on batches of {made['batch_size']}, images {list(self.image_shape)}, "
-            f"{len(self.classes)} classes; {self.path}>"
+            f"<GTN for {metadata['dataset']}: {steps} steps on batches of {metadata['batch_size']}, "
+            f"images {list(self.image_shape)}, {len(self.classes)} classes; {self.path}>"
         )
 
     @property
@@ -125,7 +125,7 @@ class LoadedGTN:
         if not (noise.shape.is_compatible_with([None, latent]) and label.shape.is_compatible_with([None, classes])):
             raise errors.UserError(f"noise is [n, {latent}] and label [n, {classes}]; got {noise.shape} and {label.shape}")
         if not noise.shape[:1].is_compatible_with(label.shape[:1]):
-            raise errors.UserError(f"noise and label have one row an image; got {noise.shape[0]} and {label.shape[0]} rows")
+            raise errors.UserError(f"noise and label have one row per image; got {noise.shape[0]} and {label.shape[0]} rows")
         return saved_models.never_empty(lambda noise, label: self._generate(noise=noise, label=label)["image"], noise, label)
 
     @arguments.checked("gtn.as_dataset")
@@ -139,12 +139,12 @@ class LoadedGTN:
 
     def normalize(self, images: Any) -> tf.Tensor:
         """Real images `[n, H, W]` or `[n, H, W, C]`, or observations, as their source has them, as learners expect them."""
-        wanted, shape = self.metadata["image_shape"], tf.convert_to_tensor(images).shape
-        grey = len(wanted) == 3 and wanted[-1] == 1 and shape.is_compatible_with([None, *wanted[:2]])
-        if not shape.is_compatible_with([None, *wanted]) and not grey:
-            raise errors.UserError(f"images are [n, {', '.join(map(str, wanted))}]; got {shape}")
+        image_shape, shape = self.metadata["image_shape"], tf.convert_to_tensor(images).shape
+        grey = len(image_shape) == 3 and image_shape[-1] == 1 and shape.is_compatible_with([None, *image_shape[:2]])
+        if not shape.is_compatible_with([None, *image_shape]) and not grey:
+            raise errors.UserError(f"images are [n, {', '.join(map(str, image_shape))}]; got {shape}")
         normalized = normalization.normalize(images, **self.metadata["normalization"])
-        if len(wanted) == 3 and tf.executing_eagerly():  # observations have no range; a graph has no numbers yet
+        if len(image_shape) == 3 and tf.executing_eagerly():  # observations have no range; a graph has no numbers yet
             normalization.warn_of_other_range(images, normalized, self.metadata.get("pixel_range"), self.metadata["dataset"])
         return normalized
 
@@ -189,14 +189,14 @@ class LoadedGTN:
         teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits)
         start = teacher.learner.values()
         if learning_rate_scale == "auto":
-            trained, losses, scale, after = teacher.best(start, xs)
+            trained, losses, scale, loss_by_scale = teacher.best(start, xs)
             xs = lesson.limited(xs, scale)
         else:
             scale = float(learning_rate_scale)
             xs["learning_rate"] *= scale
             trained, losses, loss = teacher.teach(start, xs)
-            after = {scale: float(loss)}
-        if not math.isfinite(after[scale]):
+            loss_by_scale = {scale: float(loss)}
+        if not math.isfinite(loss_by_scale[scale]):
             raise errors.UserError(
                 f"the lesson of {keras_model.name!r} diverged with every learning rate tried; the model is as it was. Its "
                 "inputs or first weights may be too large"
@@ -207,7 +207,7 @@ class LoadedGTN:
             "learning_rate": xs["learning_rate"].numpy().tolist(),
             "momentum": xs["momentum"].numpy().tolist(),
             "learning_rate_scale": scale,
-            "synthetic_loss": after,
+            "synthetic_loss": loss_by_scale,
         }
         if judged_by == "cross_entropy":
             history["synthetic_accuracy"], history["at_chance"] = teacher.at_chance(trained, xs)
@@ -236,8 +236,8 @@ class LoadedGTN:
         (images, labels), classes = (data[0], np.asarray(data[1])), len(self.classes)
         if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or not 0 <= labels.min() <= labels.max() < classes:
             raise errors.UserError(
-                f"labels are numbers of classes from 0 to {classes - 1}, one an image; got {labels.dtype} {list(labels.shape)} "
-                f"for {len(images)} images"
+                f"labels are numbers of classes from 0 to {classes - 1}, one per image; got {labels.dtype} "
+                f"{list(labels.shape)} for {len(images)} images"
             )
         checks.check(keras_model, self.image_shape, classes)
         predicted = keras_model.predict(self.normalize(images), verbose=0).argmax(-1)
@@ -248,6 +248,16 @@ class LoadedGTN:
         """`{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`; cycles beyond T."""
         index = tf.range(self._steps(steps)) % self.metadata["inner_steps"]
         return {name: tf.gather(value, index) for name, value in self._lesson.items()}
+
+    def save(self, export_dir: str | os.PathLike) -> str:
+        """Writes the SavedModel to `<export_dir>/<version>/`, which appears complete or not at all; returns that path.
+
+        The version is the number of outer steps.
+
+        Raises:
+          UserError: that version is there already.
+        """
+        return saved_models.copy(self.path, os.path.expanduser(export_dir), self.metadata["training"]["outer_steps"])
 
     def _steps(self, steps):
         return self.metadata["inner_steps"] if steps is None else int(steps)
@@ -270,13 +280,13 @@ def _find(path):
             pass  # a folder of an object store is no object
         except tf.errors.OpError as error:
             raise errors.UserError(f"{path} can't be reached: {str(error.message).splitlines()[0][:200]}") from None
-    found = saved_models.find(path)
-    if found is None and path in ready_made():
-        found = saved_models.find(str(READY_MADE / path))
-    if found is None and tf.io.gfile.isdir(path):
+    folder = saved_models.find(path)
+    if folder is None and path in ready_made():
+        folder = saved_models.find(str(READY_MADE / path))
+    if folder is None and tf.io.gfile.isdir(path):
         raise errors.UserError(
             f"{path} is not a complete export of a GTN: neither it nor a version in it has {saved_models.GRAPH}"
         )
-    if found is None:
+    if folder is None:
         raise errors.UserError(f"there is no export at {path}; with the package come: {', '.join(ready_made())}")
-    return found
+    return folder

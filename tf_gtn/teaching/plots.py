@@ -1,11 +1,17 @@
 """The GTN paper's kinds of figures, from arrays: accuracy by step, schedules, samples by step, trials."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
-from tf_gtn.reporting import drawing, statistics
+from tf_gtn.reporting import drawing, pictures, statistics
 
 
-def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
+def accuracy_by_inner_step(
+    path: str, curves: Mapping[str, ArrayLike], batch_size: int | None = None, caption: str | None = None
+) -> str:
     """Mean test accuracy after each inner step, and its 95% interval (GTN paper, figure 2b).
 
     Args:
@@ -33,7 +39,13 @@ def accuracy_by_inner_step(path, curves, batch_size=None, caption=None):
     return path
 
 
-def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=None, xlabel="outer step"):
+def accuracy_by_outer_step(
+    path: str,
+    curves: Mapping[str, tuple],
+    ylabel: str = "validation accuracy",
+    caption: str | None = None,
+    xlabel: str = "outer step",
+) -> str:
     """Few-step accuracy as the outer loop goes on (GTN paper, figures 1c and 2a).
 
     Args:
@@ -58,8 +70,13 @@ def accuracy_by_outer_step(path, curves, ylabel="validation accuracy", caption=N
     return path
 
 
-def schedule(path, learning_rate, momentum=None, caption=None):
-    """Learned learning rate and momentum of each inner step, a panel each.
+def schedule(
+    path: str,
+    learning_rate: Any,
+    momentum: ArrayLike | None = None,
+    caption: str | None = None,
+) -> str:
+    """Learned learning rate and momentum of each inner step, in one panel each.
 
     Args:
       path: of the PNG.
@@ -71,8 +88,8 @@ def schedule(path, learning_rate, momentum=None, caption=None):
     with drawing.to_png(path, caption or "Learned learning rate and momentum of each inner step.", (9, 3.8)) as figure:
         panels = figure.subplots(1, 2)
         for part, (axes, title) in enumerate(zip(panels, ("learning rate", "momentum"))):
-            for name, both in curves.items():
-                values = np.asarray(both[part], np.float64)
+            for name, learned in curves.items():
+                values = np.asarray(learned[part], np.float64)
                 drawing.line(axes, name, curves, np.arange(1, len(values) + 1), values)
             axes.set_xlabel("inner SGD step")
             axes.set_ylabel(title)
@@ -81,8 +98,17 @@ def schedule(path, learning_rate, momentum=None, caption=None):
     return path
 
 
-def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=16, caption=None):
-    """Images of a curriculum: a column a class, a row an inner step, early ones on top (GTN paper, figure 2c).
+def sample_grid(
+    path: str,
+    images: ArrayLike,
+    class_names: Sequence[Any],
+    steps: ArrayLike | None = None,
+    low: float = -2.0,
+    high: float = 2.0,
+    rows: int = 16,
+    caption: str | None = None,
+) -> str:
+    """Images of a curriculum: one column per class, one row per inner step, early ones on top (GTN paper, figure 2c).
 
     Args:
       path: of the PNG.
@@ -103,18 +129,17 @@ def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=
     steps = np.arange(1, len(images) + 1) if steps is None else np.asarray(steps)
     chosen = np.unique(np.linspace(0, len(images) - 1, min(rows, len(images))).round().astype(int))
     count, classes, height, width, _ = images[chosen].shape
-    shown = np.nan_to_num(np.clip((images[chosen] - low) / (high - low), 0, 1), nan=0.94)
     gap = max(1, round(0.06 * min(height, width)))
-    tiles = np.pad(shown, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1)
-    mosaic = tiles.transpose(0, 2, 1, 3, 4).reshape(count * (height + gap), classes * (width + gap), -1)[:-gap, :-gap]
-    caption = caption or "Generated images: a column a class, a row an inner step, the first one on top."
+    in_order = images[chosen].reshape(count * classes, *images.shape[2:])
+    mosaic = pictures.mosaic(in_order, classes, low, high, gap)[:-gap, :-gap]
+    caption = caption or "Generated images: one column per class, one row per inner step, the first one on top."
     cell = min(0.5, 12 / classes)
     with drawing.to_png(path, caption, (max(3, 1.1 + cell * classes), max(2, 1.1 + cell * count * height / width))) as figure:
         axes = figure.subplots()
-        axes.imshow(np.repeat(mosaic, 3, -1) if mosaic.shape[-1] == 1 else mosaic, interpolation="nearest")
+        axes.imshow(mosaic, interpolation="nearest")
         every = max(1, classes // 40)
         names = [str(name) for name in class_names][::every]
-        slant = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 2 else {}
+        slant: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 2 else {}
         axes.set_xticks(np.arange(0, classes, every) * (width + gap) + (width - 1) / 2, names, **slant)
         axes.set_yticks(np.arange(count) * (height + gap) + (height - 1) / 2, [str(step) for step in steps[chosen]])
         axes.tick_params(length=0)
@@ -125,11 +150,12 @@ def sample_grid(path, images, class_names, steps=None, low=-2.0, high=2.0, rows=
     return path
 
 
-def boxes(path, groups, ylabel="final loss", caption=None):
-    """A box a group and its single values as points; logarithmic if they span more than a factor of 100 (GTN paper, figure 1b).
+def boxes(path: str, groups: Mapping[str, Any], ylabel: str = "final loss", caption: str | None = None) -> str:
+    """One box per group, and its single values as points (GTN paper, figure 1b).
 
-    A box is from the lower to the upper quartile with the median in it, whiskers reach to the furthest value within 1.5 of its
-    heights. What is not finite diverged: it counts as the largest value, lies at the upper edge, and is counted under the box.
+    The axis is logarithmic if the values span more than a factor of 100. A box is from the lower to the upper quartile, with
+    the median in it; whiskers reach to the furthest value within 1.5 of its heights. What is not finite diverged: it counts as
+    the largest value, lies at the upper edge, and is counted under the box.
 
     Args:
       path: of the PNG.
@@ -175,7 +201,7 @@ def boxes(path, groups, ylabel="final loss", caption=None):
     return path
 
 
-def box(values):
+def box(values: ArrayLike) -> dict[str, float]:
     """What `boxes` draws of `values` [n]: the quartiles `q1`, `med`, `q3` and the whiskers' ends `whislo`, `whishi`."""
     values = np.asarray(values, np.float64)
     q1, median, q3 = statistics.quartiles(values)

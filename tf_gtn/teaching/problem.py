@@ -35,22 +35,23 @@ class Problem:
         training, reader = self._training, self._training._reader
         _, lesson, real = _split(seed)
 
-        whole = isinstance(steps, int) and steps == self.length
+        is_whole_lesson = isinstance(steps, int) and steps == self.length
 
         def part(x):
-            return x if whole else x[start : start + steps]
+            return x if is_whole_lesson else x[start : start + steps]
 
         def measure(state, params, sample):
             images, labels = reader.batch(params, sample)
             return supervised.cross_entropy(labels, self._loop.logits(state, images))
 
-        during: dict[str, Any] = {}
+        measuring: dict[str, Any] = {}
         if judge == "every":
             samples = reader.sample((self.length, training._outer_batch), real)
-            during = {"measure": measure, "measure_params": reader.params(), "measure_xs": tf.nest.map_structure(part, samples)}
+            samples = tf.nest.map_structure(part, samples)
+            measuring = {"measure": measure, "measure_params": reader.params(), "measure_xs": samples}
         with self._at(values):
             xs = tf.nest.map_structure(part, self._loop.xs(training.hyperparameters.values(), lesson))
-            state, ys = self._loop.run(state, xs, recompute_every=training._recompute_every, **during)
+            state, ys = self._loop.run(state, xs, recompute_every=training._recompute_every, **measuring)
         if judge == "every":
             losses = ys["measured"]
         elif judge == "end":
@@ -60,7 +61,7 @@ class Problem:
         return state, losses, ys["inner_loss"]
 
     def _at(self, values):
-        """The outer variables have these values in here."""
+        """In it the outer variables have these values."""
         return keras.StatelessScope(list(zip(self._training.trainable_variables, values)))
 
 

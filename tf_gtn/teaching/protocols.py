@@ -14,7 +14,7 @@ class Treatment(Protocol):
     """Where a learner's batches come from.
 
     Attributes:
-      name: of its kind.
+      name: the kind of treatment.
       inner_steps: T.
       trainable_variables: outer parameters.
       variables: those and what else was drawn for the run; a checkpoint has them.
@@ -43,7 +43,7 @@ class Treatment(Protocol):
 
 @runtime_checkable
 class Watching(Protocol):
-    """What a treatment is besides, if it sees how the learner does: its `batch(params, x, memory)` goes by a memory of that."""
+    """A treatment that sees how the learner does: its `batch(params, x, memory)` also depends on a memory of that."""
 
     def initial_memory(self) -> Any:
         """The memory before the first look: nested tensors."""
@@ -64,7 +64,7 @@ class Presentable(Protocol):
 
 
 def first_memory(treatment: Treatment) -> tuple:
-    """What `batch` of a treatment takes after `params` and `x`, before anything was seen: nothing, or a memory."""
+    """The further arguments of a treatment's `batch` at the first inner step: none, or a memory."""
     return (treatment.initial_memory(),) if isinstance(treatment, Watching) else ()
 
 
@@ -83,5 +83,5 @@ class Auxiliary(Protocol):
         ...
 
     def update(self, treatment: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Its own step; what it finds, scalars by name."""
+        """Takes a step of its own; returns scalars by name, for metrics.jsonl."""
         ...

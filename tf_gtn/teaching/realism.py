@@ -73,7 +73,7 @@ def quarters(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class RealNetworks:
-    """Fresh networks of a population, trained on real data by SGD with constant settings; keeps a trace a template and use."""
+    """Fresh networks of a population, trained on real data by SGD with constant settings; one trace per template and use."""
 
     def __init__(
         self, dataset: data.Dataset, population: populations.Distribution, steps: int, batch_size: int, momentum: float = 0.9
@@ -87,11 +87,11 @@ class RealNetworks:
     def best_rate(self, rates: Sequence[float], networks: int, seed: int) -> float:
         """The learning rate with the best mean validation accuracy of fresh networks."""
         split = self._dataset.validation
-        found = {
+        accuracy_by_rate = {
             rate: np.mean([self._train("validate", i, rate, seed, split.images, split.labels) for i in range(networks)])
             for rate in watching.each(rates, "learning rates")
         }
-        return max(rates, key=found.__getitem__)
+        return max(rates, key=accuracy_by_rate.__getitem__)
 
     def predictions(self, images: np.ndarray, rate: float, index: int, seed: int) -> np.ndarray:
         """Predicted classes of normalised images [n, H, W, C] after each step of network number `index`: int `[S, n]`."""

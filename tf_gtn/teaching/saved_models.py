@@ -41,6 +41,26 @@ def publish(directory: str | os.PathLike, version: int | str, write: Callable[[s
     return path
 
 
+def copy(source: str, directory: str | os.PathLike, version: int | str, replace: bool = False) -> str:
+    """Shows the files of the version in the folder `source` as `<directory>/<version>/`, too; returns that path. See `publish`.
+
+    Raises:
+      UserError: that version is there, and may not be replaced.
+    """
+    path = os.path.join(directory, str(version))
+    if not replace and (find(path) is not None or tf.io.gfile.exists(path)):
+        raise errors.UserError(f"{path} is there already: take another folder, or remove it")
+
+    def write(unfinished):
+        for folder, _, names in tf.io.gfile.walk(source):
+            target = os.path.join(unfinished, os.path.relpath(folder, source))
+            tf.io.gfile.makedirs(target)
+            for name in names:
+                tf.io.gfile.copy(os.path.join(folder, name), os.path.join(target, name))
+
+    return publish(directory, version, write)
+
+
 def find(path: str) -> str | None:
     """The folder of the highest whole version in `path` or `path/export`, or `path` itself if it is one; None if there is none.
 

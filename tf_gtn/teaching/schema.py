@@ -39,12 +39,12 @@ def _training(value):
     return isinstance(value, dict) and _whole(value.get("outer_steps"), 0) and _text(value.get("config"))
 
 
-def _found(value):
+def _summary(value):
     return value is None or (isinstance(value, dict) and "mean" in value)
 
 
 _AT_LEAST_ONE = _whole, "an integer of at least 1"
-_FOUND = _found, 'null or {"mean", "ci95", "learners"}'
+_SUMMARY = _summary, 'null or {"mean", "ci95", "learners"}'
 
 # Name: what is right, in code and in words. Older exports lack the last ones.
 FIELDS = {
@@ -61,12 +61,12 @@ FIELDS = {
     "curriculum": (_text, "text"),
     "normalization": (_normalization, 'a finite "mean" and a finite "std" above 0 for each channel'),
     "training": (_training, '{"outer_steps", "seed", "config"}'),
-    "accuracy": _FOUND,
+    "accuracy": _SUMMARY,
 }
 OPTIONAL = {
     "weight_norm": (lambda value: isinstance(value, bool), "true or false"),
     "loss": (lambda value: value in ("cross_entropy", "squared_error"), '"cross_entropy" or "squared_error"'),
-    "return": _FOUND,
+    "return": _SUMMARY,
     "dataset_fingerprint": (lambda value: _text(value) and value, "text"),
     "pixel_range": (
         lambda value: _list(value, _number, [2]) and value[0] < value[1],
@@ -111,18 +111,20 @@ def check_signatures(metadata: dict[str, Any], graph: Any) -> None:
         if name not in graph.signature_def:
             raise ValueError(f"it has no signature {name!r}")
         signature = graph.signature_def[name]
-        for wanted, found in zip(sides, (signature.inputs, signature.outputs)):
-            for tensor, shape in wanted.items():
-                has = tf.TensorShape(found[tensor].tensor_shape) if tensor in found else None
+        for declared, actual in zip(sides, (signature.inputs, signature.outputs)):
+            for tensor, shape in declared.items():
+                has = tf.TensorShape(actual[tensor].tensor_shape) if tensor in actual else None
                 if has is None or not has.is_compatible_with(shape):
-                    shown = "none" if has is None else _shown(has)
-                    raise ValueError(f"by metadata.json {tensor!r} of {name!r} is {_shown(shape)}, by its signature {shown}")
+                    in_signature = "none" if has is None else _in_words(has)
+                    raise ValueError(
+                        f"by metadata.json {tensor!r} of {name!r} is {_in_words(shape)}, by its signature {in_signature}"
+                    )
     length = _schedule_length(graph.object_graph_def.nodes)
     if length != metadata["inner_steps"]:
         raise ValueError(f"by metadata.json it has {metadata['inner_steps']} inner steps, by its schedule {length}")
 
 
-def _shown(shape):
+def _in_words(shape):
     shape = tf.TensorShape(shape)
     return "of any shape" if shape.rank is None else f"[{', '.join('n' if d is None else str(d) for d in shape)}]"
 

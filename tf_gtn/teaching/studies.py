@@ -1,13 +1,13 @@
 """Optuna studies in a run's folder: a fixed number of trials each, which several processes share and a kill gives back.
 
-    <base_dir>/tuning.db      SQLite, a study for each name; for Optuna's own tools too
+    <base_dir>/tuning.db      SQLite, one study per name; for Optuna's own tools too
     <base_dir>/.claims        locked by whoever claims a trial
     <base_dir>/.workers/<id>  locked by a process for as long as it lives
 
-A study has slots 0, 1, ..., a finished trial each in the end. Whoever works claims a slot, under a lock, so that there is never
-a trial too many. A trial whose process is gone is marked as failed, and its slot is free again: the next trial there has the
-same seeds and, if the others are the same, the same parameters. So one process ends with the same trials however often it was
-killed.
+A study has slots 0, 1, ..., in the end with one finished trial each. A process claims a slot, under a lock, so that there is
+never a trial too many. A trial whose process is gone is marked as failed, and its slot is free again: the next trial there has
+the same seeds and, if the other trials are the same, the same parameters. So one process ends with the same trials however
+often it was killed.
 """
 
 import contextlib
@@ -21,14 +21,16 @@ import sqlite3
 import uuid
 import warnings
 import zlib
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.runtime import files, holding
 
 SAMPLERS = ("gp", "tpe", "random")
+Sampler = Annotated[str, arguments.OneOf(SAMPLERS, "sampler")]
 _CHECKSUM, _REMEDY = "crc32", "put it back, or remove it to make its trials again"
 _EXTRA = "pip install 'tf_gtn[tune]'"
 
@@ -42,10 +44,8 @@ class Claim(NamedTuple):
     trial: Any
 
 
-def check_sampler(name):
-    """Raises `UserError` unless there is such a sampler, and what it needs is installed."""
-    if name not in SAMPLERS:
-        raise errors.unknown("sampler", name, SAMPLERS)
+def check_sampler(name: str) -> None:
+    """Raises `UserError` unless what one of the `SAMPLERS` needs is installed."""
     if importlib.util.find_spec("optuna") is None:
         raise errors.UserError(f"tuning needs Optuna, which is not installed: {_EXTRA}")
     if name == "gp" and importlib.util.find_spec("torch") is None:
@@ -55,16 +55,16 @@ def check_sampler(name):
         )
 
 
-def check_range(name, entry):
+def check_range(name: str, entry: Any) -> None:
     """Raises `UserError` unless an entry of a search space is (low, high) or (low, high, 'log')."""
-    wanted = f"the range of {name} is (low, high) or (low, high, 'log'); got {entry!r}"
+    message = f"the range of {name} is (low, high) or (low, high, 'log'); got {entry!r}"
     if not isinstance(entry, list | tuple) or len(entry) not in (2, 3):
-        raise errors.UserError(wanted)
+        raise errors.UserError(message)
     low, high, *scale = entry
     if any(isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end) for end in (low, high)):
-        raise errors.UserError(wanted)
+        raise errors.UserError(message)
     if scale not in ([], ["log"]):
-        raise errors.UserError(wanted)
+        raise errors.UserError(message)
     if not low < high:
         raise errors.UserError(f"the range of {name} is empty: {low} to {high}")
     if scale and not low > 0:
@@ -74,7 +74,16 @@ def check_range(name, entry):
 class Studies:
     """The studies of one run, as one process sees them; a context manager, which is this process' sign of life."""
 
-    def __init__(self, base_dir, names, trials, space, sampler="gp", seed=0):
+    @arguments.checked("teaching.Tuning")
+    def __init__(
+        self,
+        base_dir: str,
+        names: Iterable[str],
+        trials: arguments.Count,
+        space: Mapping[str, tuple],
+        sampler: Sampler = "gp",
+        seed: int = 0,
+    ) -> None:
         """Opens the storage and makes what is missing.
 
         Args:
@@ -97,10 +106,11 @@ class Studies:
         self._sampler, self._seed, self._trials = sampler, seed, trials
         self._space = {name: _distribution(optuna, *entry) for name, entry in space.items()}
         self._folder = base_dir
-        self._worker, self._life = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}", None
+        self._worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._life: Any = None  # the descriptor of this process' locked file in .workers
         self._path = path = os.path.join(os.path.abspath(base_dir), "tuning.db")
         begun = os.path.exists(os.path.join(base_dir, ".claims"))
-        with self._alone(), self._storage():
+        with self._claiming_alone(), self._storage():
             if begun and not (os.path.exists(path) and os.path.getsize(path)):
                 print(f"{path} holds no trials: they are made again", flush=True)
             elif begun:
@@ -110,21 +120,21 @@ class Studies:
             options = {"storage": storage, "direction": "minimize", "load_if_exists": True}
             self._studies = {name: optuna.create_study(study_name=name, **options) for name in names}
 
-    def __enter__(self):
+    def __enter__(self) -> "Studies":
         files.folder(os.path.join(self._folder, ".workers"))
         self._life = _lock(self._life_path(self._worker))
         holding.keep(self._life, self._life_path(self._worker), self._folder)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         with contextlib.suppress(OSError):
             os.remove(self._life_path(self._worker))
         holding.release(self._life)
 
-    def claim(self):
+    def claim(self) -> Claim | None:
         """A `Claim` on the first open slot, the studies in turn; None if every slot is finished or in work."""
         holding.check()
-        with self._alone(), self._storage():
+        with self._claiming_alone(), self._storage():
             open_slots = []
             for place, (name, study) in enumerate(self._studies.items()):
                 taken = set()
@@ -148,24 +158,24 @@ class Studies:
             trial.set_user_attr("worker", self._worker)
             return Claim(name, slot, dict(trial.params), trial)
 
-    def finish(self, claim, value, **attributes):
+    def finish(self, claim: Claim, value: float, **attributes: Any) -> None:
         """Stores a trial's value, infinity if it diverged, and what else is known of it (numbers and texts)."""
         holding.check()
         with self._storage():
-            for name, found in attributes.items():
-                claim.trial.set_user_attr(name, found)
+            for name, attribute in attributes.items():
+                claim.trial.set_user_attr(name, attribute)
             claim.trial.set_user_attr(_CHECKSUM, _checksum(value, claim.trial.params, claim.trial.user_attrs))
             self._studies[claim.name].tell(claim.trial, float(value))
 
-    def give_back(self, claim):
+    def give_back(self, claim: Claim) -> None:
         """The trial was broken off; its slot is open again."""
         with self._storage():
             self._studies[claim.name].tell(claim.trial, state=self._states.FAIL)
 
-    def finished(self):
+    def finished(self) -> dict[str, dict[int, Any]]:
         """`{name: {slot: trial}}` of the finished trials: Optuna's frozen ones, with `value`, `params` and `user_attrs`."""
         with self._storage():
-            found = {
+            by_study = {
                 name: {
                     t.user_attrs["slot"]: t
                     for t in sorted(study.get_trials(deepcopy=False), key=lambda t: t.number)
@@ -173,11 +183,11 @@ class Studies:
                 }
                 for name, study in self._studies.items()
             }
-        for name, slots in found.items():
+        for name, slots in by_study.items():
             for t in slots.values():
                 if t.user_attrs.get(_CHECKSUM) not in (None, _checksum(t.value, t.params, t.user_attrs)):
                     raise files.Damaged(self._path, f"was changed after it was written: trial {t.number} of {name} is another")
-        return found
+        return by_study
 
     @contextlib.contextmanager
     def _storage(self):
@@ -201,7 +211,7 @@ class Studies:
         return getattr(self._samplers, kind)(seed=int(sequence.generate_state(1)[0]))
 
     @contextlib.contextmanager
-    def _alone(self):
+    def _claiming_alone(self):
         """No other process claims meanwhile."""
         file = _lock(os.path.join(self._folder, ".claims"))
         try:
@@ -235,7 +245,7 @@ class Studies:
 
 def _checksum(value, params, attributes):
     """Of a finished trial; Optuna's ids and times are left out."""
-    attributes = {name: found for name, found in attributes.items() if name != _CHECKSUM}
+    attributes = {name: attribute for name, attribute in attributes.items() if name != _CHECKSUM}
     return zlib.crc32(json.dumps([float(value), params, attributes], sort_keys=True).encode())
 
 

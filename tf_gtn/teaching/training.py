@@ -127,8 +127,8 @@ class Training:
     def variables(self) -> list[keras.Variable]:
         """Everything that a resumed run needs, in a fixed order."""
         memory = tf.nest.flatten(self._memory)
-        other = self._auxiliary.variables if self._auxiliary is not None else []
-        return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables, *other]
+        auxiliary = self._auxiliary.variables if self._auxiliary is not None else []
+        return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables, *auxiliary]
 
     @property
     def skipped(self) -> tf.Tensor:
@@ -137,21 +137,21 @@ class Training:
 
     @property
     def consecutively_skipped(self) -> tf.Tensor:
-        """Those since the last one that was."""
+        """Skipped steps since the last one that was not."""
         return self._update.consecutively_skipped
 
     def step(self, index: int) -> dict[str, tf.Tensor]:
-        """Outer step number `index` (from 0); returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors.
+        """Outer step number `index` (from 0).
 
-        And what an auxiliary objective's update returns.
+        Returns `{"loss", "inner_loss", "gradient_norm"}`, scalar tensors, and those that an auxiliary objective's update gives.
         """
         draw = self.population.draw([self.seed, index])
         if draw.template not in self._steps:
             self._steps[draw.template] = tf.function(functools.partial(self._step, draw.template), autograph=False)
-        widths = [draw.widths, *(self._alike(draw, [self.seed, index, j]).widths for j in range(1, self._learners))]
+        widths = [draw.widths, *(self._same_template(draw, [self.seed, index, j]).widths for j in range(1, self._learners))]
         return self._steps[draw.template](tf.constant([self.seed, 0]), tf.constant(index), tf.constant(widths, tf.int32))
 
-    def _alike(self, draw, seed):
+    def _same_template(self, draw, seed):
         """Another draw that the same template runs."""
         others = (self.population.draw([*seed, attempt]) for attempt in itertools.count())
         return next(other for other in others if other.template == draw.template)
@@ -166,8 +166,8 @@ class Training:
 
     def restart(self, fresh: "Training") -> None:
         """Becomes what `fresh` is, a `Training` of the same make with another seed, and keeps what was traced."""
-        for mine, other in zip(self.variables, fresh.variables, strict=True):
-            mine.assign(other)
+        for variable, value in zip(self.variables, fresh.variables, strict=True):
+            variable.assign(value)
         self.seed = fresh.seed
 
     def _fresh_memory(self):
@@ -192,25 +192,27 @@ class Training:
         memory, values = tf.nest.map_structure(tf.convert_to_tensor, self._memory), self.values()
 
         def learner(j):
-            problem, own = self.problem(template, widths[j]), tf.random.experimental.stateless_fold_in(seed, j)
-            return self._estimator.estimate(problem, values, own if self._learners > 1 else seed, self._loss, memory)
+            problem = self.problem(template, widths[j])
+            learner_seed = tf.random.experimental.stateless_fold_in(seed, j) if self._learners > 1 else seed
+            return self._estimator.estimate(problem, values, learner_seed, self._loss, memory)
 
         if self._weight:
-            found = averaging.mean(learner, self._learners, self._strategy)
-            tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, found.state)
-            loss, gradients, inner_loss = found.loss, found.gradients, found.inner_loss
+            estimate = averaging.mean(learner, self._learners, self._strategy)
+            tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, estimate.state)
+            loss, gradients, inner_loss = estimate.loss, estimate.gradients, estimate.inner_loss
         else:
             loss = inner_loss = tf.zeros([])
             gradients = [tf.zeros_like(value) for value in values]
         auxiliary = self._auxiliary
         if auxiliary is None:
             return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": self._update.apply(loss, gradients)}
-        own, other = tf.unstack(tf.random.experimental.stateless_split(tf.random.experimental.stateless_fold_in(seed, -1), 2))
-        added, added_gradients = self._auxiliary_gradient(auxiliary, values, own)
-        loss = self._weight * loss + added
-        gradients = [self._weight * g + a for g, a in zip(gradients, added_gradients)]
+        seeds = tf.random.experimental.stateless_split(tf.random.experimental.stateless_fold_in(seed, -1), 2)
+        loss_seed, update_seed = tf.unstack(seeds)
+        auxiliary_loss, auxiliary_gradients = self._auxiliary_gradient(auxiliary, values, loss_seed)
+        loss = self._weight * loss + auxiliary_loss
+        gradients = [self._weight * g + a for g, a in zip(gradients, auxiliary_gradients)]
         norm = self._update.apply(loss, gradients)
-        return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": norm, **auxiliary.update(self.treatment, other)}
+        return {"loss": loss, "inner_loss": inner_loss, "gradient_norm": norm, **auxiliary.update(self.treatment, update_seed)}
 
     def _auxiliary_gradient(self, auxiliary, values, seed):
         with tf.GradientTape() as tape:

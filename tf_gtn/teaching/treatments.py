@@ -66,9 +66,9 @@ class GTN:
 
     def presented(self, **use: Any) -> "GTN":
         """The same generator and codes for another use: see `Curriculum.presented`."""
-        other = copy.copy(self)  # the same variables
-        other.curriculum = self.curriculum.presented(**use)
-        return other
+        presented = copy.copy(self)  # the same variables
+        presented.curriculum = self.curriculum.presented(**use)
+        return presented
 
     def params(self) -> Any:
         """The generator's plain weights: joined once for all inner steps."""
@@ -156,10 +156,10 @@ class Real:
 
     def presented(self, inner_steps: int | None = None, batch_size: int | None = None) -> "Real":
         """The same data in other numbers of steps and examples."""
-        other = copy.copy(self)
-        other.inner_steps = inner_steps or self.inner_steps
-        other._shape = other.inner_steps, batch_size or self._shape[1]
-        return other
+        presented = copy.copy(self)
+        presented.inner_steps = inner_steps or self.inner_steps
+        presented._shape = presented.inner_steps, batch_size or self._shape[1]
+        return presented
 
     def params(self) -> Any:
         return {"real": self._reader.params()}
@@ -216,11 +216,9 @@ def real_subset(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: 
     labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
     index = np.zeros(labels.shape, int)
     for c in range(dataset.num_classes):
-        own, wanted = np.flatnonzero(dataset.train.labels == c), int((labels == c).sum())
-        if not len(own):
-            raise errors.UserError(f"data set {dataset.name!r} has no training image of class {dataset.classes[c]}")
-        rounds = [rng.permutation(own) for _ in range(-(-wanted // len(own)))]
-        index[labels == c] = np.concatenate(rounds)[:wanted]
+        members, places = _members(dataset, c), int((labels == c).sum())
+        rounds = [rng.permutation(members) for _ in range(-(-places // len(members)))]
+        index[labels == c] = np.concatenate(rounds)[:places]
     images = dataset.normalize(dataset.train.images[index.ravel()])
     return Fixed(
         "real_subset", tf.reshape(images, (*labels.shape, *dataset.image_shape)), tf.one_hot(labels, dataset.num_classes)
@@ -240,22 +238,32 @@ def k_means(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequ
     images = np.zeros((*labels.shape, *dataset.image_shape), np.float32)
     rng = np.random.default_rng(seed)
     for c in range(dataset.num_classes):
-        own, wanted = pixels[dataset.train.labels == c].reshape(-1, int(np.prod(dataset.image_shape))), int((labels == c).sum())
-        if not len(own):
-            raise errors.UserError(f"data set {dataset.name!r} has no training image of class {dataset.classes[c]}")
-        count = min(wanted, len(np.unique(own, axis=0)))
-        means = cluster.KMeans if len(own) * count < 2e5 else cluster.MiniBatchKMeans
-        found = means(count, n_init=1, random_state=int(rng.integers(2**31))).fit(own).cluster_centers_
-        centres = rng.permutation(found)[np.arange(wanted) % count]
-        images[labels == c] = centres.reshape(-1, *dataset.image_shape)
+        vectors = pixels[_members(dataset, c)].reshape(-1, int(np.prod(dataset.image_shape)))
+        places = int((labels == c).sum())
+        count = min(places, len(np.unique(vectors, axis=0)))
+        algorithm = cluster.KMeans if len(vectors) * count < 2e5 else cluster.MiniBatchKMeans
+        centres = algorithm(count, n_init=1, random_state=int(rng.integers(2**31))).fit(vectors).cluster_centers_
+        images[labels == c] = rng.permutation(centres)[np.arange(places) % count].reshape(-1, *dataset.image_shape)
     return Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))
 
 
-def batches(treatment: protocols.Treatment, seed: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+def _members(dataset, c):
+    """Indices of the training images of a class; `UserError` if there are none."""
+    indices = np.flatnonzero(dataset.train.labels == c)
+    if not len(indices):
+        raise errors.UserError(f"data set {dataset.name!r} has no training image of class {dataset.classes[c]}")
+    return indices
+
+
+def batches(
+    treatment: protocols.Treatment, seed: int = 0, steps: Sequence[int] | np.ndarray | None = None
+) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
     """Yields `(images, labels)` of a lesson, step by step; of one that watches the learner, as before its first look.
 
-    `seed` decides what is random in them.
+    `seed` decides what is random in them; `steps` are the inner steps, from 0, that are made: all unless given.
     """
     params, xs, memory = treatment.params(), treatment.xs(tf.constant([seed, 0])), protocols.first_memory(treatment)
+    if steps is not None:
+        xs = tf.nest.map_structure(lambda x: tf.gather(x, steps), xs)
     for x in zip(*map(tf.unstack, tf.nest.flatten(xs))):
         yield treatment.batch(params, tf.nest.pack_sequence_as(xs, x), *memory)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import gc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import keras
 from tensorflow.python.framework import ops
@@ -63,11 +63,11 @@ def validate(training: Training, learners: int) -> tuple[float, float]:
 
 
 @contextlib.contextmanager
-def traces_forgotten() -> Iterator[None]:
+def traces_forgotten() -> Generator[None, None, None]:
     """What is traced in here takes no memory afterwards; nothing of it may be used any more.
 
-    `tf.custom_gradient` registers each gradient that it traces, under a name of its own, and never takes it back: 50 MB a trial
-    on 8x8 images, with all graphs that it leads to.
+    `tf.custom_gradient` registers each gradient that it traces, under a name of its own, and never takes it back: 50 MB per
+    trial on 8x8 images, with all graphs that it leads to.
     """
     registered = getattr(ops.gradient_registry, "_registry", {})
     before = set(registered)

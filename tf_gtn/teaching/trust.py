@@ -103,10 +103,10 @@ def _forbidden_operations(graph):
     saver = _reached(_called(groups[True]), library)
     # Whatever else can be called, though by nothing that this module knows of, is held to the shorter list.
     live = _reached(_called(groups[False]) | _callable(graph) | (set(library) - saver), library)
-    found = {node.op for node in graph.graph_def.node} - OPERATIONS
+    forbidden = {node.op for node in graph.graph_def.node} - OPERATIONS
     for name, nodes in library.items():
-        found |= {node.op for node in nodes} - (OPERATIONS if name in live else _SAVER)
-    return found
+        forbidden |= {node.op for node in nodes} - (OPERATIONS if name in live else _SAVER)
+    return forbidden
 
 
 def _reached(names, library):
@@ -128,22 +128,22 @@ def _called(nodes):
 def _callable(graph):
     """Names of functions that the loaded object and its gradients call."""
     objects, library = graph.object_graph_def, graph.graph_def.library
-    found = {*objects.concrete_functions, *(gradient.gradient_func for gradient in library.registered_gradients)}
+    names = {*objects.concrete_functions, *(gradient.gradient_func for gradient in library.registered_gradients)}
     for node in objects.nodes:
-        found |= {*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name}
-    return found
+        names |= {*node.function.concrete_functions, node.bare_concrete_function.concrete_function_name}
+    return names
 
 
 def _forbidden_objects(objects):
-    found = set()
+    forbidden = set()
     for node in objects.nodes:
         kind = node.WhichOneof("kind")
         name = node.user_object.identifier if kind == "user_object" else kind
         if kind not in _KINDS or (kind == "user_object" and name not in _OBJECTS):
-            found.add(f"an object {name}")
+            forbidden.add(f"an object {name}")
         if node.registered_name or node.registered_saver or node.saveable_objects:
-            found.add(f"an object with a saver of its own ({node.registered_name or name})")
-    return found
+            forbidden.add(f"an object with a saver of its own ({node.registered_name or name})")
+    return forbidden
 
 
 def check_files(path: str) -> None:
@@ -171,22 +171,22 @@ def check_checksums(path: str) -> None:
     if not tf.io.gfile.exists(os.path.join(path, CHECKSUMS)):
         return
     with tf.io.gfile.GFile(os.path.join(path, CHECKSUMS)) as file:
-        wanted = json.load(file)
-    if not isinstance(wanted, dict):
+        exported = json.load(file)
+    if not isinstance(exported, dict):
         raise ValueError(f"{CHECKSUMS} is not one of an export")
-    found = _checksums(path)
-    changed = sorted(name for name in wanted if wanted[name] != found.get(name))
+    present = _checksums(path)
+    changed = sorted(name for name in exported if exported[name] != present.get(name))
     if changed:
         raise ValueError(f"{', '.join(changed)[:300]} {'is' if len(changed) == 1 else 'are'} missing or not as exported")
 
 
 def _checksums(path):
-    found = {}
+    checksums = {}
     for folder, _, names in tf.io.gfile.walk(path):
         for name in names:
             file = os.path.join(folder, name)
             relative = file[len(path) :].strip("/")
             if relative != CHECKSUMS:
                 with tf.io.gfile.GFile(file, "rb") as opened:
-                    found[relative] = hashlib.sha256(opened.read()).hexdigest()
-    return dict(sorted(found.items()))
+                    checksums[relative] = hashlib.sha256(opened.read()).hexdigest()
+    return dict(sorted(checksums.items()))

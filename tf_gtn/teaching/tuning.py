@@ -7,19 +7,18 @@ held. Trials lie in `<base_dir>/tuning.db`, see `studies`; those of the k-th fur
 
 import contextlib
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.data import Dataset
 from tf_gtn.experiment import experiment
 from tf_gtn.reporting import claims, figures, report, statistics
 from tf_gtn.runtime import base_dir as base_dirs
-from tf_gtn.runtime import files, loop
+from tf_gtn.runtime import files, loop, stopping
 from tf_gtn.runtime import metrics as metrics_lib
 from tf_gtn.runtime import progress as progress_lib
 from tf_gtn.teaching import plots, studies
@@ -47,12 +46,13 @@ class Run(experiment.Run, Protocol):
 
 
 @dataclasses.dataclass(kw_only=True)
+@arguments.checked("teaching.Tuning")
 class Tuning(experiment.Experiment):
     """What is tuned and claimed.
 
     Attributes:
       arms: names; each is a gin scope.
-      trials: of each arm (GTN paper, figure 1b: 20).
+      trials: per arm (GTN paper, figure 1b: 20).
       seeds: searches of each arm, from the run's seed on.
       sampler: gp (Gaussian process), tpe or random.
       space: `{"teaching.Training.learning_rate": (1e-3, 0.3, "log"), ...}`: gin parameters and their ranges, the same for all
@@ -62,8 +62,8 @@ class Tuning(experiment.Experiment):
     """
 
     arms: tuple[str, ...] = ("weight_norm", "plain")
-    trials: int = 20
-    sampler: str = "gp"
+    trials: arguments.Count = 20
+    sampler: studies.Sampler = "gp"
     space: dict[str, tuple] = dataclasses.field(default_factory=dict)
     diverged_above: float = 100.0
 
@@ -73,7 +73,6 @@ class Tuning(experiment.Experiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        errors.at_least_one(self.NAME, trials=self.trials)
         if self.analyses:
             raise errors.UserError("teaching.Tuning.analyses has no effect: a trial is judged, and not kept")
         if not self.space:
@@ -85,7 +84,8 @@ class Tuning(experiment.Experiment):
 
     def given(self, dataset: Dataset, settings: Evaluation, make: Callable[[Dataset, int], Training]) -> "Tuning":
         """What is learned, how it is judged, and `(dataset, seed) -> Training`; returns itself."""
-        self.dataset, self.settings, self._make = dataset, settings, make
+        self.dataset, self._make = dataset, make
+        self.settings = settings  # pyrefly: ignore[read-only]  # the class has a default of it
         return self
 
     def made(self, run: Run, arm: str, seed: int) -> Training:
@@ -97,9 +97,9 @@ class Tuning(experiment.Experiment):
 class Stopped(loop.Stopped):
     """A signal broke a trial off."""
 
-    def __init__(self, number, finished, total):
+    def __init__(self, number: int, finished: int, total: int) -> None:
         super().__init__(number, 0)
-        name = signal.Signals(number).name
+        name = stopping.name(number)
         self.args = (f"stopped by {name}; {finished} of {total} trials are finished: the same command goes on from there",)
 
 
@@ -111,18 +111,19 @@ def run(run: Run, program: str, tuning: Tuning) -> dict[str, Any] | None:
     check(run, tuning)
     if not run.ready():
         return None
-    searches, made = [], 0
+    searches, trials_made = [], 0
     for k in range(tuning.seeds):
         folder, seed = base_dirs.repeat(run.base_dir, k), run.seed + k
         files.folder(folder)
         with studies.Studies(folder, tuning.arms, tuning.trials, tuning.space, tuning.sampler, seed) as shared:
-            made += _work(run, tuning, shared, seed)
+            trials_made += _work(run, tuning, shared, seed)
             finished = shared.finished()
         searches.append(finished)
     if run.joined:
         total = tuning.trials * len(tuning.arms) * tuning.seeds
         print(
-            f"made {made} trials; {sum(len(slots) for found in searches for slots in found.values())} of {total} are finished"
+            f"made {trials_made} trials; "
+            f"{sum(len(slots) for by_arm in searches for slots in by_arm.values())} of {total} are finished"
         )
         return None
     return _conclude(run, program, tuning, searches)
@@ -151,11 +152,11 @@ def check(run: Run, tuning: Tuning) -> None:
 
 
 def summary(trials: Sequence[Any]) -> dict[str, Any]:
-    """What the trials of an arm found; `trials` is a list of Optuna's, by search and slot."""
+    """The losses of an arm's trials, their quartiles, and the best trial; `trials`: Optuna's, by search and slot."""
     values = [t.value for t in trials]
     low, median, high = statistics.quartiles(values)
-    place = int(np.argmin(values))
-    best = trials[place]
+    best_index = int(np.argmin(values))
+    best = trials[best_index]
     return {
         "values": values,
         "median": median,
@@ -163,7 +164,7 @@ def summary(trials: Sequence[Any]) -> dict[str, Any]:
         "diverged": float(np.mean(np.isinf(values))),
         "best": best.value,
         "best_accuracy": best.user_attrs["validation_accuracy"],
-        "best_trial": place + 1,
+        "best_trial": best_index + 1,
         "best_parameters": best.params,
         "seconds_per_trial": float(np.median([t.user_attrs["seconds"] for t in trials])),
     }
@@ -171,7 +172,7 @@ def summary(trials: Sequence[Any]) -> dict[str, Any]:
 
 def _work(run, tuning, shared, seed):
     """Makes trials until none is open, and waits for those of others; returns how many were made here."""
-    total, made, done = tuning.trials * len(tuning.arms), 0, sum(map(len, shared.finished().values()))
+    total, trials_made, done = tuning.trials * len(tuning.arms), 0, sum(map(len, shared.finished().values()))
     if done:
         print(f"{done} of {total} trials are finished" if done < total else f"all {total} trials are finished", flush=True)
     with loop.signals() as received, progress_lib.Progress(total, done, "trials", first="tracing the first") as bar:
@@ -183,8 +184,8 @@ def _work(run, tuning, shared, seed):
         while done < total:
             claim = shared.claim()
             if claim is not None:
-                made += 1
-                outcome = _made(run, tuning, claim, shared, seed, stopped)
+                trials_made += 1
+                outcome = _make_trial(run, tuning, claim, shared, seed, stopped)
                 losses = {claim.name: outcome.loss}
             elif run.joined:
                 break
@@ -194,23 +195,23 @@ def _work(run, tuning, shared, seed):
             stopped()
             done = sum(map(len, shared.finished().values()))
             bar.update(done, **losses)
-    return made
+    return trials_made
 
 
-def _made(run, tuning, claim, shared, seed, stopped):
+def _make_trial(run, tuning, claim, shared, seed, stopped):
     """Makes one trial and stores it."""
     started = time.perf_counter()
     try:
-        own_seed = int(np.random.SeedSequence([seed, claim.slot]).generate_state(1)[0] >> 1)  # the same for all arms
+        trial_seed = int(np.random.SeedSequence([seed, claim.slot]).generate_state(1)[0] >> 1)  # the same for all arms
         with trials_lib.traces_forgotten(), run.bound(claim.name, claim.parameters):
-            made, judges = tuning.made(run, claim.name, own_seed), tuning.settings.validation_learners
-            outcome = trials_lib.trial(made, judges, tuning.diverged_above, stopped)
-            del made
+            training, judges = tuning.made(run, claim.name, trial_seed), tuning.settings.validation_learners
+            outcome = trials_lib.trial(training, judges, tuning.diverged_above, stopped)
+            del training
     except BaseException:
         shared.give_back(claim)
         raise
-    found = {"validation_accuracy": outcome.accuracy, "steps": outcome.steps, "skipped": outcome.skipped}
-    shared.finish(claim, outcome.loss, **found, seconds=round(time.perf_counter() - started, 3))
+    attributes = {"validation_accuracy": outcome.accuracy, "steps": outcome.steps, "skipped": outcome.skipped}
+    shared.finish(claim, outcome.loss, **attributes, seconds=round(time.perf_counter() - started, 3))
     return outcome
 
 
@@ -221,23 +222,23 @@ def _conclude(run, program, tuning, searches):
         by_search.append({arm: [finished[arm][slot] for slot in range(tuning.trials)] for arm in tuning.arms})
         _write_metrics(base_dirs.repeat(run.base_dir, k), by_search[-1])
     metrics = {arm: summary([trial for trials in by_search for trial in trials[arm]]) for arm in tuning.arms}
-    values = {arm: found["values"] for arm, found in metrics.items()}
+    values = {arm: arm_summary["values"] for arm, arm_summary in metrics.items()}
     losses = {arm: claims.Quantity([[t.value for t in trials[arm]] for trials in by_search]) for arm in tuning.arms}
-    made = claims.compare(tuning.claims, losses, tuning.UNITS)
+    compared = claims.compare(tuning.claims, losses, tuning.UNITS)
     plots.boxes(
         figures.path(run.base_dir, "final_loss"),
         values,
         "final validation loss",
-        f"Final loss of each of {len(searches)} x {tuning.trials} trials an arm during hyperparameter optimisation (points), "
+        f"Final loss of each of {len(searches)} x {tuning.trials} trials per arm during hyperparameter optimisation (points), "
         f"their median and quartiles (boxes). What diverged (not finite, or above {tuning.diverged_above:g}) lies as a cross "
         "at the upper edge.",
     )
-    report.conclude(run, tuning.SYSTEM, program, metrics, made)
+    report.conclude(run, tuning.SYSTEM, program, metrics, compared)
     return metrics
 
 
 def _write_metrics(base_dir, trials):
-    """A line of metrics.jsonl for each slot, with the trials of all arms there."""
+    """Writes one line of metrics.jsonl per slot, with the trials of all arms in it."""
     writer = metrics_lib.MetricsWriter(base_dir)
     for slot, row in enumerate(zip(*trials.values())):
         line = {}
@@ -249,6 +250,6 @@ def _write_metrics(base_dir, trials):
     writer.close()
 
 
-def best_bindings(found: Mapping[str, Any]) -> list[str]:
-    """The best parameters of an arm, from its summary, as gin bindings: a line each."""
-    return [f"{name} = {value!r}" for name, value in found["best_parameters"].items()]
+def best_bindings(arm_summary: Mapping[str, Any]) -> list[str]:
+    """The best parameters of an arm, from its summary, as gin bindings: one line each."""
+    return [f"{name} = {value!r}" for name, value in arm_summary["best_parameters"].items()]

@@ -18,7 +18,7 @@ _GATES, _STEP, _LARGEST = "hat/gates", "hat/step", 6.0
 
 
 class _Continual(method.Method):
-    """Methods whose tasks have weights of their own, in `state["own"]`, one beside the other."""
+    """Methods whose tasks have weights of their own: `state["own"]`, stacked along the first axis."""
 
     def visited(self, state: dict, task: tf.Tensor) -> tuple[method.Network, dict, dict]:
         """`(network, params, model)` with which a task of pretraining is learned on."""
@@ -28,12 +28,12 @@ class _Continual(method.Method):
         """The state after that."""
         raise NotImplementedError
 
-    def _drawn(self, seed):
-        """What a task has of its own, drawn from `seed` [2]."""
+    def _initial_of_task(self, seed):
+        """The weights that one task alone has, drawn from `seed` [2]."""
         raise NotImplementedError
 
-    def _all_drawn(self, seeds):
-        return tf.nest.map_structure(lambda *v: tf.stack(v), *map(self._drawn, tf.unstack(seeds)))
+    def _initial_of_tasks(self, seeds):
+        return tf.nest.map_structure(lambda *v: tf.stack(v), *map(self._initial_of_task, tf.unstack(seeds)))
 
     def save(self, path: str) -> None:
         """Writes nothing: there is no single network that new tasks begin with."""
@@ -46,11 +46,11 @@ class _Continual(method.Method):
             task = tf.random.stateless_uniform([], draws[0], 0, self.count, tf.int32)
             network, params, model = self.visited(state, task)
             batch = method.batches(self.tasks, task, inner.batch_size, draws[1])
-            found = leap.train(
+            trained = leap.train(
                 network, inner.optimizer, (params, model), batch, inner.steps, None, supervised.cross_entropy, inner.hyper
             )
-            state = self.stored(state, task, found["params"], found["model"])
-            return n + 1, state, loss + tf.reduce_mean(found["losses"]) / self._meta_batch_size
+            state = self.stored(state, task, trained["params"], trained["model"])
+            return n + 1, state, loss + tf.reduce_mean(trained["losses"]) / self._meta_batch_size
 
         start = 0, state, tf.zeros([])
         _, state, loss = tf.while_loop(lambda n, *_: n < self._meta_batch_size, body, start, parallel_iterations=1)
@@ -72,41 +72,41 @@ class HAT(_Continual):
         self._scale, self._sparsity = largest_scale, sparsity
         super().__init__(*shared)
 
-    def _begun(self, params, model, own_seeds):
+    def _begun(self, params, model, task_seeds):
         self._gated = Functional(_with_gates(self.network.model))
-        own = self._all_drawn(own_seeds)
-        return {**super()._begun(params, model, own_seeds), "own": own, "seen": tf.zeros([self.count])}
+        task_params = self._initial_of_tasks(task_seeds)
+        return {**super()._begun(params, model, task_seeds), "own": task_params, "seen": tf.zeros([self.count])}
 
     def begin(self, state: dict, seed: tf.Tensor, steps: int) -> tuple[method.Network, dict, dict]:
         """See `method.Method`."""
-        return self._bound(state, self._drawn(seed), self._earlier(state, state["seen"]), steps)
+        return self._bound(state, self._initial_of_task(seed), self._earlier(state, state["seen"]), steps)
 
     def visited(self, state: dict, task: tf.Tensor) -> tuple[method.Network, dict, dict]:
         """See `_Continual`."""
         others = state["seen"] * (1 - tf.one_hot(task, self.count))
-        own = {p: v[task] for p, v in state["own"].items()}
-        return self._bound(state, own, self._earlier(state, others), self.inner.steps)
+        task_params = {p: v[task] for p, v in state["own"].items()}
+        return self._bound(state, task_params, self._earlier(state, others), self.inner.steps)
 
     def stored(self, state: dict, task: tf.Tensor, params: dict, model: dict) -> dict:
         """See `_Continual`."""
-        own = {p: _at(v, task, params[p]) for p, v in state["own"].items()}
+        task_params = {p: _at(v, task, params[p]) for p, v in state["own"].items()}
         shared = {p: params[p] for p in state["params"]}
         model = {p: v for p, v in model.items() if p != _STEP}
-        return {"params": shared, "model": model, "own": own, "seen": _at(state["seen"], task, 1.0)}
+        return {"params": shared, "model": model, "own": task_params, "seen": _at(state["seen"], task, 1.0)}
 
-    def _drawn(self, seed):
-        """What a task has of its own: the last layer, and gates half open on average."""
+    def _initial_of_task(self, seed):
+        """The weights that one task alone has: a last layer, and gates that are half open on average."""
         fresh, _ = self.network.initial_values(seed)
         convolutions = _convolutions(self.network.model)
         gates = tf.random.stateless_normal((len(convolutions), convolutions[0].filters), seed)
-        return {**{p: fresh[p] for p in self._own}, _GATES: gates}
+        return {**{p: fresh[p] for p in self._task_paths}, _GATES: gates}
 
     def _earlier(self, state, counted):
         """`[modules, channels]`: how far the tasks that count gate a channel open, at most."""
         gates = _gates(state["own"][_GATES], self._scale)
         return tf.reduce_max(gates * counted[:, None, None], 0)
 
-    def _bound(self, state, own, earlier, steps):
+    def _bound(self, state, task_params, earlier, steps):
         free = self._sparsity * (1 - earlier) / tf.maximum(tf.reduce_sum(1 - earlier), 1e-6)
         factors = _factors(self.network.model, earlier)
 
@@ -118,7 +118,7 @@ class HAT(_Continual):
             outputs, after = self._gated(weights, model, [inputs, *(gate[None] for gate in gates)], training)
             return outputs, {**after, _STEP: model[_STEP] + int(training)}
 
-        return network, {**state["params"], **own}, {**state["model"], _STEP: tf.constant(0)}
+        return network, {**state["params"], **task_params}, {**state["model"], _STEP: tf.constant(0)}
 
 
 class ProgressiveNets(_Continual):
@@ -129,36 +129,36 @@ class ProgressiveNets(_Continual):
     column does not read itself, nor do the others read it then.
     """
 
-    def _begun(self, params, model, own_seeds):
+    def _begun(self, params, model, task_seeds):
         del params, model
         self._parts = [Functional(part) for part in _column(self.network.model, self.count)]
-        return {"own": self._all_drawn(own_seeds), "seen": tf.zeros([self.count])}
+        return {"own": self._initial_of_tasks(task_seeds), "seen": tf.zeros([self.count])}
 
     def begin(self, state: dict, seed: tf.Tensor, steps: int) -> tuple[method.Network, dict, dict]:
         """See `method.Method`."""
         del steps
-        return self._bound(state, self._drawn(seed), state["seen"])
+        return self._bound(state, self._initial_of_task(seed), state["seen"])
 
     def visited(self, state: dict, task: tf.Tensor) -> tuple[method.Network, dict, dict]:
         """See `_Continual`."""
-        own = tf.nest.map_structure(lambda v: v[task], state["own"])
-        return self._bound(state, own, state["seen"] * (1 - tf.one_hot(task, self.count)))
+        column = tf.nest.map_structure(lambda v: v[task], state["own"])
+        return self._bound(state, column, state["seen"] * (1 - tf.one_hot(task, self.count)))
 
     def stored(self, state: dict, task: tf.Tensor, params: dict, model: dict) -> dict:
         """See `_Continual`."""
-        own = tf.nest.map_structure(lambda v, new: _at(v, task, new), state["own"], {"params": params, "model": model})
-        return {"own": own, "seen": _at(state["seen"], task, 1.0)}
+        columns = tf.nest.map_structure(lambda v, new: _at(v, task, new), state["own"], {"params": params, "model": model})
+        return {"own": columns, "seen": _at(state["seen"], task, 1.0)}
 
-    def _drawn(self, seed):
-        found = [part.initial_values(own) for part, own in zip(self._parts, self._seeds(seed))]
-        params, model = ({p: v for values in each for p, v in values.items()} for each in zip(*found))
+    def _initial_of_task(self, seed):
+        initial_values = [part.initial_values(part_seed) for part, part_seed in zip(self._parts, self._seeds(seed))]
+        params, model = ({p: v for values in of_parts for p, v in values.items()} for of_parts in zip(*initial_values))
         return {"params": params, "model": model}
 
     def _seeds(self, seed):
         return tf.unstack(tf.random.experimental.stateless_split(seed, len(self._parts)))
 
-    def _bound(self, state, own, read):
-        """A column that reads those with `read` 1."""
+    def _bound(self, state, trained_column, read):
+        """`(network, params, model)` of a column that reads the other columns n with `read[n]` 1."""
         columns = [tf.nest.map_structure(lambda v, n=n: v[n], state["own"]) for n in range(self.count)]
 
         def network(params, model, inputs, training=False):
@@ -174,11 +174,11 @@ class ProgressiveNets(_Continual):
                         part(column["params"], column["model"], [other, *reading[n]], False)[0]
                         for n, (column, other) in enumerate(zip(columns, others))
                     ]
-                below, own_after = part(params, model, [below, *reading[-1]], training)
-                after |= own_after
+                below, model_after = part(params, model, [below, *reading[-1]], training)
+                after |= model_after
             return below, after
 
-        return network, own["params"], own["model"]
+        return network, trained_column["params"], trained_column["model"]
 
 
 def _convolutions(model):

@@ -1,14 +1,32 @@
 """The figures of transfer, from a run's numbers to `<base_dir>/figures/*.png`."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from tf_gtn.reporting import drawing, figures, statistics
 
+_SMOOTHED = 5  # steps on a task in one mean: single batches of 20 images say little
 
-def draw(base_dir, experiment, outcomes, quantities, rows):
+
+def draw(
+    base_dir: str,
+    experiment: Any,
+    outcomes: Sequence[Mapping],
+    quantities: Mapping[str, Sequence],
+    rows: Sequence[Sequence[Mapping]],
+) -> None:
     """Errors by number of tasks, curves on held-out tasks, losses during pretraining (figure 5), rho (figure 4).
 
-    Without what diverged.
+    An arm that diverged in any seed is left out.
+
+    Args:
+      base_dir: the run's folder.
+      experiment: the `experiment.Transfer`.
+      outcomes: one per seed.
+      quantities: `{name: [a value per seed]}`.
+      rows: for each seed the lines of its metrics.jsonl.
     """
     quantities = figures.whole(quantities)
     over = f"mean and 95% interval over {len(outcomes)} seeds" if len(outcomes) > 1 else "one seed"
@@ -19,14 +37,17 @@ def draw(base_dir, experiment, outcomes, quantities, rows):
         return
     most = max(experiment.pretraining)
     curves = figures.whole({arm: [o["curve"][f"{arm}_{most}"] for o in outcomes] for arm in experiment.arms})
-    curves = {arm: np.array([*map(_smooth, values)]) for arm, values in curves.items()}
+    curves = {
+        arm: np.array([figures.moving_mean(np.asarray(curve, float), _SMOOTHED) for curve in values])
+        for arm, values in curves.items()
+    }
     caption = f"Training error on tasks held out, from each initialisation, after {most} tasks of pretraining; {over}."
     _lines(figures.path(base_dir, "held_out_tasks"), caption, curves, "steps on the task", "training error")
     losses = {}
     for arm in curves:
-        found = [[(row["step"], row[f"{arm}_{most}/loss"]) for row in seed if f"{arm}_{most}/loss" in row] for seed in rows]
-        if len(found[0]) > 1:
-            losses[arm] = np.array(found, float)
+        points = [[(row["step"], row[f"{arm}_{most}/loss"]) for row in seed if f"{arm}_{most}/loss" in row] for seed in rows]
+        if len(points[0]) > 1:
+            losses[arm] = np.array(points, float)
     if losses:
         caption = f"Mean loss on the tasks of pretraining as it goes on ({most} tasks; figure 5 of the paper); {over}."
         path = figures.path(base_dir, "pretraining")
@@ -58,12 +79,12 @@ def _by_tasks(base_dir, experiment, quantities, over):
         panels = figure.subplots(1, 2)
         for axes, table, words in zip(panels, ("error", "area"), ("test error", "area under the training curve")):
             for arm in experiment.arms:
-                there = [n for n in experiment.pretraining if f"{table}/{arm}_{n}" in quantities]
-                if not there:
+                counts = [n for n in experiment.pretraining if f"{table}/{arm}_{n}" in quantities]
+                if not counts:
                     continue
-                values = np.array([statistics.units(quantities[f"{table}/{arm}_{n}"])[0] for n in there])
+                values = np.array([statistics.units(quantities[f"{table}/{arm}_{n}"])[0] for n in counts])
                 interval = statistics.interval(values.T, statistics.SHARE) if values.shape[1] > 1 else None
-                drawing.line(axes, arm, experiment.arms, there, values.mean(1), interval)
+                drawing.line(axes, arm, experiment.arms, counts, values.mean(1), interval)
             axes.set(xlabel="tasks of pretraining", ylabel=words, ylim=(0, None))
         drawing.finish(figure, *panels)
 
@@ -82,9 +103,3 @@ def _lines(path, caption, curves, xlabel, ylabel, scale="linear", first=0, bound
             drawing.line(axes, name, curves, np.arange(values.shape[1]) + first, values.mean(0), interval)
         axes.set(xlabel=xlabel, ylabel=ylabel, yscale=scale)
         drawing.finish(figure, axes)
-
-
-def _smooth(curve, width=5):
-    """Mean over `width` steps around each, fewer at the ends: single batches of 20 say little."""
-    kernel, curve = np.ones(width), np.asarray(curve, float)
-    return np.convolve(curve, kernel, "same") / np.convolve(np.ones_like(curve), kernel, "same")

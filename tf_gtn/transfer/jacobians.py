@@ -59,20 +59,20 @@ def of_layer(
             values = {p: params[p] for p in moved}
             with tf.GradientTape() as tape:
                 tape.watch(values)
-                found, _ = gradient(values)
-                inner = tf.add_n([tf.reduce_sum(found[p] * tangent[p]) for p in moved])
+                gradients, _ = gradient(values)
+                inner = tf.add_n([tf.reduce_sum(gradients[p] * tangent[p]) for p in moved])
             return tape.gradient(inner, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
         products = tf.map_fn(product, tangents, parallel_iterations=1)
         tangents = {p: tangents[p] - learning_rate * products[p] for p in moved}
-        own, after = gradient(dict(params))
-        return {p: v - learning_rate * own[p] for p, v in params.items()}, after, tangents
+        gradients, after = gradient(dict(params))
+        return {p: v - learning_rate * gradients[p] for p, v in params.items()}, after, tangents
 
-    found = []
+    jacobians = []
     for t in range(steps):
         params, model, tangents = step(params, model, tangents, tf.constant(t))
-        found.append(tf.transpose(tf.reshape(tangents[path], (size, size))))
-    return tf.stack(found)
+        jacobians.append(tf.transpose(tf.reshape(tangents[path], (size, size))))
+    return tf.stack(jacobians)
 
 
 def relative_precision(jacobian: tf.Tensor) -> tf.Tensor:

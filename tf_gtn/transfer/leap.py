@@ -95,7 +95,7 @@ def train(
     """
     constant = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
 
-    def look(params, model, t):
+    def evaluate(params, model, t):
         inputs, labels = batch(t)
         with tf.GradientTape() as tape:
             tape.watch(tf.nest.flatten(params))
@@ -113,16 +113,16 @@ def train(
         "length": tf.zeros([], tf.nest.flatten(params)[0].dtype),
         "energy": tf.zeros([], tf.nest.flatten(params)[0].dtype),
     }
-    seen, gradient, model = look(params, model, tf.constant(0))
+    seen, gradient, model = evaluate(params, model, tf.constant(0))
     rows = tf.TensorArray(seen.dtype, size=steps + 1, element_shape=[2]).write(0, seen)
 
     def body(t, row, params, slots, model, seen, gradient, total, rows):
         after, slots = update(params, slots, gradient, t)
-        seen_after, gradient_after, model = look(after, model, t + 1)
+        seen_after, gradient_after, model = evaluate(after, model, t + 1)
         if manifold is not None:
-            own, squared = manifold.increment(params, gradient, seen[0], after, seen_after[0])
+            increment, squared = manifold.increment(params, gradient, seen[0], after, seen_after[0])
             total = {
-                "increment": tf.nest.map_structure(tf.add, total["increment"], own),
+                "increment": tf.nest.map_structure(tf.add, total["increment"], increment),
                 "length": total["length"] + tf.sqrt(squared),
                 "energy": total["energy"] + squared,
             }
@@ -134,5 +134,5 @@ def train(
     taken, _, params, _, model, _, _, total, rows = tf.while_loop(
         lambda t, row, *_: (t < steps) & (row < in_a_row), body, state, parallel_iterations=1, maximum_iterations=steps
     )
-    losses, errors_ = tf.unstack(rows.stack()[: taken + 1], axis=1)
-    return {"params": params, "model": model, **total, "losses": losses, "errors": errors_}
+    losses, errors = tf.unstack(rows.stack()[: taken + 1], axis=1)
+    return {"params": params, "model": model, **total, "losses": losses, "errors": errors}

@@ -19,8 +19,8 @@ class MetaLearned(method.Method):
         self._outer_hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}
         super().__init__(*shared)
 
-    def _begun(self, params, model, own_seeds):
-        begun = super()._begun(params, model, own_seeds)
+    def _begun(self, params, model, task_seeds):
+        begun = super()._begun(params, model, task_seeds)
         return {**begun, "slots": self._outer.init(begun["params"])}
 
     def _update(self, state, seed, number):
@@ -31,10 +31,10 @@ class MetaLearned(method.Method):
                 tf.random.experimental.stateless_split(tf.stack([seed, number * self._meta_batch_size + n]), 3)
             )
             task = tf.random.stateless_uniform([], chosen, 0, self.count, tf.int32)
-            own, model_after, loss_after = self._learned(self.start(state, fresh), task, data)
-            own = {p: own[p] for p in state["params"]}
-            found = own, _floats(model_after), loss_after
-            add = tf.nest.map_structure(lambda a, b: a + b / self._meta_batch_size, (increment, model, loss), found)
+            task_increment, model_after, loss_after = self._learned(self.start(state, fresh), task, data)
+            task_increment = {p: task_increment[p] for p in state["params"]}
+            of_task = task_increment, _floats(model_after), loss_after
+            add = tf.nest.map_structure(lambda a, b: a + b / self._meta_batch_size, (increment, model, loss), of_task)
             return n + 1, *add
 
         zeros = tf.nest.map_structure(tf.zeros_like, (state["params"], _floats(state["model"])))
@@ -86,28 +86,28 @@ class Leap(MetaLearned):
         super().__init__(*shared, optimizer=optimizer)
 
     def _learned(self, start, task, seed):
-        found = self._train(start, task, seed, self._manifold)
-        return found["increment"], found["model"], tf.reduce_mean(found["losses"])
+        trained = self._train(start, task, seed, self._manifold)
+        return trained["increment"], trained["model"], tf.reduce_mean(trained["losses"])
 
 
 class Reptile(MetaLearned):
     """Reptile: theta_0 - theta_K, all steps included."""
 
     def _learned(self, start, task, seed):
-        found = self._train(start, task, seed)
-        increment = {p: start[0][p] - value for p, value in found["params"].items()}
-        return increment, found["model"], tf.reduce_mean(found["losses"])
+        trained = self._train(start, task, seed)
+        increment = {p: start[0][p] - value for p, value in trained["params"].items()}
+        return increment, trained["model"], tf.reduce_mean(trained["losses"])
 
 
 class FirstOrderMAML(MetaLearned):
     """MAML's gradient at the trained weights, on images of the task that it was not trained on, without second derivatives."""
 
     def _learned(self, start, task, seed):
-        found = self._train(start, task, seed)
+        trained = self._train(start, task, seed)
         with tf.GradientTape() as tape:
-            tape.watch(tf.nest.flatten(found["params"]))
-            loss = self._judged(found["params"], found["model"], task, seed)
-        return tape.gradient(loss, found["params"]), found["model"], tf.reduce_mean(found["losses"])
+            tape.watch(tf.nest.flatten(trained["params"]))
+            loss = self._judged(trained["params"], trained["model"], task, seed)
+        return tape.gradient(loss, trained["params"]), trained["model"], tf.reduce_mean(trained["losses"])
 
 
 class MAML(MetaLearned):

@@ -17,7 +17,7 @@ from tf_gtn.transfer import tasks as all_tasks
 Network = Callable[..., tuple]
 """`(params, model, inputs, training=False) -> (outputs, model)`, such as a `core.Functional`."""
 PLAIN = SGD(0.1, 0.0)
-_INIT, _OWN = 2**30, 2**30 + 1
+_INIT, _TASK = 2**30, 2**30 + 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Inner:
 
     Attributes:
       steps: K.
-      batch_size: images a step.
+      batch_size: images per step.
       optimizer: of `core.optimizers`.
       cosine: let its learning rate fall to 0 by a cosine (appendix G).
       stop_error: stop after `stop_batches` batches of held-out images in a row with an error below it (appendix F: 2%, 30); 0:
@@ -100,9 +100,9 @@ class Method(update_loop.UpdateLoop):
         self.network, self.tasks, self.count, self.inner = network, tasks, count, inner
         self._meta_batch_size = meta_batch_size
         drawn_anew = encoder_only or not self.head_learned
-        self._own = {path for path in network.values()[0] if drawn_anew and _is_head(path)}
-        own_seeds = tf.random.experimental.stateless_split(tf.constant([seed, _OWN]), count)
-        state = self._begun(*network.initial_values(tf.constant([seed, _INIT])), own_seeds)
+        self._task_paths = {path for path in network.values()[0] if drawn_anew and _is_head(path)}
+        task_seeds = tf.random.experimental.stateless_split(tf.constant([seed, _TASK]), count)
+        state = self._begun(*network.initial_values(tf.constant([seed, _INIT])), task_seeds)
         super().__init__(state, self._update, ("loss",), seed, outer_steps, 1)
         self._patience = patience
         best = {"error": np.float32(np.inf), "since": 0, "loss": 0.0, "state": state if patience else ()}
@@ -116,9 +116,9 @@ class Method(update_loop.UpdateLoop):
         """Outer step number `index`, or nothing once patience is at its end; returns `{"loss"}` of the last one taken."""
         if self.finished:
             return {"loss": self._best["loss"].read_value()}
-        found = super().step(index)
-        self._best["loss"].assign(found["loss"])
-        return found
+        metrics = super().step(index)
+        self._best["loss"].assign(metrics["loss"])
+        return metrics
 
     @property
     def patient(self) -> bool:
@@ -142,7 +142,7 @@ class Method(update_loop.UpdateLoop):
         if error < float(self._best["error"].numpy()):
             self._best["error"].assign(error)
             self._best["since"].assign(0)
-            tf.nest.map_structure(lambda kept, now: kept.assign(now), self._best["state"], self.state())
+            tf.nest.map_structure(lambda best, present: best.assign(present), self._best["state"], self.state())
         else:
             self._best["since"].assign_add(1)
 
@@ -161,9 +161,9 @@ class Method(update_loop.UpdateLoop):
         """An outer step: `(state, {"loss"})`; see `core.update_loop.UpdateLoop`."""
         raise NotImplementedError
 
-    def _begun(self, params, model, own_seeds):
-        """The first state; `own_seeds` [count, 2]: one a pretraining task, for what it has of its own."""
-        return {"params": {p: v for p, v in params.items() if p not in self._own}, "model": model}
+    def _begun(self, params, model, task_seeds):
+        """The first state; `task_seeds` [count, 2]: one per pretraining task, for the weights that this task alone has."""
+        return {"params": {p: v for p, v in params.items() if p not in self._task_paths}, "model": model}
 
     def begin(self, state: dict, seed: tf.Tensor, steps: int) -> tuple[Network, dict, dict]:
         """`(network, params, model)` that a new task is learned with, for so many `steps`."""
@@ -173,7 +173,7 @@ class Method(update_loop.UpdateLoop):
     def start(self, state: dict, seed: tf.Tensor) -> tuple[dict, dict]:
         """`(params, model)` of a new task: the learned weights, and a last layer of its own where none is learned."""
         fresh, _ = self.network.initial_values(seed)
-        return {**{p: fresh[p] for p in self._own}, **state["params"]}, state["model"]
+        return {**{p: fresh[p] for p in self._task_paths}, **state["params"]}, state["model"]
 
 
 def batches(tasks: all_tasks.Tasks, task: int | tf.Tensor, size: int, seed: tf.Tensor, augmented: bool = True) -> leap.Batches:

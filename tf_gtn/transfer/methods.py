@@ -35,7 +35,7 @@ _HELD_OUT = 7
 class Finetuning(Method):
     """One encoder trained on all tasks together, each with a last layer of its own, which a new task gets anew.
 
-    An outer step takes as many updates as a step of the others: `batch` tasks of K batches, a random task each.
+    An outer step takes as many updates as a step of the other methods: `meta_batch_size * K`, each on a random task.
     """
 
     head_learned = False
@@ -46,10 +46,10 @@ class Finetuning(Method):
         self._rate = learning_rate
         super().__init__(*shared)
 
-    def _begun(self, params, model, own_seeds):
-        drawn = [self.network.initial_values(each)[0] for each in tf.unstack(own_seeds)]
-        heads = {p: tf.stack([each[p] for each in drawn]) for p in self._own}
-        return {**super()._begun(params, model, own_seeds), "heads": heads}
+    def _begun(self, params, model, task_seeds):
+        initial_params = [self.network.initial_values(seed)[0] for seed in tf.unstack(task_seeds)]
+        heads = {p: tf.stack([weights[p] for weights in initial_params]) for p in self._task_paths}
+        return {**super()._begun(params, model, task_seeds), "heads": heads}
 
     def _update(self, state, seed, number):
         steps = self._meta_batch_size * self.inner.steps
@@ -61,10 +61,10 @@ class Finetuning(Method):
             params = {**state["params"], **{p: v[task] for p, v in state["heads"].items()}}
             images, labels = self.tasks.batch(task, self.inner.batch_size, data)
             inner = supervised.initial_state(optimizer, params, state["model"])
-            inner, own, _ = supervised.update(self.network, optimizer, inner, images, labels, hyper)
+            inner, batch_loss, _ = supervised.update(self.network, optimizer, inner, images, labels, hyper)
             heads = {p: tf.tensor_scatter_nd_update(v, [[task]], inner["params"][p][None]) for p, v in state["heads"].items()}
             learned = {p: inner["params"][p] for p in state["params"]}
-            return t + 1, {"params": learned, "model": inner["model"], "heads": heads}, loss + own / steps
+            return t + 1, {"params": learned, "model": inner["model"], "heads": heads}, loss + batch_loss / steps
 
         _, state, loss = tf.while_loop(lambda t, *_: t < steps, body, (0, state, tf.zeros([])), parallel_iterations=1)
         return state, {"loss": loss}
@@ -121,13 +121,13 @@ class Learning:
         method, inner = self._method, self._inner
         network, params, model = method.begin(state, fresh, inner.steps)
         batch, loss_fn = batches(self._tasks, task, inner.batch_size, data, augmented=False), supervised.cross_entropy
-        found = leap.train(network, inner.optimizer, (params, model), batch, inner.steps, None, loss_fn, inner.hyper, wrong)
+        trained = leap.train(network, inner.optimizer, (params, model), batch, inner.steps, None, loss_fn, inner.hyper, wrong)
         images, labels = self._tasks.held_out(task)
-        outputs, _ = network(found["params"], found["model"], images, training=False)
-        curve = found["errors"][:-1]
+        outputs, _ = network(trained["params"], trained["model"], images, training=False)
+        curve = trained["errors"][:-1]
         return {
             "error": wrong(labels, outputs),
             "area": tf.reduce_mean(curve),
-            "loss": tf.reduce_mean(found["losses"][:-1]),
+            "loss": tf.reduce_mean(trained["losses"][:-1]),
             "curve": curve,
         }

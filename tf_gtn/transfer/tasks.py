@@ -12,12 +12,12 @@ _ROTATIONS = 36  # of 10 degrees each ("36 uniformly spaced rotations", appendix
 
 
 class Tasks:
-    """Tasks with the same number of images a class; which one is asked for may be a tensor.
+    """Tasks with the same number of images per class; the number of the one that is read may be a tensor.
 
     What they hold is in variables, so that a further seed's tasks can take their place (`become`) in graphs that are traced.
 
     Attributes:
-      names: one a task.
+      names: one per task.
       classes: of the task that has most; a task uses the first so many outputs of a network.
       image_shape: `(H, W, C)`.
     """
@@ -42,9 +42,11 @@ class Tasks:
         _, self.classes, samples, *shape = images.shape
         if not 1 <= held_out < samples:
             raise errors.UserError(f"of {samples} images of a class 1 to {samples - 1} are held out; got {held_out}")
-        self.names, self.image_shape, self._kept = tuple(names), tuple(shape), samples - held_out
+        self.names, self.image_shape, self._train_samples = tuple(names), tuple(shape), samples - held_out
         counts = [self.classes] * len(images) if counts is None else list(counts)
-        trained = np.concatenate([own[:count, : self._kept].ravel() for own, count in zip(images, counts)])
+        trained = np.concatenate(
+            [task_images[:count, : self._train_samples].ravel() for task_images, count in zip(images, counts)]
+        )
         scale = np.array([trained.mean(), trained.std()], np.float32)
         # The scale as bits: `unroll` takes no step that reads a floating variable, which could be one that learns.
         self._images, self._counts, self._scale, self._rotated = (
@@ -68,13 +70,13 @@ class Tasks:
     def become(self, other: "Tasks") -> None:
         """Holds what `other` of the same form does."""
         self.names = other.names
-        for mine, theirs in ((self._images, other._images), (self._counts, other._counts), (self._scale, other._scale)):
-            mine.assign(theirs)
+        for variable, source in ((self._images, other._images), (self._counts, other._counts), (self._scale, other._scale)):
+            variable.assign(source)
 
     def with_last(self, task: int) -> "Tasks":
         """The same tasks, number `task` at the end."""
         order = [k for k in range(len(self)) if k != task] + [task]
-        names, held_out = [self.names[k] for k in order], self._images.shape[2] - self._kept
+        names, held_out = [self.names[k] for k in order], self._images.shape[2] - self._train_samples
         return Tasks(names, self._images.numpy()[order], held_out, self._counts.numpy()[order], self._rotated)
 
     def batch(
@@ -85,7 +87,7 @@ class Tasks:
         `augmented`: whether training images are turned, if the tasks are made so.
         """
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-        low, high = (self._kept, self._images.shape[2]) if held_out else (0, self._kept)
+        low, high = (self._train_samples, self._images.shape[2]) if held_out else (0, self._train_samples)
         label = tf.random.stateless_uniform([size], seeds[0], 0, tf.gather(self._counts, task), tf.int32)
         sample = tf.random.stateless_uniform([size], seeds[1], low, high, tf.int32)
         images = tf.gather_nd(self._images, tf.stack([tf.fill([size], task), label, sample], -1))
@@ -98,8 +100,8 @@ class Tasks:
     def held_out(self, task: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """All images of a task that no training sees, and their one-hot labels."""
         count = tf.gather(self._counts, task)
-        images = self._images[task][:count, self._kept :]
-        labels = tf.repeat(tf.range(count), self._images.shape[2] - self._kept)
+        images = self._images[task][:count, self._train_samples :]
+        labels = tf.repeat(tf.range(count), self._images.shape[2] - self._train_samples)
         return self._normalized(tf.reshape(images, (-1, *self.image_shape))), tf.one_hot(labels, self.classes)
 
     def _normalized(self, images):
@@ -114,7 +116,7 @@ def of_alphabets(
     seed: int = 0,
     rotated: bool = False,
 ) -> Tasks:
-    """An alphabet a task, `classes` random characters of each; smaller alphabets are left out (Leap, appendix F).
+    """One alphabet per task, `classes` random characters of each; smaller alphabets are left out (Leap, appendix F).
 
     Args:
       alphabets: `{name: uint8 [characters, samples, H, W, C]}`.
@@ -140,7 +142,7 @@ def of_alphabets(
 def of_data_sets(
     data_sets: Mapping[str, data.Dataset], samples: arguments.Count = 100, held_out: arguments.Count = 20, seed: int = 0
 ) -> Tasks:
-    """A data set a task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
+    """One data set per task (Multi-CV; Leap, appendix G): as many images of each class, those held out from its test images.
 
     All images are taken to 0 to 255, since one mean and standard deviation is all tasks'.
 
@@ -154,22 +156,22 @@ def of_data_sets(
       UserError: the images have several shapes.
     """
     rng = np.random.default_rng(seed)
-    data_sets = {name: each.in_full_range() for name, each in data_sets.items()}
-    shapes = {name: each.image_shape for name, each in data_sets.items()}
+    data_sets = {name: dataset.in_full_range() for name, dataset in data_sets.items()}
+    shapes = {name: dataset.image_shape for name, dataset in data_sets.items()}
     if len(set(shapes.values())) > 1:
         raise errors.UserError(f"tasks have images of one shape, by image_size; got {shapes}")
-    learned = min(min(np.bincount(each.train.labels)) for each in data_sets.values())
-    judged = min(min(np.bincount(each.test.labels)) for each in data_sets.values())
-    kept, held_out = min(samples - held_out, int(learned)), min(held_out, int(judged))
-    counts = [each.num_classes for each in data_sets.values()]
+    learned = min(min(np.bincount(dataset.train.labels)) for dataset in data_sets.values())
+    judged = min(min(np.bincount(dataset.test.labels)) for dataset in data_sets.values())
+    train_samples, held_out = min(samples - held_out, int(learned)), min(held_out, int(judged))
+    counts = [dataset.num_classes for dataset in data_sets.values()]
     shape = next(iter(shapes.values()))
-    images = np.zeros((len(counts), max(counts), kept + held_out, *shape), np.uint8)
-    for own, each in zip(images, data_sets.values()):
-        for label in range(each.num_classes):
+    images = np.zeros((len(counts), max(counts), train_samples + held_out, *shape), np.uint8)
+    for task_images, dataset in zip(images, data_sets.values()):
+        for label in range(dataset.num_classes):
             chosen = []
-            for split, count in ((each.train, kept), (each.test, held_out)):
+            for split, count in ((dataset.train, train_samples), (dataset.test, held_out)):
                 chosen.append(split.images[rng.permutation(np.flatnonzero(split.labels == label))[:count]])
-            own[label] = np.concatenate(chosen)
+            task_images[label] = np.concatenate(chosen)
     return Tasks(data_sets, images, held_out, counts)
 
 

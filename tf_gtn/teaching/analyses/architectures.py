@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.core import optimizers as optimizers_lib
 from tf_gtn.experiment import analyses
 from tf_gtn.models import population
@@ -36,51 +38,50 @@ OPTIMIZERS = {"sgd": (1.0, 0.3, 0.1, 0.03, 0.01), "rmsprop": (0.03, 0.01, 0.003,
 KINDS = {"sgd": optimizers_lib.SGD, "rmsprop": optimizers_lib.RMSProp, "adam": optimizers_lib.Adam}
 
 
+Kind = Annotated[str, arguments.OneOf(KINDS, "optimizer of analyses.architectures.optimizers")]
+
+
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("analyses.architectures")
 class Settings:
     """The matrix.
 
     Attributes:
-      arms: its rows; none for all.
+      arms: its rows; `()` for all.
       columns: `{column: families}`, each as `models.Population.families`; None for `COLUMNS`. Fixed widths take one trace.
       optimizers: `{"sgd", "rmsprop" or "adam": learning rates}`, further columns: the arm's batches without its learned
         schedule; None for `OPTIMIZERS`.
       optimizer_families: the network of those; None for that of the column "conv2" of `COLUMNS`.
       limits: of the learned learning rates, as shares of the largest, from which the teacher's own batches choose.
-      learners: fresh networks tested.
-      selection_learners: others, that choose limits and rates.
+      learners: how many fresh networks are tested.
+      selection_learners: how many other networks choose limits and rates.
     """
 
     arms: tuple[str, ...] = ()
-    columns: dict | None = None
-    optimizers: dict | None = None
-    optimizer_families: dict | None = None
-    limits: tuple[float, ...] = lesson.LIMITS
-    learners: int = 5
-    selection_learners: int = 2
+    columns: dict[str, dict[str, Any]] | None = None
+    optimizers: dict[Kind, tuple[arguments.Positive, ...]] | None = None
+    optimizer_families: dict[str, Any] | None = None
+    limits: tuple[arguments.Positive, ...] = lesson.LIMITS
+    learners: arguments.Count = 5
+    selection_learners: arguments.Count = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, default in (("columns", COLUMNS), ("optimizers", OPTIMIZERS), ("optimizer_families", COLUMNS["conv2"])):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, default)
-        errors.above_zero(
-            "analyses.architectures", limits=self.limits, learners=self.learners, selection_learners=self.selection_learners
-        )
-        for name, rates in self.optimizers.items():
-            if name not in KINDS:
-                raise errors.unknown("optimizer of analyses.architectures.optimizers", name, KINDS)
-            if not isinstance(rates, list | tuple):
-                raise errors.UserError(
-                    f"analyses.architectures.optimizers[{name!r}] takes learning rates, (0.1, 0.01); got {rates!r}"
-                )
-            errors.above_zero("analyses.architectures", **{f"optimizers[{name!r}]": rates})
-        for name in self.columns:
-            if not isinstance(name, str) or not name.isidentifier() or name in map(_column, self.optimizers):
+        columns, optimizers = self.columns or {}, self.optimizers or {}
+        if not self.limits:
+            raise errors.UserError("analyses.architectures.limits is empty: it takes shares of the largest learning rate")
+        for name, rates in optimizers.items():
+            if not rates:
+                raise errors.UserError(f"analyses.architectures.optimizers[{name!r}] takes learning rates, (0.1, 0.01); got ()")
+        for name in columns:
+            if not isinstance(name, str) or not name.isidentifier() or name in map(_column, optimizers):
                 raise errors.UserError(
                     "analyses.architectures.columns are named by letters, digits and underscores, and not as those of its "
                     f"optimizers (constant_...); got {name!r}"
                 )
-        if not self.columns and not self.optimizers:
+        if not columns and not optimizers:
             raise errors.UserError("analyses.architectures needs a column or an optimizer; got neither")
 
 
@@ -93,31 +94,31 @@ class Architectures(analyses.OfArms, analyses.OfShares):
 
     others = ("/learning_rate",)
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.population = population.Population  # gin puts its own here
         self._populations = {}
 
     need = "arms with a learning rate"
 
-    def fits(self, training, named):
+    def fits(self, training: Training, named: bool) -> bool:
         return "learning_rate" in training.hyperparameters.values()
 
-    def check(self, trainings, settings):
+    def check(self, trainings: Mapping[str, Training], settings: Any) -> None:
         super().check(trainings, settings)
         self._populations = self._build(self.settings(), trainings[self.arms(trainings)[0]].dataset)
 
-    def sizes(self, trainings, settings):
-        own, found = self.settings(), {}
+    def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
+        configured, sizes = self.settings(), {}
         for arm in self.arms(trainings):
-            for column in own.columns:
-                found |= {f"{arm}/{column}": own.learners, f"{arm}/{column}/limit": 0}
-            for column in map(_column, own.optimizers):
-                found |= {f"{arm}/{column}": own.learners, f"{arm}/{column}/learning_rate": 0}
-        return found
+            for column in configured.columns:
+                sizes |= {f"{arm}/{column}": configured.learners, f"{arm}/{column}/limit": 0}
+            for column in map(_column, configured.optimizers):
+                sizes |= {f"{arm}/{column}": configured.learners, f"{arm}/{column}/learning_rate": 0}
+        return sizes
 
-    def measure(self, context):
-        settings, found = self.settings(), {}
+    def measure(self, context: Any) -> Mapping[str, Any]:
+        settings, quantities = self.settings(), {}
         seed, sizes = evaluation.TEST_SEED + context.seed, (settings.learners, settings.selection_learners)
         populations = self._populations or self._build(settings, context.dataset)
         for arm in self.arms(context.trainings):
@@ -136,11 +137,11 @@ class Architectures(analyses.OfArms, analyses.OfShares):
                     accuracies, chosen = architectures.by_learned_schedule(
                         examiner, schedule, sizes[0], seed, settings.limits, sizes[1]
                     )
-                found[f"{arm}/{column}"] = accuracies
-                found[f"{arm}/{column}/{'learning_rate' if kind else 'limit'}"] = chosen
-        return found
+                quantities[f"{arm}/{column}"] = accuracies
+                quantities[f"{arm}/{column}/{'learning_rate' if kind else 'limit'}"] = chosen
+        return quantities
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         cells = {tuple(key.split("/")): values for key, values in table.items() if key.count("/") == 1}
         arms, columns = (list(dict.fromkeys(names)) for names in zip(*cells))
         values = [[statistics.units(cells[arm, column])[0].mean() for column in columns] for arm in arms]

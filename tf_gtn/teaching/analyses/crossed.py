@@ -1,6 +1,8 @@
 """Each arm's teaching tried on each other arm's learners."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,19 +18,19 @@ class Crossed(analyses.OfShares):
 
     of = Training
 
-    def sizes(self, trainings, settings):
+    def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
         return {f"{arm}/{other}": settings.test_learners for arm in trainings for other in trainings}
 
-    def measure(self, context):
-        count, seed, found = context.settings.test_learners, evaluation.TEST_SEED + context.seed, {}
+    def measure(self, context: Any) -> Mapping[str, Any]:
+        count, seed, quantities = context.settings.test_learners, evaluation.TEST_SEED + context.seed, {}
         for arm, training in context.trainings.items():
             for other, owner in context.trainings.items():
                 make = functools.partial(evaluation.Evaluator.of, training, owner.population)
                 evaluator = self.kept(training, other, make)
-                found[f"{arm}/{other}"] = evaluator.accuracies(context.dataset.test, count, seed)
-        return found
+                quantities[f"{arm}/{other}"] = evaluator.accuracies(context.dataset.test, count, seed)
+        return quantities
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         arms = analyses.first_parts(table)
         values = [[statistics.units(table[f"{arm}/{other}"])[0].mean() for other in arms] for arm in arms]
         caption = "Mean test accuracy of learners of each column's arm, taught by each row's."

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, pictures
 from tf_gtn.teaching import evaluation, presentations, protocols, realism, treatments
@@ -15,22 +17,22 @@ SHOWN = 200  # images of a sample
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("analyses.endless")
 class Settings:
     """How much more.
 
     Attributes:
-      arms: whose batches are drawn anew; none for all such.
+      arms: whose batches are drawn anew; `()` for all such.
       factors: of the trained batch size at the trained number of steps, and of that number at the trained batch size;
         1 among them.
-      learners: fresh learners of each; 0 for `teaching.Evaluation.test_learners`.
+      learners: fresh learners per factor; 0 for `teaching.Evaluation.test_learners`.
     """
 
     arms: tuple[str, ...] = ()
-    factors: tuple[int, ...] = (1, 2, 4, 8)
-    learners: int = 0
+    factors: tuple[arguments.Count, ...] = (1, 2, 4, 8)
+    learners: arguments.Whole = 0
 
-    def __post_init__(self):
-        errors.above_zero("analyses.endless", factors=self.factors)
+    def __post_init__(self) -> None:
         if 1 not in self.factors or len(self.factors) < 2:
             raise errors.UserError(f"analyses.endless.factors takes 1 and larger ones; got {self.factors!r}")
 
@@ -44,10 +46,10 @@ class Endless(analyses.OfArms, analyses.OfShares):
 
     need = "arms whose batches are drawn anew (real data, or a curriculum of order 'none'), not fixed codes"
 
-    def fits(self, training, named):
+    def fits(self, training: Training, named: bool) -> bool:
         return presentations.is_endless(training)
 
-    def check(self, trainings, settings):
+    def check(self, trainings: Mapping[str, Training], settings: Any) -> None:
         super().check(trainings, settings)
         if not any(_generates(trainings[arm]) for arm in self.arms(trainings)):
             raise errors.UserError(
@@ -55,26 +57,26 @@ class Endless(analyses.OfArms, analyses.OfShares):
                 "curriculum"
             )
 
-    def sizes(self, trainings, settings):
-        own, found = self.settings(), {}
+    def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
+        configured, sizes = self.settings(), {}
         for arm in self.arms(trainings):
-            for what, trained in zip(("steps", "batch"), presentations.shape(trainings[arm].treatment)):
-                for factor in own.factors:
-                    found[f"{arm}/{what}_{factor * trained}"] = own.learners or settings.test_learners
-        return found
+            for dimension, trained in zip(("steps", "batch"), presentations.shape(trainings[arm].treatment)):
+                for factor in configured.factors:
+                    sizes[f"{arm}/{dimension}_{factor * trained}"] = configured.learners or settings.test_learners
+        return sizes
 
-    def measure(self, context):
-        settings, found = self.settings(), {}
+    def measure(self, context: Any) -> Mapping[str, Any]:
+        settings, quantities = self.settings(), {}
         count = settings.learners or context.settings.test_learners
         for arm in self.arms(context.trainings):
             training = context.trainings[arm]
             steps, batch = presentations.shape(training.treatment)
-            for what, trained in (("batch", batch), ("steps", steps)):
+            for dimension, trained in (("batch", batch), ("steps", steps)):
                 for factor in sorted(settings.factors):
-                    key = ("steps", 1) if factor == 1 else (what, factor)
-                    make = functools.partial(presentations.enlarged, training, **{what: factor})
+                    key = ("steps", 1) if factor == 1 else (dimension, factor)
+                    make = functools.partial(presentations.enlarged, training, **{dimension: factor})
                     evaluator = self.kept(training, key, make)
-                    found[f"{arm}/{what}_{factor * trained}"] = evaluator.accuracies(
+                    quantities[f"{arm}/{dimension}_{factor * trained}"] = evaluator.accuracies(
                         context.dataset.test, count, evaluation.TEST_SEED + context.seed
                     )
             if _generates(training) and not isinstance(training.treatment, protocols.Watching):
@@ -84,16 +86,16 @@ class Endless(analyses.OfArms, analyses.OfShares):
                     images.reshape(-1, *images.shape[2:])[:SHOWN],
                     caption="A sample of images generated without curriculum (GTN paper, figures 6 and 13).",
                 )
-        return found
+        return quantities
 
-    def claims(self, table):
+    def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
         """The most data above the trained amount, for each arm; and real data above generated data with the most steps."""
         specs, most = [], {}
         for arm, sizes in _by_arm(table).items():
-            for what, values in sizes.items():
+            for dimension, values in sizes.items():
                 least, largest = min(values), max(values)
-                paper = f"increases (figure 5{'a' if what == 'batch' else 'b'})"
-                specs.append((f"{arm}/{what}_{largest}", "above", f"{arm}/{what}_{least}", paper))
+                paper = f"increases (figure 5{'a' if dimension == 'batch' else 'b'})"
+                specs.append((f"{arm}/{dimension}_{largest}", "above", f"{arm}/{dimension}_{least}", paper))
                 most[arm] = f"{arm}/steps_{largest}"
         if "real" in most:
             others = [key for arm, key in most.items() if arm != "real"]
@@ -103,7 +105,7 @@ class Endless(analyses.OfArms, analyses.OfShares):
             specs += [(key, "above", least["real"], paper) for arm, key in least.items() if arm != "real"]
         return self.compare(specs, table)
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         panels = {"batch size of the inner loop": {}, "inner steps": {}}
         for arm, sizes in _by_arm(table).items():
             for label, values in zip(panels, (sizes["batch"], sizes["steps"])):
@@ -118,7 +120,7 @@ class Endless(analyses.OfArms, analyses.OfShares):
         figures.lines(figures.path(base_dir, "endless"), panels, "test accuracy", integer=False, caption=caption)
 
 
-def runs_over(columns):
+def runs_over(columns: Sequence[np.ndarray]) -> np.ndarray:
     """For each x an array [seeds, learners] -> `[learners, k]` of the only seed, or the means `[seeds, k]` of several."""
     return np.stack([column[0] if len(column) == 1 else column.mean(1) for column in columns], 1)
 
@@ -129,9 +131,9 @@ def _generates(training):
 
 def _by_arm(table):
     """`{arm: {"batch" or "steps": {size: [for each seed]}}}`."""
-    found = {}
+    by_arm = {}
     for key, values in table.items():
         arm, rest = key.split("/")
-        what, size = rest.split("_")
-        found.setdefault(arm, {}).setdefault(what, {})[int(size)] = values
-    return found
+        dimension, size = rest.split("_")
+        by_arm.setdefault(arm, {}).setdefault(dimension, {})[int(size)] = values
+    return by_arm

@@ -1,10 +1,12 @@
 """Ensembles of learners of one teacher (GTN paper, appendix G, figure 7)."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from tf_gtn import errors
+from tf_gtn import arguments
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, results, statistics
 from tf_gtn.teaching import ensembles, evaluation, treatments
@@ -12,21 +14,19 @@ from tf_gtn.teaching.training import Training
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("analyses.ensembles")
 class Settings:
     """How large.
 
     Attributes:
-      arms: any; none for all with a generator.
+      arms: any; `()` for all with a generator.
       learners: fresh learners in the largest ensemble (GTN paper, appendix G: 32).
       subsets: random ensembles of each smaller size.
     """
 
     arms: tuple[str, ...] = ()
-    learners: int = 32
-    subsets: int = 20
-
-    def __post_init__(self):
-        errors.above_zero("analyses.ensembles", learners=self.learners, subsets=self.subsets)
+    learners: arguments.Count = 32
+    subsets: arguments.Count = 20
 
 
 @analyses.register("ensembles")
@@ -38,53 +38,53 @@ class Ensembles(analyses.OfArms, analyses.OfShares):
 
     need = "arms with a generator"
 
-    def fits(self, training, named):
+    def fits(self, training: Training, named: bool) -> bool:
         return named or _generates(training)
 
-    def sizes(self, trainings, settings):
-        own = {"ensemble": 0, "individual": self.settings().learners, "disagreement": 0}
-        return {f"{arm}/{what}": size for arm in self.arms(trainings) for what, size in own.items()}
+    def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
+        sizes = {"ensemble": 0, "individual": self.settings().learners, "disagreement": 0}
+        return {f"{arm}/{what}": size for arm in self.arms(trainings) for what, size in sizes.items()}
 
-    def measure(self, context):
-        settings, split, found = self.settings(), context.dataset.test, {}
+    def measure(self, context: Any) -> Mapping[str, Any]:
+        settings, split, quantities = self.settings(), context.dataset.test, {}
         for arm in self.arms(context.trainings):
             probabilities = context.evaluators[arm].probabilities(split, settings.learners, evaluation.TEST_SEED + context.seed)
             by_size = ensembles.accuracy_by_size(probabilities, split.labels, settings.subsets, context.seed)
-            found |= {
+            quantities |= {
                 f"{arm}/ensemble": ensembles.accuracy(probabilities, split.labels),
                 f"{arm}/individual": ensembles.individual_accuracies(probabilities, split.labels),
                 f"{arm}/disagreement": ensembles.disagreement(probabilities),
                 f"{arm}/by_size": [ensembles.sizes(settings.learners), by_size],
             }
-        return found
+        return quantities
 
-    def claims(self, table):
+    def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
         """The ensemble above its members' mean: outside their interval, or over seeds by Student's t."""
-        made = []
+        claims: list[dict] = []
         for arm in analyses.first_parts(table):
             ensemble, members = table[f"{arm}/ensemble"], table[f"{arm}/individual"]
             identity = f"ensembles_{arm}_above_individual"
             paper = "substantially improves performance (figure 7)"
-            count = next((len(each) for each in members if each is not None), "all")
+            count = next((len(accuracies) for accuracies in members if accuracies is not None), "all")
             statement = f"{arm}: an ensemble of {count} learners of one generator is above their mean"
-            if any(each is None for each in members):
-                made.append(results.claim(identity, f"{statement} (missing: it diverged)", paper, None, None, "measured > 0"))
+            if any(accuracies is None for accuracies in members):
+                claims.append(results.claim(identity, f"{statement} (missing: it diverged)", paper, None, None, "measured > 0"))
             elif len(ensemble) == 1:
                 mean, interval = statistics.mean_and_interval(members[0], statistics.SHARE)
                 rule = "measured > individual_ci95[1]"
-                made.append(
+                claims.append(
                     results.claim(
                         identity, statement, paper, ensemble[0], None, rule, individual=mean, individual_ci95=interval
                     )
                 )
             else:
-                gains = np.array(ensemble) - [np.mean(one) for one in members]
+                gains = np.array(ensemble) - [np.mean(accuracies) for accuracies in members]
                 gain, interval = statistics.mean_and_interval(gains, statistics.difference(statistics.SHARE, statistics.SHARE))
                 statement += f" (mean gain over {len(ensemble)} seeds)"
-                made.append(results.claim(identity, statement, paper, gain, interval, "ci95[0] > 0"))
-        return made
+                claims.append(results.claim(identity, statement, paper, gain, interval, "ci95[0] > 0"))
+        return claims
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         curves = {}
         for arm in analyses.first_parts(table):
             sizes, _ = table[f"{arm}/by_size"][0]

@@ -1,5 +1,8 @@
 """The exported GTN against real data on architectures that it never saw."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from tf_gtn import errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
@@ -20,7 +23,7 @@ class HeldOut(analyses.OfShares):
 
     others = ("/real_setting_learning_rate",)
 
-    def check(self, trainings, settings):
+    def check(self, trainings: Mapping[str, Training], settings: Any) -> None:
         if not any(export.exportable(training) for training in trainings.values()):
             raise errors.UserError(
                 f"analyses.held_out takes a GTN that can be exported; none of the arms has: {', '.join(trainings)}"
@@ -29,38 +32,47 @@ class HeldOut(analyses.OfShares):
         if not settings.held_out:
             raise errors.UserError("analyses.held_out has nothing to test on: teaching.Evaluation.held_out is empty")
 
-    def sizes(self, trainings, settings):
-        own = dict.fromkeys(("gtn", "real", "limits"), settings.test_learners)
-        own |= {f"real_setting_{what}": 0 for what in ("learning_rate", "momentum", "linear_decay")}
-        return {f"{name}/{what}": size for name in settings.held_out for what, size in own.items()}
+    def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
+        sizes = dict.fromkeys(("gtn", "real", "limits"), settings.test_learners)
+        sizes |= {f"real_setting_{what}": 0 for what in ("learning_rate", "momentum", "linear_decay")}
+        return {f"{name}/{what}": size for name in settings.held_out for what, size in sizes.items()}
 
-    def measure(self, context):
+    def measure(self, context: Any) -> Mapping[str, Any]:
         if not context.exports:  # what can be exported diverged
             names = [f"{name}/{kind}" for name in context.settings.held_out for kind in ("gtn", "real")]
             return dict.fromkeys(names)
         ((_, path),) = context.exports.items()
         gtn, count = loading.load(path), context.settings.test_learners
-        found = {
+        by_architecture = {
             name: held_out.compare(gtn, context.dataset, name, count, context.seed, recall=context.recall)
             for name in context.settings.held_out
         }
         return (
-            {f"{name}/{kind}": one[kind] for name, one in found.items() for kind in ("gtn", "real", "limits")}
+            {
+                f"{name}/{kind}": compared[kind]
+                for name, compared in by_architecture.items()
+                for kind in ("gtn", "real", "limits")
+            }
             | {
-                f"{name}/real_setting_{what}": one["real_setting"][i]
-                for name, one in found.items()
+                f"{name}/real_setting_{what}": compared["real_setting"][i]
+                for name, compared in by_architecture.items()
                 for i, what in enumerate(("learning_rate", "momentum"))
             }
-            | {f"{name}/real_setting_linear_decay": float(one["real_setting"][2] == "linear") for name, one in found.items()}
+            | {
+                f"{name}/real_setting_linear_decay": float(compared["real_setting"][2] == "linear")
+                for name, compared in by_architecture.items()
+            }
         )
 
-    def claims(self, table):
+    def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
         """The GTN's lesson against real data on architectures it was not trained for ("agnostic", GTN paper, section 1)."""
         names = analyses.first_parts(table)
-        made = self.compare([(f"{name}/gtn", "above", f"{name}/real") for name in names], table)
-        return [claim | {"id": f"held_out_{name}", "statement": _STATEMENT.format(name)} for name, claim in zip(names, made)]
+        compared = self.compare([(f"{name}/gtn", "above", f"{name}/real") for name in names], table)
+        return [
+            claim | {"id": f"held_out_{name}", "statement": _STATEMENT.format(name)} for name, claim in zip(names, compared)
+        ]
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         groups = {
             name: {kind: statistics.units(table[f"{name}/{kind}"])[0] for kind in ("gtn", "real")}
             for name in analyses.first_parts(table)

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from tf_gtn import errors, watching
+from tf_gtn import arguments, errors, watching
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import drawing, figures, pictures
 from tf_gtn.teaching import presentations, realism
@@ -15,11 +17,12 @@ _CHOICE, _JUDGES, _FLIPS = 3_000_017, 4_000_037, 5_000_011  # seeds of the netwo
 
 
 @dataclasses.dataclass(frozen=True)
+@arguments.checked("analyses.realism")
 class Settings:
     """The networks that are trained on real data.
 
     Attributes:
-      arms: with the same images for every learner; none for all generators with a full curriculum.
+      arms: with the same images for every learner; `()` for all generators with a full curriculum.
       steps: of SGD, for judges and for the networks whose changes of mind are counted.
       batch_size: of those; 0 for that of the arm.
       networks: whose changes are counted; the first of them ranks the images in the figures.
@@ -29,21 +32,16 @@ class Settings:
     """
 
     arms: tuple[str, ...] = ()
-    steps: int = 200
-    batch_size: int = 0
-    networks: int = 5
-    judges: int = 5
-    learning_rates: tuple[float, ...] = (0.1, 0.03, 0.01)
-    momentum: float = 0.9
+    steps: arguments.Count = 200
+    batch_size: arguments.Whole = 0
+    networks: arguments.Count = 5
+    judges: arguments.Count = 5
+    learning_rates: tuple[arguments.Positive, ...] = (0.1, 0.03, 0.01)
+    momentum: arguments.Fraction = 0.9
 
-    def __post_init__(self):
-        errors.above_zero(
-            "analyses.realism",
-            steps=self.steps,
-            networks=self.networks,
-            judges=self.judges,
-            learning_rates=self.learning_rates,
-        )
+    def __post_init__(self) -> None:
+        if not self.learning_rates:
+            raise errors.UserError("analyses.realism.learning_rates is empty: it takes rates above 0 to choose from")
 
 
 @analyses.register("realism")
@@ -62,18 +60,18 @@ class Realism(analyses.OfArms, analyses.OfShares):
 
     need = "arms whose images are the same for every learner, in the same order"
 
-    def fits(self, training, named):
+    def fits(self, training: Training, named: bool) -> bool:
         return realism.is_fixed(training) and (named or presentations.has_order(training))
 
-    def sizes(self, trainings, settings):
-        own = self.settings()
+    def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
+        configured = self.settings()
         sizes = dict.fromkeys(("recognised", "confidence", "learning_rate"), 0)
-        sizes |= dict.fromkeys(("recognised_first_quarter", "recognised_last_quarter"), own.judges)
-        sizes |= dict.fromkeys(("flips_recognised", "flips_others"), own.networks)
+        sizes |= dict.fromkeys(("recognised_first_quarter", "recognised_last_quarter"), configured.judges)
+        sizes |= dict.fromkeys(("flips_recognised", "flips_others"), configured.networks)
         return {f"{arm}/{what}": size for arm in self.arms(trainings) for what, size in sizes.items()}
 
-    def measure(self, context):
-        settings, found = self.settings(), {}
+    def measure(self, context: Any) -> Mapping[str, Any]:
+        settings, quantities = self.settings(), {}
         for arm in self.arms(context.trainings):
             training = context.trainings[arm]
             batch_size = settings.batch_size or presentations.shape(training.treatment)[1]
@@ -89,24 +87,24 @@ class Realism(analyses.OfArms, analyses.OfShares):
                     for i in watching.each(range(settings.networks), "networks")
                 ]
             )
-            known = realism.recognised(judged, flat_labels)
-            sure = realism.confidence(judged, flat_labels).reshape(shape)
+            recognised = realism.recognised(judged, flat_labels)
+            confidence = realism.confidence(judged, flat_labels).reshape(shape)
             first, last = realism.quarters((judged.argmax(-1) == flat_labels).reshape(len(judged), *shape).mean(-1))
-            found |= {
-                f"{arm}/recognised": known.mean(),
-                f"{arm}/confidence": sure.mean(),
+            quantities |= {
+                f"{arm}/recognised": recognised.mean(),
+                f"{arm}/confidence": confidence.mean(),
                 f"{arm}/recognised_first_quarter": first,
                 f"{arm}/recognised_last_quarter": last,
-                f"{arm}/flips_recognised": _mean(flips[:, known]),
-                f"{arm}/flips_others": _mean(flips[:, ~known]),
+                f"{arm}/flips_recognised": _mean(flips[:, recognised]),
+                f"{arm}/flips_others": _mean(flips[:, ~recognised]),
                 f"{arm}/learning_rate": rate,
-                f"{arm}/recognised_by_step": [known.reshape(shape).mean(1)],
-                f"{arm}/confidence_by_step": [sure.mean(1)],
+                f"{arm}/recognised_by_step": [recognised.reshape(shape).mean(1)],
+                f"{arm}/confidence_by_step": [confidence.mean(1)],
             }
-            _draw_images(context, arm, flat, flat_labels, flips[0], known)
-        return found
+            _draw_images(context, arm, flat, flat_labels, flips[0], recognised)
+        return quantities
 
-    def claims(self, table):
+    def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
         """Recognised images flip less than the others, and are more frequent at the curriculum's end than at its start."""
         specs = []
         for arm in analyses.first_parts(table):
@@ -119,12 +117,12 @@ class Realism(analyses.OfArms, analyses.OfShares):
             for claim in self.compare(specs, table)
         ]
 
-    def draw(self, base_dir, table):
+    def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:
         panels = {}
         for what in ("recognised", "confidence"):
             curves = {}
             for arm in analyses.first_parts(table):
-                rows = [one[0] for one in table[f"{arm}/{what}_by_step"]]
+                rows = [of_seed[0] for of_seed in table[f"{arm}/{what}_by_step"]]
                 curves[arm] = (np.arange(1, len(rows[0]) + 1), rows)
             panels[f"inner step ({'share recognised' if what == 'recognised' else 'mean probability of the label'})"] = curves
         caption = (
@@ -139,7 +137,7 @@ def _mean(flips):
     return flips.mean(1) if flips.shape[1] else np.full(len(flips), np.nan)
 
 
-def _draw_images(context, arm, images, labels, flips, known):
+def _draw_images(context, arm, images, labels, flips, recognised):
     """Class means, all images in their order and by their flips, and the flips by rank (GTN paper, figures 11, 12, 15, 14)."""
 
     def path(name):
@@ -155,13 +153,13 @@ def _draw_images(context, arm, images, labels, flips, known):
         "All generated images in the order of the curriculum, row by row; batches wrap. Framed: those that networks trained on "
         "real data give their label (GTN paper, figure 12)."
     )
-    pictures.sheet(path("images"), images, marked=known, caption=caption)
+    pictures.sheet(path("images"), images, marked=recognised, caption=caption)
     order = realism.ranked(flips)
     caption = (
         "All generated images by how often their label flips while a network is trained on real data, fewest first, row by "
         "row. Framed: those that networks trained on real data give their label (GTN paper, figure 15)."
     )
-    pictures.sheet(path("ranked"), images[order], marked=known[order], caption=caption)
+    pictures.sheet(path("ranked"), images[order], marked=recognised[order], caption=caption)
     caption = (
         "Label flips of each generated image while a network is trained on real data, by rank; the line is the mean of the "
         "recognised images (GTN paper, figure 14)."
@@ -169,8 +167,8 @@ def _draw_images(context, arm, images, labels, flips, known):
     with drawing.to_png(path("flips"), caption) as figure:
         axes = figure.subplots()
         axes.plot(np.arange(1, len(flips) + 1), flips[order], color=drawing.STYLES["gtn"][0], label="each image")
-        if known.any():
-            mean = flips[known].mean()
+        if recognised.any():
+            mean = flips[recognised].mean()
             axes.axhline(mean, color="#E69F00", linestyle="--", label=f"mean of recognised images: {mean:.2g}")
         axes.set_xlabel("rank of the image")
         axes.set_ylabel("label flips")
