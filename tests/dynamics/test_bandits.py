@@ -17,47 +17,47 @@ def learners(**settings):
 
 
 def test_q_of_a_known_policy():
-    made = learners()
+    policies = learners()
     logits = np.log(np.array([[0.7, 0.2, 0.1]] * 3))
     bias = np.random.default_rng(0).normal(size=(2, 1, 3))
     params = {"weights": tf.constant(logits - bias, tf.float32), "bias": tf.constant(bias, tf.float32)}
-    expected = np.array([0.7, 0.2, 0.1])[made.correct.numpy()]
-    np.testing.assert_allclose(made.q(params), expected, rtol=1e-5)
+    expected = np.array([0.7, 0.2, 0.1])[policies.correct.numpy()]
+    np.testing.assert_allclose(policies.q(params), expected, rtol=1e-5)
 
 
 def test_reinforce_is_the_expected_gradient_on_average():
     noisy, exact = learners(batch_size=200_000), learners(batch_size=None)
-    found = []
-    for made in (noisy, exact):
-        params = made._start
+    gradients = []
+    for policies in (noisy, exact):
+        params = policies._start
         with tf.GradientTape() as tape:
             tape.watch(params)
-            loss = made.loss(params, tf.constant([0, 1]))
-        found.append(tape.gradient(loss, params))
-    for name in found[0]:
-        np.testing.assert_allclose(found[0][name], found[1][name], atol=4e-3)
-        assert np.abs(found[1][name]).max() > 0.01
+            loss = policies.loss(params, tf.constant([0, 1]))
+        gradients.append(tape.gradient(loss, params))
+    for name in gradients[0]:
+        np.testing.assert_allclose(gradients[0][name], gradients[1][name], atol=4e-3)
+        assert np.abs(gradients[1][name]).max() > 0.01
 
 
 def test_the_expected_gradient_is_that_of_finite_differences():
-    made = learners(batch_size=None)
-    params = made._start
+    policies = learners(batch_size=None)
+    params = policies._start
     with tf.GradientTape() as tape:
         tape.watch(params)
-        loss = made.loss(params, None)
+        loss = policies.loss(params, None)
     gradient = tape.gradient(loss, params)["bias"].numpy()
     nudge = np.zeros((2, 1, 3), np.float32)
     nudge[1, 0, 2] = 1e-2
-    ends = [float(made.loss({**params, "bias": params["bias"] + sign * nudge}, None)) for sign in (1, -1)]
+    ends = [float(policies.loss({**params, "bias": params["bias"] + sign * nudge}, None)) for sign in (1, -1)]
     assert gradient[1, 0, 2] == pytest.approx((ends[0] - ends[1]) / 2e-2, rel=1e-2)
 
 
 def test_separate_learners_share_nothing():
-    made = learners(coupled=False, batch_size=None)
-    assert made._start["bias"].shape == made._start["weights"].shape  # each its own
-    curves = made.curves([0, 50, 2000])
+    policies = learners(coupled=False, batch_size=None)
+    assert policies._start["bias"].shape == policies._start["weights"].shape  # each its own
+    curves = policies.curves([0, 50, 2000])
     assert curves.shape == (3, 2, 3) and curves[-1].min() > 0.9 > curves[0].max()
-    np.testing.assert_allclose(made.curves([0, 2000])[-1], curves[-1], rtol=1e-5)
+    np.testing.assert_allclose(policies.curves([0, 2000])[-1], curves[-1], rtol=1e-5)
 
 
 def test_a_context_is_probed_by_forks():
@@ -77,9 +77,9 @@ def test_a_context_is_probed_by_forks():
 def test_separate_meta_learners_move_when_their_context_comes():
     length, runs, contexts = 6, 50, 2
     curves = np.repeat(np.arange(length)[:, None, None] / 10.0, runs * contexts, 1)  # q is how often it was seen
-    found = bandits.separate(curves, contexts, seed=0)
-    assert found.shape == (length, runs, contexts)
-    np.testing.assert_allclose(found.sum(-1) * 10, np.repeat(np.arange(length)[:, None], runs, 1))  # one context a step
+    separated = bandits.separate(curves, contexts, seed=0)
+    assert separated.shape == (length, runs, contexts)
+    np.testing.assert_allclose(separated.sum(-1) * 10, np.repeat(np.arange(length)[:, None], runs, 1))  # one context a step
 
 
 def test_returns_are_discounted_sums_of_what_comes():
@@ -92,7 +92,7 @@ def test_returns_are_discounted_sums_of_what_comes():
 
 @pytest.mark.parametrize("discount", [0.0, 0.8])
 def test_expected_rewards_leave_the_gradient_and_take_its_noise(discount):
-    found = []
+    gradients = []
     for expected in (False, True):
         of = bandits.Episodes(problems.Bandit(2, 3), 3, SMALL, discount=discount, expected_rewards=expected)
         params, _ = of.lstm.functional.initial_values(tf.constant([0, 1]))
@@ -105,8 +105,8 @@ def test_expected_rewards_leave_the_gradient_and_take_its_noise(discount):
                 loss = of.loss(params, 20_000, seed)
             return tape.gradient(loss, params["lstm/kernel"])
 
-        found.append(np.stack([gradient(tf.constant([3, n])) for n in range(60)]))
-    noisy, quiet = found
+        gradients.append(np.stack([gradient(tf.constant([3, n])) for n in range(60)]))
+    noisy, quiet = gradients
     error = 5 * np.sqrt((noisy.var(0) + quiet.var(0)) / 60)
     assert (np.abs(noisy.mean(0) - quiet.mean(0)) < error).all()
     assert np.abs(quiet.mean(0)).max() > error.max()

@@ -15,11 +15,11 @@ def make(taught=True, inner_steps=5):
 
 @pytest.mark.parametrize("taught", [True, False])
 def test_outer_steps_make_a_lesson_that_teaches(taught):
-    made = make(taught, inner_steps=20)
-    before = made.curves(4, 0)[1][-1]
+    gtn = make(taught, inner_steps=20)
+    before = gtn.curves(4, 0)[1][-1]
     for index in range(150):
-        made.step(index)
-    q, loss = made.curves(4, 0)
+        gtn.step(index)
+    q, loss = gtn.curves(4, 0)
     assert q.shape == (21, 4, 2) and loss.shape == (21, 4)
     np.testing.assert_allclose(q[0], 0, atol=0.2)
     assert loss[-1].mean() < 0.75 * before.mean() and loss[-1].mean() < 0.25 * loss[0].mean()
@@ -35,7 +35,7 @@ def test_a_resumed_run_gives_the_same_numbers():
 
 
 def test_on_real_data_the_generator_stays():
-    made = make(taught=False)
-    before = [tf.identity(v) for v in made.variables[:-10]]
-    made.step(0)
-    np.testing.assert_array_equal(before[0], made.variables[0])
+    gtn = make(taught=False)
+    before = [tf.identity(v) for v in gtn.variables[:-10]]
+    gtn.step(0)
+    np.testing.assert_array_equal(before[0], gtn.variables[0])

@@ -47,24 +47,27 @@ LINEAR = [
 def test_everything_is_there_and_what_is_done_stays(tmp_path):
     done = run("run_dynamics", f"--base_dir={tmp_path}", *LINEAR)
     assert done.returncode == 0, done.stderr
-    found = results.read(tmp_path)
-    assert found["system"] == "dynamics" and len(found["claims"]) == 6
+    contents = results.read(tmp_path)
+    assert contents["system"] == "dynamics" and len(contents["claims"]) == 6
     parts = [path.stem for path in tmp_path.glob("parts/*.json")]
     assert len(parts) == 12
     for name in parts:
         assert drawing.caption(str(tmp_path / "figures" / f"{name}.png"))
     assert "The paper: figure 1, 9 times" in drawing.caption(str(tmp_path / "figures/learner.png"))
-    assert found["metrics"]["bayes"]["ratio"] < 1.4 and found["metrics"]["meta_learner"]["labels"] == ["s = 2.5", "s = 0.05"]
+    assert contents["metrics"]["bayes"]["ratio"] < 1.4 and contents["metrics"]["meta_learner"]["labels"] == [
+        "s = 2.5",
+        "s = 0.05",
+    ]
     table = json.loads((tmp_path / "parts/meta_learner.json").read_text())
     assert len(table["stages"]["q"]) == 2 and len(table["q"]) == 3
-    shown = {path.stem for path in tmp_path.glob("figures/*.png")}
+    figure_names = {path.stem for path in tmp_path.glob("figures/*.png")}
     assert {
         "learner_by_value",
         "learner_by_loss",
         "meta_learner_by_value",
         "meta_learner_prior",
         "meta_learner_by_loss",
-    } <= shown
+    } <= figure_names
     assert len(table["loss"]) == 3 and len(table["values"]["s"]) == len(table["values"]["q"][0]) == len(
         table["values"]["beyond"]
     )
@@ -150,10 +153,15 @@ def test_a_ratio_in_words(numbers, words):
 
 
 def test_what_diverged_is_left_out_of_a_figure(tmp_path):
-    found = {"steps": [0, 1, 2], "labels": ["a", "b"], "q": [[0.0, 0.1], [0.5, 0.2], [None, None]], "to": {"0.8": [None, None]}}
-    found |= {"low": found["q"], "high": found["q"], "numbers": {"ratio": None}}
+    curves = {
+        "steps": [0, 1, 2],
+        "labels": ["a", "b"],
+        "q": [[0.0, 0.1], [0.5, 0.2], [None, None]],
+        "to": {"0.8": [None, None]},
+    }
+    curves |= {"low": curves["q"], "high": curves["q"], "numbers": {"ratio": None}}
     for name, loss in (("learner", [2.0, 1.0, None]), ("lost", [None] * 3)):
-        figures.part(str(tmp_path), name, {**found, "loss": loss})
+        figures.part(str(tmp_path), name, {**curves, "loss": loss})
     assert {path.stem for path in tmp_path.glob("figures/*")} == {"learner", "learner_by_loss", "lost"}
 
 

@@ -22,8 +22,8 @@ def test_the_effective_spectrum_of_a_constructed_matrix():
 def test_the_spectrum_is_that_of_each_task_of_many():
     tasks = problems.Linear(3).tasks(4, [0, 1])
     modes = instruments.modes_of(tasks)
-    found = instruments.effective_spectrum(0.5 * tasks, modes)
-    np.testing.assert_allclose(found, 0.5 * modes[1], rtol=1e-5)
+    spectrum = instruments.effective_spectrum(0.5 * tasks, modes)
+    np.testing.assert_allclose(spectrum, 0.5 * modes[1], rtol=1e-5)
 
 
 def test_the_linear_part_of_probes():
@@ -88,7 +88,7 @@ def test_the_interval_of_a_ratio_covers_it_and_is_none_of_few_runs():
 def test_curves_by_singular_value_are_means_of_groups():
     values = np.array([4.0, 1.0, 3.0, 2.0])
     effective = np.array([2.0, 0.0, 1.5, 1.5])
-    s, found = instruments.by_value(np.stack([effective / values, 2 * effective / values]), values, groups=2)
+    s, curves = instruments.by_value(np.stack([effective / values, 2 * effective / values]), values, groups=2)
     np.testing.assert_allclose(s, [1.5, 3.5])
-    np.testing.assert_allclose(found, [[0.5, 0.5], [1.0, 1.0]])
+    np.testing.assert_allclose(curves, [[0.5, 0.5], [1.0, 1.0]])
     assert len(instruments.by_value(values[None], values)[0]) == 4

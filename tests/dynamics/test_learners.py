@@ -18,11 +18,11 @@ def test_a_linear_network_learns_a_mode_at_saxes_rate():
     """With two aligned layers and little noise a mode's strength is logistic: q/(1 - q) grows by exp(2 s t rate * 2)."""
     problem = problems.Linear(2, noise=0.0, spectrum=(2.0, 0.5))
     tasks = problem.tasks(20, [0, 1])
-    found = train(problem, tasks, steps=200, deviation=0.1, optimizer=SGD(0.005, 0.0), seed=3)
-    assert found["q"].shape == (6, 20, 2) and found["loss"].shape == (6, 20)
-    late = found["q"].mean(1)
+    curves = train(problem, tasks, steps=200, deviation=0.1, optimizer=SGD(0.005, 0.0), seed=3)
+    assert curves["q"].shape == (6, 20, 2) and curves["loss"].shape == (6, 20)
+    late = curves["q"].mean(1)
     assert late[-1, 0] > 0.95 > 0.5 > late[-1, 1]  # the larger mode first
-    assert np.all(np.diff(found["loss"].mean(1)) < 0)
+    assert np.all(np.diff(curves["loss"].mean(1)) < 0)
 
 
 def test_networks_side_by_side_see_their_own_task():
@@ -30,8 +30,8 @@ def test_networks_side_by_side_see_their_own_task():
     tasks = problem.tasks(2, [0, 1])
     swapped = train(problem, tf.reverse(tasks, [0]), steps=400, deviation=0.3)
     straight = train(problem, tasks, steps=400, deviation=0.3)
-    for found in (straight, swapped):
-        np.testing.assert_allclose(found["q"][-1], 1, atol=0.05)
+    for curves in (straight, swapped):
+        np.testing.assert_allclose(curves["q"][-1], 1, atol=0.05)
 
 
 def test_q_of_an_untrained_network_is_small_and_the_same_seed_gives_the_same():

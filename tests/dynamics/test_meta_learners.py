@@ -32,31 +32,33 @@ def test_the_prediction_knows_the_target_before_and_not_its_own():
 
 
 def test_the_learning_rate_ends_by_a_cosine():
-    found = []
+    steps = []
     for final in (1.0, 0.2):
-        made = meta_learners.MetaTraining(regression(), SGD(0.05, 0.0), 0, 2, iterations=1, batch_size=6, final_rate=final)
-        before = made.params
-        made.step(1)  # half way
-        found.append({path: value - before[path] for path, value in made.params.items()})
-    for path, step in found[0].items():
-        np.testing.assert_allclose(found[1][path], 0.6 * step, rtol=1e-3, atol=1e-7)
+        meta_learner = meta_learners.MetaTraining(
+            regression(), SGD(0.05, 0.0), 0, 2, iterations=1, batch_size=6, final_rate=final
+        )
+        before = meta_learner.params
+        meta_learner.step(1)  # half way
+        steps.append({path: value - before[path] for path, value in meta_learner.params.items()})
+    for path, step in steps[0].items():
+        np.testing.assert_allclose(steps[1][path], 0.6 * step, rtol=1e-3, atol=1e-7)
 
 
 def test_a_fresh_lstm_has_the_scale_and_the_memory_it_was_made_with():
     seed, plain = tf.constant([0, 1]), meta_learners.LSTM(3, 2, 1000)
-    made = meta_learners.LSTM(3, 2, 1000, input_scale=20.0, memory=100)
-    before, after = plain.initial(seed), made.initial(seed)
+    meta_learner = meta_learners.LSTM(3, 2, 1000, input_scale=20.0, memory=100)
+    before, after = plain.initial(seed), meta_learner.initial(seed)
     np.testing.assert_array_equal(before["lstm/bias"], np.repeat([0, 1, 0, 0], 1000))
     np.testing.assert_allclose(after["lstm/kernel"], 20 * before["lstm/kernel"], rtol=1e-6)
     np.testing.assert_array_equal(after["lstm/recurrent_kernel"], before["lstm/recurrent_kernel"])
     # With nothing else coming in, a forget gate keeps u / (1 + u) a step, which is gone after some u steps.
     state = {"h": tf.zeros([1, 1000]), "c": tf.ones([1, 1000])}
     quiet = {path: tf.zeros_like(value) if "kernel" in path else value for path, value in after.items()}
-    kept = made.step(quiet, state, tf.zeros([1, 3]))[0]["c"].numpy()[0]
+    kept = meta_learner.step(quiet, state, tf.zeros([1, 3]))[0]["c"].numpy()[0]
     times = kept / (1 - kept)
     assert times.min() >= 1 and times.max() <= 100 * 1.001 and times.mean() == pytest.approx(50.5, rel=0.1)
     np.testing.assert_allclose(after["lstm/bias"][:1000], -after["lstm/bias"][1000:2000])
-    assert np.any(made.initial(tf.constant([0, 2]))["lstm/bias"] != after["lstm/bias"])
+    assert np.any(meta_learner.initial(tf.constant([0, 2]))["lstm/bias"] != after["lstm/bias"])
 
 
 @pytest.mark.parametrize("settings", [{"input_scale": 0.0}, {"memory": 1.0}])
@@ -80,8 +82,8 @@ def test_the_outer_gradient_is_that_of_finite_differences(kind):
     for sign in (1, -1):
         moved = {**params, path: params[path] + sign * tf.one_hot(0, params[path].shape[0])[:, None] * 1e-3}
         ends.append(float(of.loss(moved, 8, seed)))
-    found = float(tf.reduce_sum(gradients[path][0]))
-    assert found == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=0.02, abs=2e-4)
+    gradient = float(tf.reduce_sum(gradients[path][0]))
+    assert gradient == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=0.02, abs=2e-4)
 
 
 def test_probing_leaves_the_episode_as_it_was_and_sees_what_it_predicts():

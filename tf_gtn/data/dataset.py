@@ -38,7 +38,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
+    def take(self, indices: Sequence[int] | np.ndarray | slice) -> "Split":
         """The `Split` of the images at `indices`, in their order."""
         return dataclasses.replace(self, images=self.images[indices], labels=self.labels[indices])
 

@@ -47,13 +47,13 @@ class Learners:
         self._train = tf.function(self._trained, autograph=False)
 
     def curves(self, steps: Sequence[int]) -> np.ndarray:
-        """q `[C, R, contexts]` after each of the given numbers of steps, ascending; 0 is the start."""
-        state, before, found = {"params": self._start, "slots": self._optimizer.init(self._start)}, 0, []
+        """q `[C, R, contexts]` after each number of `steps`, which ascend; 0 is the start."""
+        state, before, curves = {"params": self._start, "slots": self._optimizer.init(self._start)}, 0, []
         for step in watching.each(steps, "looks at the learners"):
             state = self._train(state, tf.constant(before), tf.constant(int(step)))
-            found.append(self.q(state["params"]).numpy())
+            curves.append(self.q(state["params"]).numpy())
             before = int(step)
-        return np.stack(found)
+        return np.stack(curves)
 
     def policy(self, params: dict) -> tf.Tensor:
         """`[R, contexts, actions]` chances."""
@@ -181,14 +181,14 @@ class Episodes:
         def flat(x):
             return tf.reshape(x, (length * count, x.shape[-1]))
 
-        found = []
+        chances_of_correct = []
         for context in range(self.problem.contexts):
             fork = tf.nest.map_structure(flat, known["state"])
             _, logits = self._look(params, fork, tf.fill([length * count], context), flat(known["last"]))
             chances = tf.reshape(tf.nn.softmax(logits), (length, count, -1))
             right = tf.broadcast_to(correct[:, context], (length, count))
-            found.append(tf.gather(chances, right, batch_dims=2))
-        return tf.stack(found, -1)
+            chances_of_correct.append(tf.gather(chances, right, batch_dims=2))
+        return tf.stack(chances_of_correct, -1)
 
     def _look(self, params, state, context, last):
         x = tf.concat([tf.one_hot(context, self.problem.contexts), last], -1)

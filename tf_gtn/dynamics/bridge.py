@@ -60,8 +60,8 @@ class LinearGTN:
 
     @property
     def _trained(self):
-        own = [*tf.nest.flatten(self._params), self._codes] if self._taught else []
-        return [*own, *self._hyper.trainable_variables]
+        teacher = [*tf.nest.flatten(self._params), self._codes] if self._taught else []
+        return [*teacher, *self._hyper.trainable_variables]
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -82,8 +82,8 @@ class LinearGTN:
     def curves(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """q `[T + 1, count, K]` of so many fresh learners within their lesson, and losses on real data `[T + 1, count]`."""
         look = tf.function(self._lesson_seen, autograph=False)
-        found = [look(tf.constant([seed, n])) for n in watching.each(range(count), "learners")]
-        q, losses = (np.stack([f[i].numpy() for f in found], 1) for i in range(2))
+        looks = [look(tf.constant([seed, n])) for n in watching.each(range(count), "learners")]
+        q, losses = (np.stack([values[i].numpy() for values in looks], 1) for i in range(2))
         return q, losses
 
     def _outer(self, index):
@@ -111,8 +111,8 @@ class LinearGTN:
 
         def step(weights, state, x):
             if self._taught:
-                made, _ = self._generator(weights, {}, {"noise": x["codes"]}, training=True)
-                batch = made["image"], made["label"]
+                examples, _ = self._generator(weights, {}, {"noise": x["codes"]}, training=True)
+                batch = examples["image"], examples["label"]
             else:
                 batch = x["real_x"], x["real_y"]
             state, _, _ = supervised.update(self._network, self._optimizer, state, *batch, x["hyper"], learners.squared_error)
@@ -122,8 +122,8 @@ class LinearGTN:
             return state, learners.squared_error(x["y"], outputs)
 
         start = state
-        state, found = unroll(step, weights, state, xs, checkpoint_every=0)
-        return start, found
+        state, outputs = unroll(step, weights, state, xs, checkpoint_every=0)
+        return start, outputs
 
     def _batches(self, seed, count):
         """`(x [T, count, Nx], y [T, count, Ny])` of the real task."""

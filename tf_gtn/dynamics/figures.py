@@ -1,4 +1,7 @@
-"""Figures of a part: curves of q, steps to thresholds, stages of outer training, and what a sweep found."""
+"""Figures of a part: curves of q, steps to thresholds, stages of outer training, and the results of a sweep."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -6,30 +9,30 @@ import numpy as np
 from tf_gtn.reporting import drawing, figures
 
 
-def part(base_dir, name, found, paper=None):
-    """`<base_dir>/figures/<name>.png` of what a part gives (see `parts`), and others beside it; `paper`: what the paper has."""
-    stages = found.get("stages")
+def part(base_dir: str, name: str, results: Mapping[str, Any], paper: str | None = None) -> None:
+    """`<base_dir>/figures/<name>.png` of a part's results (see `part`), and others beside it; `paper`: what the paper has."""
+    stages = results.get("stages")
     caption = (
         "q, the share of each part of the task that is learned (left; bands: 95% over runs); median steps until it passes "
         "thresholds (middle)" + ("; inner steps to 0.8 as outer training goes on (right)." if stages else ".")
     )
     caption += (
-        (" Of the first setting:" if len(found.get("table", ())) > 1 else "")
-        + f" {ratio_in_words(found['numbers'])}"
+        (" Of the first setting:" if len(results.get("table", ())) > 1 else "")
+        + f" {ratio_in_words(results['numbers'])}"
         + (f" The paper: {paper}." if paper else "")
     )
-    steps, labels = np.array(found["steps"], float), found["labels"]
+    steps, labels = np.array(results["steps"], float), results["labels"]
     logarithmic = len(steps) > 2 and steps[-1] / max(steps[1], 1) > 300
     with drawing.to_png(figures.path(base_dir, name), caption, (4.3 * (3 if stages else 2), 3.4)) as figure:
         axes, *others = figure.subplots(1, 3 if stages else 2)
         for k, label in enumerate(labels):
-            q, low, high = (np.array(found[key], float)[:, k] for key in ("q", "low", "high"))
-            shown = np.maximum(steps, 0.5) if logarithmic else steps
-            drawing.line(axes, label, labels, shown, q, (low, high))
+            q, low, high = (np.array(results[key], float)[:, k] for key in ("q", "low", "high"))
+            x = np.maximum(steps, 0.5) if logarithmic else steps
+            drawing.line(axes, label, labels, x, q, (low, high))
         axes.set(xlabel="steps", ylabel="q", ylim=(-0.2, 1.2))
         if logarithmic:
             axes.set_xscale("log")
-        for threshold, to in found["to"].items():
+        for threshold, to in results["to"].items():
             values = [np.nan if v is None else v for v in to]
             others[0].plot(range(len(labels)), values, "o-", label=f"q > {threshold}")
         others[0].set(ylabel="steps", ylim=(0, None))
@@ -45,17 +48,17 @@ def part(base_dir, name, found, paper=None):
         figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)))
     if stages:
         _stages(base_dir, name, steps, labels, stages)
-    if "loss" in found:
-        _by_loss(base_dir, name, found)
-    if "values" in found:
-        _by_value(base_dir, name, steps, found["values"])
-    if "prior" in found.get("values", ()):
-        _prior(base_dir, name, found["values"]["prior"])
-    if len(found.get("table", ())) > 1:
-        _sweep(base_dir, name, found["table"])
+    if "loss" in results:
+        _by_loss(base_dir, name, results)
+    if "values" in results:
+        _by_value(base_dir, name, steps, results["values"])
+    if "prior" in results.get("values", ()):
+        _prior(base_dir, name, results["values"]["prior"])
+    if len(results.get("table", ())) > 1:
+        _sweep(base_dir, name, results["table"])
 
 
-def ratio_in_words(numbers):
+def ratio_in_words(numbers: Mapping[str, float | None]) -> str:
     """A sentence about a part's `ratio` and its interval."""
     value, low, high = (numbers.get(key) for key in ("ratio", "ratio_low", "ratio_high"))
     if value is None:
@@ -79,18 +82,18 @@ def _stages(base_dir, name, steps, labels, stages):
         drawing.finish(figure, *panels)
 
 
-def _by_loss(base_dir, name, found):
+def _by_loss(base_dir, name, results):
     """How much of each part is learned where the loss is what it is (figures 4, 7b, 10)."""
-    loss, q, labels = np.array(found["loss"], float), np.array(found["q"], float), found["labels"]
+    loss, q, labels = np.array(results["loss"], float), np.array(results["q"], float), results["labels"]
     finite = np.isfinite(loss)  # a learner may diverge
     if not finite.any():
         return
-    shown, chosen = np.unique(-loss[finite], return_index=True)
+    negative_losses, chosen = np.unique(-loss[finite], return_index=True)
     q = q[finite][chosen]
     caption = f"q of each part of {drawing.label(name)} (colour) against the negative of the loss, which grows to the right."
     with drawing.to_png(figures.path(base_dir, f"{name}_by_loss"), caption, (5.4, 0.6 + 0.5 * len(labels))) as figure:
         axes = figure.subplots()
-        mesh = axes.pcolormesh(shown, range(len(labels)), q.T, vmin=0, vmax=1, shading="nearest", cmap="viridis")
+        mesh = axes.pcolormesh(negative_losses, range(len(labels)), q.T, vmin=0, vmax=1, shading="nearest", cmap="viridis")
         axes.set_yticks(range(len(labels)), labels)
         axes.set(xlabel="negative loss")
         axes.invert_yaxis()
@@ -158,6 +161,6 @@ def _sweep(base_dir, name, table):
         for batch, label in zip(batches, names):
             rows = [row for row in table if row["batch_size"] == batch]
             ratios = [np.nan if row["ratio"] is None else row["ratio"] for row in rows]
-            drawing.line(axes, label, names, [row["deviation"] for row in rows], ratios)
+            drawing.line(axes, label, names, np.array([row["deviation"] for row in rows]), np.array(ratios))
         axes.set(xlabel="standard deviation of the initial weights", ylabel="ratio", yscale="log")
         drawing.finish(figure, axes, integer=False)

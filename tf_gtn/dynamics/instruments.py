@@ -43,8 +43,8 @@ def fourier_projection(estimate: tf.Tensor, target: tf.Tensor, count: int) -> tf
     Returns:
       `[..., K]`; 0 where the target has nothing at a frequency and the estimate neither, otherwise infinite or NaN there.
     """
-    found, wanted = (tf.signal.rfft(x)[..., 1 : count + 1] for x in (estimate, target))
-    return tf.math.real(found * tf.math.conj(wanted)) / tf.square(tf.abs(wanted))
+    estimated, wanted = (tf.signal.rfft(x)[..., 1 : count + 1] for x in (estimate, target))
+    return tf.math.real(estimated * tf.math.conj(wanted)) / tf.square(tf.abs(wanted))
 
 
 def probes(count: int = 40) -> np.ndarray:
@@ -94,8 +94,8 @@ def ratio(slow: ArrayLike, fast: ArrayLike) -> dict[str, float]:
     """
     slow, fast = np.asarray(slow, float), np.asarray(fast, float)
     late, early = float(np.median(slow)), float(np.median(fast)) or 1.0
-    found = np.nan if np.isinf(early) else np.inf if np.isinf(late) else late / early
-    return {"ratio": found, "censored": float(np.isinf(slow).mean())}
+    median_ratio = np.nan if np.isinf(early) else np.inf if np.isinf(late) else late / early
+    return {"ratio": median_ratio, "censored": float(np.isinf(slow).mean())}
 
 
 def ratio_interval(
@@ -109,10 +109,10 @@ def ratio_interval(
     if len(slow) < 5:
         return np.nan, np.nan
     drawn = np.random.default_rng(seed).integers(0, len(slow), (resamples, len(slow)))
-    found = np.array([ratio(slow[rows].ravel(), fast[rows].ravel())["ratio"] for rows in drawn])
-    if np.isnan(found).any():
+    ratios = np.array([ratio(slow[rows].ravel(), fast[rows].ravel())["ratio"] for rows in drawn])
+    if np.isnan(ratios).any():
         return np.nan, np.nan
-    low, high = np.percentile(found, (2.5, 97.5), method="nearest")
+    low, high = np.percentile(ratios, (2.5, 97.5), method="nearest")
     return float(low), float(high)
 
 

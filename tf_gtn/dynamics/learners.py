@@ -75,11 +75,11 @@ class Learners:
         params, model = self._networks.initial_values(tf.constant([self._seed, 0]))
         state = supervised.initial_state(self._optimizer, params, model)
         at = np.unique(np.linspace(0, steps, checks + 1).round().astype(int))
-        found = [self._look(state)]
+        looks = [self._look(state)]
         for start, stop in watching.each(list(itertools.pairwise(at)), "looks at the learners"):
             state = self._train(state, tf.constant(start), tf.constant(stop))
-            found.append(self._look(state))
-        q, loss = (np.stack([part.numpy() for part in parts]) for parts in zip(*found))
+            looks.append(self._look(state))
+        q, loss = (np.stack([values.numpy() for values in by_look]) for by_look in zip(*looks))
         return {"steps": at, "q": q, "loss": loss}
 
     def _trained(self, state, start, stop):

@@ -2,11 +2,14 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
+from tf_gtn.core import optimizers
 from tf_gtn.dynamics import bandits, instruments, meta_learners, part, problems
 from tf_gtn.runtime import files, loop
 from tf_gtn.runtime import metrics as metrics_lib
@@ -14,7 +17,7 @@ from tf_gtn.runtime import metrics as metrics_lib
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _MetaTrained:
-    """What all have.
+    """The settings and the training that all meta-learners share.
 
     Attributes:
       problem: what they are looked at on.
@@ -22,35 +25,29 @@ class _MetaTrained:
       network: `@dynamics.LSTM`, a function of inputs and outputs.
       instances: independently trained ones.
       updates: of the outer optimiser.
-      batch_size: episodes an update.
+      batch_size: episodes per update.
       final_rate: where the learning rate ends by a cosine, as a fraction of where it begins.
       length: T.
       episodes: looked at; q is their mean.
       stages: how often they are looked at, evenly spaced.
     """
 
-    problem: object
-    optimizer: object
-    network: object = meta_learners.LSTM
-    instances: int = 3
-    updates: int = 5000
-    batch_size: int = 200
-    final_rate: float = 1.0
-    length: int = 20
-    episodes: int = 1000
-    stages: int = 5
+    problem: Any
+    optimizer: optimizers.Optimizer
+    network: Callable[..., Any] = meta_learners.LSTM
+    instances: arguments.Count = 3
+    updates: arguments.Count = 5000
+    batch_size: arguments.Count = 200
+    final_rate: arguments.Share = 1.0
+    length: arguments.Count = 20
+    episodes: arguments.Count = 1000
+    stages: arguments.Count = 5
 
-    def __post_init__(self):
-        name = f"dynamics.{type(self).__name__}"
-        errors.all_at_least_one(name, self)
-        if not 0 <= self.final_rate <= 1:
-            raise errors.UserError(f"{name}.final_rate is a share of the learning rate, 0 to 1; got {self.final_rate}")
-
-    def check(self):
+    def check(self) -> None:
         part.check_network(f"dynamics.{type(self).__name__}", self.network, (1, 1), meta_learners.LSTM)
 
     @property
-    def numbers(self):
+    def numbers(self) -> tuple[str, ...]:
         return (*part.NUMBERS, "episodes", "final_loss")
 
     def _trained(self, episodes, look, folder):
@@ -64,8 +61,8 @@ class _MetaTrained:
         every = max(1, outer_steps // self.stages)
         sizes = outer_steps, iterations, self.batch_size, self.final_rate
         trainings = {
-            f"instance_{own}": meta_learners.MetaTraining(of, self.optimizer, own, *sizes)
-            for own, of in zip(seeds, episodes, strict=True)
+            f"instance_{seed}": meta_learners.MetaTraining(of_seed, self.optimizer, seed, *sizes)
+            for seed, of_seed in zip(seeds, episodes, strict=True)
         }
         places = {name: place for place, name in enumerate(trainings)}
         files.folder(folder)
@@ -83,19 +80,19 @@ class _MetaTrained:
         if stuck:
             raise loop.Diverged(f"{', '.join(stuck)} of {folder} diverged: a lower learning rate of the optimizer may help")
         steps = sorted({*range(every, outer_steps + 1, every), outer_steps})
-        again = f"put it back, or remove the folder {folder} to make this part again"
-        curves = np.stack([[files.read_array(path(name, k), again) for k in steps] for name in trainings])
+        remedy = f"put it back, or remove the folder {folder} to make this part again"
+        curves = np.stack([[files.read_array(path(name, k), remedy) for k in steps] for name in trainings])
         last = metrics_lib.read(folder)[-1]
         losses = [np.nan if last[f"{name}/loss"] is None else last[f"{name}/loss"] for name in trainings]
         return curves, losses, np.array(steps) * iterations, list(trainings.values())
 
-    def _found(self, curves, losses, at):
-        """What a part gives, with inner curves at stages of outer training (figures 14 to 16)."""
+    def _results(self, curves, losses, at):
+        """The results of a part, with inner curves at stages of outer training (figures 14 to 16)."""
         steps, mean = np.arange(self.length), curves.mean(0)
         numbers = {"episodes": self.updates * self.batch_size, "final_loss": float(np.mean(losses))}
-        found = part.summary(steps, np.moveaxis(curves[:, -1], 0, 1), part.labels(self.problem), True, **numbers)
-        to = [instruments.steps_to(each, steps, 0.8, interpolate=True) for each in mean]
-        return {**found, "stages": {"episodes": np.asarray(at) * self.batch_size, "q": mean, "to": to}}
+        results = part.summary(steps, np.moveaxis(curves[:, -1], 0, 1), part.labels(self.problem), True, **numbers)
+        to = [instruments.steps_to(q, steps, 0.8, interpolate=True) for q in mean]
+        return {**results, "stages": {"episodes": np.asarray(at) * self.batch_size, "q": mean, "to": to}}
 
 
 def _size(problem):
@@ -103,6 +100,7 @@ def _size(problem):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+@arguments.checked("dynamics.MetaLearner")
 class MetaLearner(_MetaTrained):
     """LSTM meta-learners for regression (figures 3, 5, 9, 14, 15, A1, A3 to A7).
 
@@ -113,12 +111,11 @@ class MetaLearner(_MetaTrained):
       problem, optimizer, network, instances, updates, batch_size, final_rate, length, episodes, stages: as of all.
     """
 
-    trained_on: object = None
+    trained_on: Any = None
     fixed_task: bool = False
-    values: object = None
+    values: Any = None
 
-    def __post_init__(self):
-        super().__post_init__()
+    def __post_init__(self) -> None:
         if not isinstance(self.problem, problems.Linear | problems.Fourier):
             raise errors.UserError(f"dynamics.MetaLearner is for regression; got {self.problem!r}")
         alike = type(self.trained_on) is type(self.problem)
@@ -126,17 +123,15 @@ class MetaLearner(_MetaTrained):
             raise errors.UserError(
                 f"dynamics.MetaLearner.trained_on is of its problem's kind and size; got {self.trained_on!r}"
             )
-        if self.fixed_task and self.trained_on is not None:
-            raise errors.UserError("dynamics.MetaLearner.trained_on has no effect with a fixed task")
         if self.fixed_task:
-            errors.check_effect("dynamics.MetaLearner", self, ("values",), "with a fixed task")
+            arguments.no_effect("dynamics.MetaLearner", self, ("trained_on", "values"), "with a fixed task")
         part.check_values("dynamics.MetaLearner", self.problem, self.values)
 
     @property
-    def numbers(self):
+    def numbers(self) -> tuple[str, ...]:
         return (*part.NUMBERS, "episodes", *([] if self.fixed_task else ["final_loss"]))
 
-    def measure(self, seed, folder):
+    def measure(self, seed: int, folder: str) -> dict[str, Any]:
         return self._of_one_task(seed, folder) if self.fixed_task else self._of_many(seed, folder)
 
     def _of_many(self, seed, folder):
@@ -144,7 +139,7 @@ class MetaLearner(_MetaTrained):
         if trained_on is None:
             linear = isinstance(self.problem, problems.Linear)
             trained_on = dataclasses.replace(self.problem, spectrum=()) if linear else self.problem
-        made = [(seed + n, meta_learners.Regression(trained_on, self.length, self.network)) for n in range(self.instances)]
+        episodes = [(seed + n, meta_learners.Regression(trained_on, self.length, self.network)) for n in range(self.instances)]
         looked_at = meta_learners.Regression(self.problem, self.length, self.network)  # the same LSTM in another world
         tasks = self.problem.tasks(self.episodes, tf.constant([seed, part.TASKS]))
 
@@ -152,35 +147,37 @@ class MetaLearner(_MetaTrained):
             del place
             return looked_at.many_curves(trained.params, tasks, seed).mean(1)
 
-        curves, losses, at, trained = self._trained(made, look, folder)
-        found = self._found(curves, losses, at)
-        found["loss"] = np.mean([looked_at.losses(each.params, tasks, tf.constant([seed, 0])) for each in trained], 0)
+        curves, losses, at, trained = self._trained(episodes, look, folder)
+        results: dict[str, Any] = self._results(curves, losses, at)
+        results["loss"] = np.mean([looked_at.losses(each.params, tasks, tf.constant([seed, 0])) for each in trained], 0)
         if self.values is not None:
             looked_at = meta_learners.Regression(self.values, self.length, self.network)
             tasks = self.values.tasks(self.episodes, tf.constant([seed, part.TASKS]))
             q = np.mean([looked_at.many_curves(each.params, tasks, seed) for each in trained], 0)
             prior = part.prior(trained_on, seed)
-            found["values"] = part.by_value(found["steps"], q, tasks, True, prior["percentile"]) | {"prior": prior}
-        return found
+            results["values"] = part.by_value(results["steps"], q, tasks, True, prior["percentile"]) | {"prior": prior}
+        return results
 
     def _of_one_task(self, seed, folder):
         """Curves over training, of the network after its last step."""
         seeds = [seed + n for n in range(self.instances)]
-        tasks = [self.problem.tasks(1, tf.constant([own, part.TASKS])) for own in seeds]
-        made = [meta_learners.Regression(self.problem, self.length, self.network, task) for task in tasks]
+        tasks = [self.problem.tasks(1, tf.constant([seed_of_task, part.TASKS])) for seed_of_task in seeds]
+        regressions = [meta_learners.Regression(self.problem, self.length, self.network, task) for task in tasks]
 
         def look(trained, place):
             many = tf.repeat(tasks[place], 100, 0)
-            return made[place].curves(trained.params, many, tf.constant([seed, part.PROBES]), last=True).numpy().mean(1)
+            q = regressions[place].curves(trained.params, many, tf.constant([seed, part.PROBES]), last=True)
+            return q.numpy().mean(1)
 
-        curves, _, at, _ = self._trained(zip(seeds, made, strict=True), look, folder)
+        curves, _, at, _ = self._trained(zip(seeds, regressions, strict=True), look, folder)
         episodes = self.updates * self.batch_size
         return part.summary(at, np.moveaxis(curves[:, :, 0], 0, 1), part.labels(self.problem), episodes=episodes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+@arguments.checked("dynamics.BanditMetaLearner")
 class BanditMetaLearner(_MetaTrained):
-    """LSTM meta-learners of bandits by REINFORCE, one for all contexts or one a context (figures 13, 16).
+    """LSTM meta-learners of bandits by REINFORCE, one for all contexts or one per context (figures 13, 16).
 
     Attributes:
       coupled: one for all contexts; else meta-learners of a single context, put together.
@@ -188,31 +185,30 @@ class BanditMetaLearner(_MetaTrained):
       problem, optimizer, network, instances, updates, batch_size, final_rate, length, episodes, stages: as of all.
     """
 
-    length: int = 100
-    episodes: int = 2000
+    length: arguments.Count = 100
+    episodes: arguments.Count = 2000
     coupled: bool = True
-    entropy_cost: float = 0.0
-    discount: float = 1.0
+    entropy_cost: arguments.NotNegative = 0.0
+    discount: arguments.Share = 1.0
     expected_rewards: bool = False
 
-    def __post_init__(self):
-        super().__post_init__()
+    def __post_init__(self) -> None:
         if not isinstance(self.problem, problems.Bandit):
             raise errors.UserError(f"dynamics.BanditMetaLearner is for bandits; got {self.problem!r}")
 
-    def measure(self, seed, folder):
+    def measure(self, seed: int, folder: str) -> dict[str, Any]:
         contexts = self.problem.contexts
         problem = self.problem if self.coupled else dataclasses.replace(self.problem, contexts=1)
-        own = self.length, self.network, self.entropy_cost, self.discount, self.expected_rewards
-        made = [(seed + n, bandits.Episodes(problem, *own)) for n in range(self.instances)]
+        options = self.length, self.network, self.entropy_cost, self.discount, self.expected_rewards
+        episodes = [(seed + n, bandits.Episodes(problem, *options)) for n in range(self.instances)]
 
         def look(trained, place):
-            curves, chunk = tf.function(made[place][1].curves, autograph=False), 200
+            curves, chunk = tf.function(episodes[place][1].curves, autograph=False), 200
             count = self.episodes if self.coupled else self.episodes * contexts
             correct = problem.independent(count, tf.constant([seed, part.TASKS]))
             q = [curves(trained.params, correct[k : k + chunk], tf.constant([seed, k])).numpy() for k in range(0, count, chunk)]
             q = np.concatenate(q, 1)
             return instruments.ranked(q if self.coupled else bandits.separate(q, contexts, seed)).mean(1)
 
-        curves, losses, at, _ = self._trained(made, look, folder)
-        return self._found(curves, losses, at)
+        curves, losses, at, _ = self._trained(episodes, look, folder)
+        return self._results(curves, losses, at)

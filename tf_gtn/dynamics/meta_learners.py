@@ -124,8 +124,8 @@ class MetaTraining(update_loop.UpdateLoop):
         share = self._final_rate + (1 - self._final_rate) * 0.5 * (1 + tf.cos(np.pi * part))
         hyper = {**self._hyper, "learning_rate": self._hyper["learning_rate"] * share}
         params, slots = self._optimizer.update(gradients, state["slots"], state["params"], hyper)
-        found = {"loss": loss, "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients))}
-        return {"params": params, "slots": slots}, found
+        metrics = {"loss": loss, "gradient_norm": tf.linalg.global_norm(tf.nest.flatten(gradients))}
+        return {"params": params, "slots": slots}, metrics
 
 
 class Regression:

@@ -8,7 +8,7 @@ beside what its own figures need: `loss` [T]; `values`, the curves by singular v
 [G]}, "beyond": [G], "prior": ...}; `stages`; `table`. Each is made by gin in a scope of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,7 +21,7 @@ from tf_gtn.reporting import statistics
 THRESHOLDS = (0.5, 0.8, 0.95)
 NUMBERS = ("ratio", "censored", "ratio_low", "ratio_high", "ratio_to_half", "ratio_to_own_end")  # of every part
 TASKS, PROBES = 11, 12  # second numbers of seeds
-_LEARNED = 0.25  # where a part must end for its way there to mean anything
+_LEARNED = 0.25  # the q that a part must reach in the end for its course to mean anything
 
 
 @runtime_checkable
@@ -49,27 +49,44 @@ class NothingToCheck:
         """See `Part`."""
 
 
-def summary(steps, q, labels, interpolate=False, each=1, **numbers):
-    """What every part gives, from curves `[T, runs, K]`; intervals are over groups of `each` runs that belong together."""
+def summary(
+    steps: Sequence[int] | np.ndarray,
+    q: np.ndarray,
+    labels: Sequence[str],
+    interpolate: bool = False,
+    each: int = 1,
+    **numbers: Any,
+) -> dict[str, Any]:
+    """The results that every part has, from curves `q` `[T, runs, K]`.
+
+    Args:
+      steps: [T].
+      labels: of the K parts of a task.
+      interpolate: see `instruments.steps_to`.
+      each: runs that belong together; intervals are over groups of so many.
+      **numbers: further ones.
+    """
     steps = np.asarray(steps)
     groups = q.reshape(len(q), -1, each, q.shape[-1]).mean(2)
     low, high = statistics.interval(np.moveaxis(groups, 1, 0)) if groups.shape[1] > 1 else (groups[:, 0], groups[:, 0])
-    found = {"steps": np.asarray(steps), "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
-    found["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
+    curves: dict[str, Any] = {"steps": steps, "labels": list(labels), "q": q.mean(1), "low": low, "high": high}
+    curves["to"] = {c: np.median(instruments.steps_to(q, steps, c, interpolate), 0) for c in THRESHOLDS}
     share = np.where(q[-1] >= _LEARNED, q / np.maximum(q[-1], _LEARNED), 0.0)  # figure A5
-    own = instruments.steps_to(share, steps, 0.8, interpolate)
+    to_end = instruments.steps_to(share, steps, 0.8, interpolate)
     half, most = (instruments.steps_to(q, steps, c, interpolate) for c in (0.5, 0.8))
     interval = instruments.ratio_interval(most[:, -1], most[:, 0], each)
     ratios = {
         **instruments.ratio(most[:, -1], most[:, 0]),
         **dict(zip(("ratio_low", "ratio_high"), interval)),
         "ratio_to_half": instruments.ratio(half[:, -1], half[:, 0])["ratio"],
-        "ratio_to_own_end": instruments.ratio(own[:, -1], own[:, 0])["ratio"],
+        "ratio_to_own_end": instruments.ratio(to_end[:, -1], to_end[:, 0])["ratio"],
     }
-    return {**found, "numbers": {**ratios, **numbers}}
+    return {**curves, "numbers": {**ratios, **numbers}}
 
 
-def by_value(steps, q, tasks, interpolate=False, end=np.inf):
+def by_value(
+    steps: Sequence[int] | np.ndarray, q: np.ndarray, tasks: tf.Tensor, interpolate: bool = False, end: float = np.inf
+) -> dict[str, Any]:
     """Curves `q` `[T, n, K]` of linear tasks by singular value (figures 1, 3, 5), in ten groups.
 
     `end` of the prior parts them: five groups of matrices all within, and five of the modes `beyond`.
@@ -77,39 +94,39 @@ def by_value(steps, q, tasks, interpolate=False, end=np.inf):
     s = instruments.modes_of(tasks)[1].numpy()
     within = np.broadcast_to(s.max(1, keepdims=True) <= end, s.shape)
     chosen = [mask for mask in (within, s > end) if mask.any()]
-    made = [instruments.by_value(q[:, mask], s[mask], 10 // len(chosen)) for mask in chosen]
-    values, curves = np.concatenate([v for v, _ in made]), np.concatenate([c for _, c in made], 1)
+    grouped = [instruments.by_value(q[:, mask], s[mask], 10 // len(chosen)) for mask in chosen]
+    values, curves = np.concatenate([v for v, _ in grouped]), np.concatenate([c for _, c in grouped], 1)
     to = {c: instruments.steps_to(curves, steps, c, interpolate) for c in THRESHOLDS}
     return {"s": values, "q": curves, "to": to, "beyond": values > end}
 
 
-def prior(problem, seed):
+def prior(problem: problems.Linear, seed: int) -> dict[str, Any]:
     """A sample of singular values `[1000, K]`, from the largest on, and the 95th percentile of all (figure 2)."""
     values = instruments.modes_of(problem.tasks(20_000, tf.constant([seed, TASKS])))[1].numpy()
     return {"sample": values[:1000], "percentile": np.percentile(values, 95)}
 
 
-def check_values(name, problem, values):
-    """Whether a part of `problem` can be looked at on `values` as well."""
+def check_values(name: str, problem: Any, values: Any) -> None:
+    """Raises `UserError` unless a part of `problem` can be looked at on `values` as well."""
     if values is None:
         return
-    linear = all(isinstance(each, problems.Linear) for each in (problem, values))
+    linear = isinstance(problem, problems.Linear) and isinstance(values, problems.Linear)
     if not linear or (values.size, values.noise) != (problem.size, problem.noise):
         raise errors.UserError(f"{name}.values is a dynamics.Linear of its problem's size and noise; got {values!r}")
 
 
-def check_network(name, network, sizes, kind):
-    """Whether a function of inputs and outputs makes what it should."""
-    made = network(*sizes)
-    if not isinstance(made, kind):
-        raise errors.UserError(f"{name}.network makes a {kind.__name__} of inputs and outputs; got {type(made).__name__}")
+def check_network(name: str, network: Callable[..., Any], sizes: tuple[int, int], kind: type) -> None:
+    """Raises `UserError` unless a function of inputs and outputs makes a `kind`."""
+    model = network(*sizes)
+    if not isinstance(model, kind):
+        raise errors.UserError(f"{name}.network makes a {kind.__name__} of inputs and outputs; got {type(model).__name__}")
 
 
-def sizes(problem):
+def sizes(problem: Any) -> tuple[int, int]:
     return (problem.size, problem.size) if isinstance(problem, problems.Linear) else (1, 1)
 
 
-def labels(problem):
+def labels(problem: Any) -> list[str]:
     """Names of the parts of a task: singular values where they are given, frequencies, or places in the order of learning."""
     if isinstance(problem, problems.Linear):
         return [f"s = {s:g}" for s in problem.spectrum] or [f"mode {k + 1}" for k in range(problem.size)]

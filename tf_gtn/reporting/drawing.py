@@ -102,8 +102,8 @@ def line(
     axes: Axes,
     name: str,
     names: Iterable[str],
-    x: np.ndarray,
-    mean: np.ndarray,
+    x: Sequence[float] | np.ndarray,
+    mean: Sequence[float] | np.ndarray,
     interval: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:
     """A line for one of `names`, with some ten markers, and a band `(low, high)` around it."""
