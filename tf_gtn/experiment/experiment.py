@@ -192,8 +192,7 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
       experiment: what is done.
       scoped: whether an arm's name is a scope.
 
-    Returns:
-      The metrics of results.json; None in a dry run, and in workers beside the chief.
+    Returns the metrics of results.json; None in a dry run, and in workers beside the chief.
 
     Raises:
       UserError: something is configured that can't be done; before the first step.

@@ -69,8 +69,7 @@ class Run:
     def uses(self, name: str, fingerprint: str) -> None:
         """The run depends on data of that content; config.gin holds it, and a run on other data does not resume.
 
-        Raises:
-          UserError: the content was another earlier in this run.
+        Raises `UserError` if the content was another earlier in this run.
         """
         if self.data.setdefault(name, fingerprint) != fingerprint:
             raise errors.UserError(f"data {name!r} changed while the run was reading it; give the same command again")
@@ -78,10 +77,8 @@ class Run:
     def ready(self, allowed: Sequence[str] = ()) -> bool:
         """Everything is built and the first step comes next: nothing configured may be without effect.
 
-        `allowed` parameters may differ from those that the run was started with.
-
-        Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; returns False
-        in a dry run, which ends here once it has compared.
+        Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; `allowed`
+        parameters may differ from those that the run was started with. Returns False in a dry run, which ends here.
         """
         self.built = True
         gin_config.check_used()
@@ -95,13 +92,11 @@ class Run:
             return False
         if self.among.chief:
             base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined, gin_config.current_names)
-        if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
-            raise errors.UserError(
-                f"worker {self.among.index} has another configuration than worker 0: give all the same flags"
-            )
-        if self.joined or not self.among.chief:
-            return True
-        files.write(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
+        if self.among.share(checksum := zlib.crc32(config.encode())) != checksum:
+            index = self.among.index
+            raise errors.UserError(f"worker {index} has another configuration than worker 0: give all the same flags")
+        if self.among.chief and not self.joined:
+            files.write(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
         return True
 
     def schedule(self) -> loop.Schedule:

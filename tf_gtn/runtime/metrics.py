@@ -47,10 +47,8 @@ class MetricsWriter:
     def write(self, step: int, **values: Any) -> dict[str, Any]:
         """Appends the values of an outer step: numbers, NumPy or TensorFlow scalars, strings; NaN and infinity become null.
 
-        A step that the file had when it was opened is left as it is. Returns the values as JSON has them.
-
-        Raises:
-          ValueError: this step, or a later one, was written already.
+        A step that the file had when it was opened is left as it is. Returns the values as JSON has them. Raises `ValueError`
+        if this step, or a later one, was written already.
         """
         step, values = int(step), {name: _scalar(name, value) for name, value in values.items()}
         if step <= self._resumed:
@@ -82,10 +80,9 @@ class MetricsWriter:
 
 
 def read(base_dir: str) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl as dicts, by step; without what a kill, or a run still going on, left of the last one.
+    """The lines of metrics.jsonl as dicts, by step; without a last one that a kill, or a run still going on, left unfinished.
 
-    Raises:
-      files.Damaged: another line can't be read: a gap in the numbers would be taken for a result.
+    Raises `files.Damaged` if another line can't be read: a gap in the numbers would be taken for a result.
     """
     content = _content(base_dir)
     return _rows(_path(base_dir), content[: content.rfind(b"\n") + 1])
@@ -129,7 +126,7 @@ def _until(content, step):
 
 
 def _rows(path, content):
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         if _step(line) is None:
             raise files.Damaged(path, f"can't be read in line {number}", _REMEDY)

@@ -41,13 +41,7 @@ class Progress:
     """
 
     def __init__(
-        self,
-        total: int,
-        initial: int = 0,
-        description: str = "",
-        every: float = 10.0,
-        first: str = "",
-        brief: bool = False,
+        self, total: int, initial: int = 0, description: str = "", every: float = 10.0, first: str = "", brief: bool = False
     ) -> None:
         """Shows `initial` of `total` steps as done.
 
@@ -76,8 +70,7 @@ class Progress:
 
         Args:
           step: a number.
-          left: how many steps like the present ones the rest is worth, where they cost less or more later; None: all that are
-            left.
+          left: how many steps like the present ones the rest is worth, where they cost less or more later; None: as many.
           losses: stay in view until there are new ones.
         """
         left = self._total - step if left is None else left

@@ -26,12 +26,7 @@ _KINDS = ("figures", "export", "export_best", "policies", "initializations")  # 
 
 
 def outcomes(
-    run: Any,
-    seeds: int,
-    trainings: Mapping[str, Any],
-    make: Callable[[int], Mapping[str, Any]],
-    one: Callable[[str, int, Any], Mapping[str, Any] | None],
-    keys: Sequence[str],
+    run: Any, seeds: int, trainings: Mapping[str, Any], make: Callable, one: Callable, keys: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The outcome of every seed, from the run's own on.
 
@@ -44,11 +39,8 @@ def outcomes(
         made anew, unless these can `restart`: then the first ones become those, and keep their traces.
       keys: what an outcome has.
 
-    Returns:
-      A list of outcomes as JSON has them; empty in processes beside the chief.
-
-    Raises:
-      loop.Diverged: no training of any seed went to its end.
+    Returns the outcomes as JSON has them, none in processes beside the chief. Raises `loop.Diverged` if no training of any seed
+    went to its end.
     """
     finished: list[dict[str, Any]] = []
     for k in range(seeds):

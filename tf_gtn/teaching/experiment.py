@@ -202,11 +202,7 @@ def _learned(trainings):
 
 
 def export_gtn(
-    trained: Training,
-    directory: str,
-    accuracies: Sequence[float] | np.ndarray,
-    configuration: str,
-    step: int | None = None,
+    trained: Training, directory: str, accuracies: Sequence[float] | np.ndarray, configuration: str, step: int | None = None
 ) -> str:
     """Exports into `directory` under the number of outer steps taken, `step` or, if None, all of them; returns the path."""
     step = trained.outer_steps if step is None else step
