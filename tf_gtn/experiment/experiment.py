@@ -223,15 +223,15 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     experiment.begin()
     configuration = run.configuration()
 
-    def one(folder, seed, trainings):
+    def run_seed(folder, seed, trainings):
         best = experiment.best(trainings)
-        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
+        seed_run = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
         if run.among.chief:
             files.folder(folder)
-        seconds = experiment.train(of_seed)
-        return _outcome(experiment, dataclasses.replace(of_seed, seconds=seconds)) if run.among.chief else None
+        seconds = experiment.train(seed_run)
+        return _outcome(experiment, dataclasses.replace(seed_run, seconds=seconds)) if run.among.chief else None
 
-    outcomes = experiment.outcomes(run, trainings, make, one)
+    outcomes = experiment.outcomes(run, trainings, make, run_seed)
     return conclude(run, program, experiment, outcomes, expected) if run.among.chief else None
 
 
@@ -246,11 +246,11 @@ def _rehearsed(experiment, trainings):
     return expected
 
 
-def _outcome(experiment, of_seed):
-    steps = {name: training.outer_steps for name, training in of_seed.trainings.items()}
-    outcome = {"seconds_per_step": of_seed.seconds, "outer_steps": steps, **experiment.measure(of_seed)}
+def _outcome(experiment, seed_run):
+    steps = {name: training.outer_steps for name, training in seed_run.trainings.items()}
+    outcome = {"seconds_per_step": seed_run.seconds, "outer_steps": steps, **experiment.measure(seed_run)}
     if experiment.analyses:
-        context = experiment.context(of_seed)
+        context = experiment.context(seed_run)
         outcome["analyses"] = {name: _analysed(name, context) for name in experiment.analyses}
     return outcome
 

@@ -219,13 +219,13 @@ def _build_and_go(main, run):
 def _passes_through_user_code(error):
     """Whether code of the user's was running: what a gin file imports, or a file of neither this package nor a library."""
     libraries = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    known = tuple(os.path.join(os.path.realpath(path), "") for path in (*libraries, _PACKAGE, _PACKAGE.parent / "binaries"))
+    roots = tuple(os.path.join(os.path.realpath(path), "") for path in (*libraries, _PACKAGE, _PACKAGE.parent / "binaries"))
     imported = gin_table.imported()
     for frame, _ in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         if frame.f_globals.get("__name__", "").partition(".")[0] in imported:
             return True
-        if os.path.isfile(file) and not os.path.realpath(file).startswith(known):
+        if os.path.isfile(file) and not os.path.realpath(file).startswith(roots):
             return True
     return False
 

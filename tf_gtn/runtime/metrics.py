@@ -30,10 +30,10 @@ class MetricsWriter:
     def __init__(self, base_dir: str, resume_step: int = 0) -> None:
         """Opens the file to go on after `resume_step`: drops later lines, and what a kill left of a line."""
         self._path = _path(base_dir)
-        kept = _until(_content(base_dir), resume_step)
-        rows = _rows(self._path, kept)
+        content = _until(_content(base_dir), resume_step)
+        rows = _rows(self._path, content)
         if tf.io.gfile.exists(self._path):
-            files.write(self._path, kept)
+            files.write(self._path, content)
         self._resumed = self._last = rows[-1]["step"] if rows else -1
         with files.writing(self._path):
             self._file = tf.io.gfile.GFile(self._path, "a")
