@@ -142,8 +142,7 @@ def run(
         alone.
       system: a module whose gin names the program needs, imported before gin is read; if it lacks a package, that is a user's
         mistake.
-      rooms: see `gin_config.parse`.
-      experiments: see `gin_config.parse`.
+      rooms, experiments: see `gin_config.parse`.
       where: flags of its own that say where it runs, not what, and may differ when it resumes.
     """
     started = time.monotonic()

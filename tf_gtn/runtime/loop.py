@@ -116,8 +116,8 @@ def train(
     for training in trainings.values():
         among.share_variables(training.variables)
     if start and among.chief:
-        over = start >= outer_steps
-        progress_lib.say(f"all {start} outer steps were taken already" if over else f"resumed after outer step {start}")
+        finished = start >= outer_steps
+        progress_lib.say(f"all {start} outer steps were taken already" if finished else f"resumed after outer step {start}")
     durations = {name: [] for name in trainings}
     going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
     reported = {name for name, t in trainings.items() if int(t.skipped.numpy())}  # of which a skipped step was said
