@@ -17,8 +17,8 @@ def main(run: program.Run) -> None:
     for other, its_program in (("teaching.Comparison", "compare_treatments"), ("teaching.Tuning", "tune_gtn")):
         if unused := [name for name in gin_config.parameters_set(other) if name not in TAKEN]:
             print(f"train_gtn trains one GTN, without the file's {', '.join(unused)}: those are for {its_program}")
-    one = gin_names.comparison(run, arms=("gtn",), seeds=1, analyses=(), claims=())
-    metrics = experiment.run(run, "train_gtn", one, scoped=False)
+    comparison = gin_names.comparison(run, arms=("gtn",), seeds=1, analyses=(), claims=())
+    metrics = experiment.run(run, "train_gtn", comparison, scoped=False)
     if metrics is not None:
         tested = metrics["gtn"]
         print(f"few-step test accuracy of {len(tested['values'])} fresh learners: {tested['test_accuracy']:.4f}")

@@ -1,5 +1,6 @@
 """What all programs share: where an error comes from, --help, what a flag may be."""
 
+import dataclasses
 import importlib
 import sys
 import types
@@ -11,7 +12,7 @@ from tests import programs
 from tf_gtn import arguments, errors
 from tf_gtn.config import gin_table
 from tf_gtn.core import optimizers
-from tf_gtn.experiment import command_line, program
+from tf_gtn.experiment import command_line, experiment, program
 
 BINARIES = sorted(path.stem for path in (programs.ROOT / "binaries").glob("*.py") if path.stem != "__init__")
 USERS = """
@@ -96,3 +97,18 @@ def test_a_name_that_tensorflow_would_take_for_another_is_refused(encoding, word
     command_line._check_encoding(["--base_dir=runs"])
     with pytest.raises(errors.UserError, match="UTF-8"):
         command_line._check_encoding([f"--base_dir={word}"])
+
+
+def test_the_fields_of_a_users_experiment_fit_their_annotations():
+    @dataclasses.dataclass(kw_only=True)
+    class Tides(experiment.Experiment):
+        heights: arguments.Count = 3
+
+        NAME = "tides.Tides"
+
+    assert Tides(arms=("a",), heights=1).seeds == 1
+    for field in ("heights", "seeds"):
+        with pytest.raises(errors.UserError, match=rf"^tides\.Tides\.{field} must be at least 1; got 0$"):
+            Tides(arms=("a",), **{field: 0})
+    with pytest.raises(errors.UserError, match="unknown analysis 'ebb'"):
+        Tides(arms=("a",), analyses=("ebb",))

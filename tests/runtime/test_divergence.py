@@ -12,7 +12,7 @@ from tf_gtn import data, errors
 from tf_gtn.data import mixtures
 from tf_gtn.dynamics import experiment as dynamics
 from tf_gtn.dynamics import part
-from tf_gtn.experiment import analyses, experiment
+from tf_gtn.experiment import analyses, concluding, experiment
 from tf_gtn.gan import experiment as gan
 from tf_gtn.gan import judges
 from tf_gtn.nas import evaluation, plain, records, search
@@ -98,11 +98,11 @@ def test_teaching(run, seeds):
         analyses=("ensembles", "crossed", "held_out"),
         claims=(("gtn", "above", "xy"), ("gtn", "at_least", 0.5), ("crossed/xy/gtn", "above", "crossed/gtn/gtn")),
     )
-    experiment.conclude(run, "compare_treatments", made, [outcome(["xy"]), outcome([])][:seeds])
+    concluding.conclude(run, "compare_treatments", made, [outcome(["xy"]), outcome([])][:seeds])
     found = check(run, ["gtn"], ["xy"], ("xy", "held_out"))
     assert found["metrics"]["diverged"] == {"gtn": 0, "xy": 1}
     if seeds == 2:  # in one of them everything
-        experiment.conclude(run, "compare_treatments", made, [outcome(["gtn", "xy"]), outcome([])])
+        concluding.conclude(run, "compare_treatments", made, [outcome(["gtn", "xy"]), outcome([])])
         check(run, [], ["gtn", "xy"], ("gtn", "xy", "held_out"))
         return
     assert (
@@ -142,7 +142,7 @@ def test_gan(run):
     made.given(learned, None, None).begin()
     arms = dict.fromkeys(made.arms, types.SimpleNamespace(count=2))
     expected = dict.fromkeys(f"distances/{name}" for name in analyses.REGISTRY["distances"].sizes(arms, None))
-    experiment.conclude(run, "train_unrolled_gan", made, [outcome], expected)
+    concluding.conclude(run, "train_unrolled_gan", made, [outcome], expected)
     found = results.read(run.base_dir)
     assert found["metrics"]["k0"]["modes"]["values"] == [None, None] and found["metrics"]["k10"]["modes"]["values"] == [
         1.0,
@@ -161,7 +161,7 @@ def test_gan(run):
     nothing = {name: {key: [None] for key in judge.keys} for name in ("k0", "k10")}
     seeds = [{**outcome, "measures": nothing, "analyses": {"distances": {}}}, {**outcome, "measures": nothing}]
     seeds[1]["measures"] = {**nothing, "k10": {key: [1.0] for key in judge.keys}}
-    experiment.conclude(run, "train_unrolled_gan", made, seeds, expected)
+    concluding.conclude(run, "train_unrolled_gan", made, seeds, expected)
     found = results.read(run.base_dir)
     assert found["metrics"]["k10"]["modes"]["values"] == [None, 1.0]
     assert found["metrics"]["distances"]["k10_median"]["values"] == [None, 1.0]
@@ -188,11 +188,11 @@ def test_rl(run):
         made.given(rl.Evaluation(solved=9), None, lambda arms: (0.0, 200.0)).check({"a2c": object.__new__(training.Agent)})
         return made
 
-    experiment.conclude(run, "train_cartpole_gtn", agents(1), [outcome])
+    concluding.conclude(run, "train_cartpole_gtn", agents(1), [outcome])
     lacking = ["gtn", "architectures/small", "steps/1", "steps_to_solve/gtn"]
     check(run, ["a2c"], lacking, ("gtn",))
     write_rows(run, [{"a2c/validation_return": 9.0, "a2c/environment_steps": 80}], "repeats/1")
-    experiment.conclude(run, "train_cartpole_gtn", agents(2), [emptied(outcome), outcome])
+    concluding.conclude(run, "train_cartpole_gtn", agents(2), [emptied(outcome), outcome])
     check(run, [], ["a2c", *lacking], ("gtn", "a2c"))
 
 
@@ -217,7 +217,7 @@ def test_games(run):
         "environment_steps": 20,
     }
     made = leap.Leap(outer_steps=1, updates=1, learning=1, held_out=("pong",), claims=specs)
-    experiment.conclude(run, "train_leap", made, [outcome])
+    concluding.conclude(run, "train_leap", made, [outcome])
     check(run, ["return/pong_no_pretraining"], ["return/pong_leap", "learning/pong_leap"], ("pong_leap",))
 
 
@@ -248,7 +248,7 @@ def test_nas(run, evaluated):
                 found.add([{"architecture": architecture, "seed": seed, "budget": name, **end}])
     picked = nas._picked(settings, found, proposed, 0)
     outcome = settings.given(data.load("digits")).outcome(run.base_dir, 0, found, proposed, picked)
-    experiment.conclude(run, "search_architectures", settings, [outcome])
+    concluding.conclude(run, "search_architectures", settings, [outcome])
     made = results.read(run.base_dir)
     assert made["metrics"]["gtn"]["accuracy"]["values"] == pytest.approx([0.5, 0.6, 0.7, 0.8])
     assert (made["metrics"]["real_1"]["accuracy"] is None) == (not evaluated)
@@ -271,11 +271,11 @@ def test_transfer(run):
     }
     specs = (("error/maml_2", "above", "error/leap_2"), ("error/leap_2", "at_least", 0.1))
     made = transfer.Transfer(arms=("leap", "maml"), pretraining=(1, 2), claims=specs)
-    experiment.conclude(run, "train_leap", made, [outcome])
+    concluding.conclude(run, "train_leap", made, [outcome])
     check(run, ["error/leap_1", "error/leap_2", "error/maml_1"], ["error/maml_2", "area/maml_2"], ("maml",))
     write_rows(run, [{f"leap_{n}/loss": 1.0 for n in (1, 2)}], "repeats/1")
     made = transfer.Transfer(arms=("leap", "maml"), pretraining=(1, 2), seeds=2, claims=specs)
-    experiment.conclude(run, "train_leap", made, [emptied(outcome), outcome])
+    concluding.conclude(run, "train_leap", made, [emptied(outcome), outcome])
     check(run, [], [f"error/{name}" for name in names], ("maml", "leap"))
 
 

@@ -56,7 +56,8 @@ class Study(experiment.Experiment):
                 raise errors.UserError(f"a part's name has letters, digits and _; got {name!r}")
             if not isinstance(part, Part):
                 raise errors.UserError(
-                    f"dynamics.Experiment.parts are made, such as @dynamics.Learner(), and have numbers, check and measure; got {part!r}"
+                    "dynamics.Experiment.parts are made, such as @dynamics.Learner(), and have numbers, check and measure; "
+                    f"got {part!r}"
                 )
 
     def trainings(self, arm: str | None, seed: int) -> dict[str, Any]:

@@ -25,33 +25,24 @@ def define(joinable: bool = False, distributed: bool = False) -> None:
     flags.DEFINE_string("tfds_data_dir", None, "Where TFDS data sets lie.")
     flags.DEFINE_bool("list", False, "Print what can be named, that of modules which a gin file imports among it, and end.")
     flags.DEFINE_bool("debug", False, "Show where in the code an error comes from, also that of a setting.")
-    flags.DEFINE_integer(
-        "threads_per_operation", None, "Threads of one TensorFlow operation; 1 is faster where images are small.", lower_bound=1
+    threads = "Threads of one TensorFlow operation; 1 is faster where images are small."
+    flags.DEFINE_integer("threads_per_operation", None, threads, lower_bound=1)
+    limit = (
+        "Seconds after which the present outer step is saved and the run ends with exit code 75, to go on by the same command."
     )
-    flags.DEFINE_float(
-        "time_limit",
-        None,
-        "Seconds after which the present outer step is saved and the run ends with exit code 75, to go on by the same command.",
-        lower_bound=1.0,
-    )
+    flags.DEFINE_float("time_limit", None, limit, lower_bound=1.0)
     if distributed:
-        flags.DEFINE_enum(
-            "strategy", "default", replicas.STRATEGIES, "One device, all of this machine, or TF_CONFIG's workers."
-        )
+        devices = "One device, all of this machine, or TF_CONFIG's workers."
+        flags.DEFINE_enum("strategy", "default", replicas.STRATEGIES, devices)
     if joinable:
         flags.DEFINE_bool("join", False, "Help with the run that the same command without --join began in --base_dir.")
 
 
 def parse(argv: Sequence[str], docstring: str, particular: Iterable[str], shared: Iterable[str]) -> list[str]:
-    """Sets the flags; prints what --help says, and ends, if asked to.
+    """Sets the flags of the command line `argv`; prints what --help says, and ends, if asked to.
 
-    Args:
-      argv: the command line.
-      docstring: of the program.
-      particular, shared: names of the program's flags, and of those of all programs.
-
-    Raises:
-      UserError: a word is no flag, or no value of it, or in an encoding that TensorFlow can't read.
+    `docstring` is the program's; `particular` and `shared` are names of its flags, and of those of all programs. Raises
+    `UserError` if a word is no flag, or no value of it, or in an encoding that TensorFlow can't read.
     """
     if _HELP & set(argv[1:]):
         print(_help(docstring, particular, shared))

@@ -17,9 +17,10 @@ from typing import Annotated, Any, ClassVar
 
 from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses as analyses_lib
+from tf_gtn.experiment import concluding
 from tf_gtn.experiment.runs import Run, SeedRun
 from tf_gtn.reporting import claims as claims_lib
-from tf_gtn.reporting import figures, report, statistics
+from tf_gtn.reporting import figures, statistics
 from tf_gtn.runtime import base_dir as base_dirs
 from tf_gtn.runtime import best as best_lib
 from tf_gtn.runtime import callbacks as callbacks_lib
@@ -196,8 +197,7 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
       experiment: what is done.
       scoped: whether an arm's name is a scope.
 
-    Returns:
-      The metrics of results.json; None in a dry run, and in workers beside the chief.
+    Returns the metrics of results.json; None in a dry run, and in workers beside the chief.
 
     Raises:
       UserError: something is configured that can't be done; before the first step.
@@ -227,16 +227,16 @@ def run(run: Run, program: str, experiment: Experiment, scoped: bool = True) -> 
     experiment.begin()
     configuration = run.configuration()
 
-    def one(folder, seed, trainings):
+    def run_seed(folder, seed, trainings):
         best = experiment.best(trainings)
-        of_seed = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
+        seed_run = SeedRun(seed, folder, trainings, schedule, run.among, not several, configuration, best)
         if run.among.chief:
             files.folder(folder)
-        seconds = experiment.train(of_seed)
-        return _outcome(experiment, dataclasses.replace(of_seed, seconds=seconds)) if run.among.chief else None
+        seconds = experiment.train(seed_run)
+        return _outcome(experiment, dataclasses.replace(seed_run, seconds=seconds)) if run.among.chief else None
 
-    outcomes = experiment.outcomes(run, trainings, make, one)
-    return conclude(run, program, experiment, outcomes, expected) if outcomes else None
+    outcomes = experiment.outcomes(run, trainings, make, run_seed)
+    return concluding.conclude(run, program, experiment, outcomes, expected) if outcomes else None
 
 
 def _check_start(run, experiment, trainings):
@@ -262,11 +262,11 @@ def _rehearsed(experiment, trainings):
     return expected
 
 
-def _outcome(experiment, of_seed):
-    steps = {name: training.outer_steps for name, training in of_seed.trainings.items()}
-    outcome = {"seconds_per_step": of_seed.seconds, "outer_steps": steps, **experiment.measure(of_seed)}
+def _outcome(experiment, seed_run):
+    steps = {name: training.outer_steps for name, training in seed_run.trainings.items()}
+    outcome = {"seconds_per_step": seed_run.seconds, "outer_steps": steps, **experiment.measure(seed_run)}
     if experiment.analyses:
-        context = experiment.context(of_seed)
+        context = experiment.context(seed_run)
         outcome["analyses"] = {name: _analysed(name, context) for name in experiment.analyses}
     return outcome
 
@@ -277,37 +277,6 @@ def _analysed(name, context):
         return {}
     path = os.path.join(context.folder, "analyses", f"{name}.json")
     return files.made(path, lambda: json_values.plain(analyses_lib.REGISTRY[name].measure(context), name))
-
-
-def conclude(
-    run: Run, program: str, experiment: Experiment, outcomes: Sequence[Mapping], expected: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Numbers, claims, figures and report from the outcomes of all seeds; returns the metrics.
-
-    `expected`: stand-ins of the quantities, those among them that no seed has a value of, since their arm diverged in all.
-    """
-    quantities = experiment.quantities(outcomes)
-    metrics, analyses = experiment.metrics(quantities, outcomes), analyses_lib.REGISTRY
-    tables = {name: analyses_lib.table(name, outcomes, expected or ()) for name in experiment.analyses}
-    for name, table in tables.items():
-        numbers, bounds = analyses[name].numbers(table), analyses[name].bounds
-        quantities |= {f"{name}/{key}": claims_lib.Quantity(values, bounds(key)) for key, values in numbers.items()}
-        metrics[name] = {key: statistics.summary(values, bounds(key)) for key, values in numbers.items()}
-    # What no seed has a value of: an arm diverged, or an analysis that does not say what it measures measured something else.
-    unmeasured = {name for spec in experiment.claims for name in claims_lib.named(spec) if name.split("/")[0] in tables}
-    for name in {*(expected or ()), *unmeasured}:
-        quantities.setdefault(name, claims_lib.Quantity([None] * len(outcomes)))
-    claims = [
-        *experiment.more_claims(run.base_dir, outcomes),
-        *claims_lib.compare(experiment.claims, quantities, experiment.UNITS),
-        *(claim for name, table in tables.items() for claim in analyses[name].claims(table)),
-    ]
-    experiment.draw(run.base_dir, outcomes, metrics)
-    for name, table in tables.items():
-        if drawn := analyses_lib.drawable(table):
-            analyses[name].draw(run.base_dir, drawn)
-    report.conclude(run, experiment.SYSTEM, program, metrics, claims)
-    return metrics
 
 
 def rows(base_dir: str, outcomes: Sequence[Mapping]) -> list[list[dict]]:

@@ -69,8 +69,7 @@ class Run:
     def uses(self, name: str, fingerprint: str) -> None:
         """The run depends on data of that content; config.gin holds it, and a run on other data does not resume.
 
-        Raises:
-          UserError: the content was another earlier in this run.
+        Raises `UserError` if the content was another earlier in this run.
         """
         if self.data.setdefault(name, fingerprint) != fingerprint:
             raise errors.UserError(f"data {name!r} changed while the run was reading it; give the same command again")
@@ -78,10 +77,8 @@ class Run:
     def ready(self, allowed: Sequence[str] = ()) -> bool:
         """Everything is built and the first step comes next: nothing configured may be without effect.
 
-        `allowed` parameters may differ from those that the run was started with.
-
-        Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; returns False
-        in a dry run, which ends here once it has compared.
+        Writes config.gin and operative_config.gin, or compares the first with that of the run that was joined; `allowed`
+        parameters may differ from those that the run was started with. Returns False in a dry run, which ends here.
         """
         self.built = True
         gin_config.check_used()
@@ -95,13 +92,11 @@ class Run:
             return False
         if self.among.chief:
             base_dirs.check_same_config(self.base_dir, config, allowed, not self.joined, gin_config.current_names)
-        if self.among.share(zlib.crc32(config.encode())) != zlib.crc32(config.encode()):
-            raise errors.UserError(
-                f"worker {self.among.index} has another configuration than worker 0: give all the same flags"
-            )
-        if self.joined or not self.among.chief:
-            return True
-        files.write(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
+        if self.among.share(checksum := zlib.crc32(config.encode())) != checksum:
+            index = self.among.index
+            raise errors.UserError(f"worker {index} has another configuration than worker 0: give all the same flags")
+        if self.among.chief and not self.joined:
+            files.write(os.path.join(self.base_dir, "operative_config.gin"), gin_config.operative_config_str())
         return True
 
     def schedule(self) -> loop.Schedule:
@@ -147,8 +142,7 @@ def run(
         alone.
       system: a module whose gin names the program needs, imported before gin is read; if it lacks a package, that is a user's
         mistake.
-      rooms: see `gin_config.parse`.
-      experiments: see `gin_config.parse`.
+      rooms, experiments: see `gin_config.parse`.
       where: flags of its own that say where it runs, not what, and may differ when it resumes.
     """
     started = time.monotonic()
@@ -224,13 +218,13 @@ def _build_and_go(main, run):
 def _passes_through_user_code(error):
     """Whether code of the user's was running: what a gin file imports, or a file of neither this package nor a library."""
     libraries = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    known = tuple(os.path.join(os.path.realpath(path), "") for path in (*libraries, _PACKAGE, _PACKAGE.parent / "binaries"))
+    roots = tuple(os.path.join(os.path.realpath(path), "") for path in (*libraries, _PACKAGE, _PACKAGE.parent / "binaries"))
     imported = gin_table.imported()
     for frame, _ in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         if frame.f_globals.get("__name__", "").partition(".")[0] in imported:
             return True
-        if os.path.isfile(file) and not os.path.realpath(file).startswith(known):
+        if os.path.isfile(file) and not os.path.realpath(file).startswith(roots):
             return True
     return False
 

@@ -28,10 +28,8 @@ def open_base_dir(path: str, started: float | None = None) -> Generator[str, Non
     """Creates a folder and holds it for one run; yields its path.
 
     The kernel drops the lock when the process ends, however it ends. Remote folders (`gs://...`) aren't locked. The run's
-    seconds count from `started`, of time.monotonic(), or from now.
-
-    Raises:
-      UserError: it is a file, can't be written to, or belongs to another run.
+    seconds count from `started`, of time.monotonic(), or from now. Raises `UserError` if the folder is a file, can't be written
+    to, or belongs to another run.
     """
     path = os.path.expanduser(files.local(path))
     lock = None
@@ -55,11 +53,7 @@ def open_base_dir(path: str, started: float | None = None) -> Generator[str, Non
 
 @contextlib.contextmanager
 def join_base_dir(path: str) -> Generator[str, None, None]:
-    """Yields the path of a folder in which a run was begun, and does not lock it.
-
-    Raises:
-      UserError: there is no run.
-    """
+    """Yields the path of a folder in which a run was begun, and does not lock it. `UserError` if there is no run."""
     path = os.path.expanduser(files.local(path))
     if not tf.io.gfile.exists(os.path.join(path, "config.gin")):
         raise errors.UserError(f"there is no run in {path} to join; the same command without --join begins one")

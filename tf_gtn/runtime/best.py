@@ -22,12 +22,12 @@ class Best:
         self.quantity, self._variables = quantity, list(variables)
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.value = tf.Variable(-math.inf, trainable=False, dtype=tf.float64)
-        self._kept = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in self._variables]
+        self._best_values = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in self._variables]
 
     @property
     def variables(self) -> list[tf.Variable]:
         """For a checkpoint."""
-        return [self.step, self.value, *self._kept]
+        return [self.step, self.value, *self._best_values]
 
     def look(self, step: int, values: Mapping[str, float]) -> None:
         """Keeps the variables if the validation after `step` outer steps, which measured `values`, is the best so far."""
@@ -35,16 +35,16 @@ class Best:
         if value > float(self.value):  # never of NaN
             self.step.assign(step)
             self.value.assign(value)
-            for kept, variable in zip(self._kept, self._variables, strict=True):
-                kept.assign(variable)
+            for best, variable in zip(self._best_values, self._variables, strict=True):
+                best.assign(variable)
 
     @contextlib.contextmanager
     def in_place(self) -> Generator[None, None, None]:
         """In it the variables are as they were then."""
         present = [variable.numpy() for variable in self._variables]
         try:
-            for kept, variable in zip(self._kept, self._variables, strict=True):
-                variable.assign(kept)
+            for best, variable in zip(self._best_values, self._variables, strict=True):
+                variable.assign(best)
             yield
         finally:
             for variable, value in zip(self._variables, present, strict=True):

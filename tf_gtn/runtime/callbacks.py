@@ -64,32 +64,32 @@ class Callback(Protocol):
         return
 
 
-def check(where: str, given: Sequence[Any]) -> None:
+def check(where: str, callbacks: Sequence[Any]) -> None:
     """Raises `UserError` unless each is a registered name or a `Callback`; `where` is the setting that has them."""
-    if isinstance(given, str):
-        raise errors.UserError(f"{where} is a tuple of names; got {given!r}")
-    for each in given:
-        if isinstance(each, str):
-            REGISTRY.check(each)
-        elif isinstance(each, type) or not isinstance(each, Callback):
-            raise errors.UserError(f"{where} has names of callbacks, or callbacks with all their methods; got {each!r}")
+    if isinstance(callbacks, str):
+        raise errors.UserError(f"{where} is a tuple of names; got {callbacks!r}")
+    for callback in callbacks:
+        if isinstance(callback, str):
+            REGISTRY.check(callback)
+        elif isinstance(callback, type) or not isinstance(callback, Callback):
+            raise errors.UserError(f"{where} has names of callbacks, or callbacks with all their methods; got {callback!r}")
 
 
-def make(given: Sequence[Any]) -> list[Callback]:
+def make(callbacks: Sequence[Any]) -> list[Callback]:
     """Callbacks, from names and callbacks; those by name are made anew."""
-    return [REGISTRY[each]() if isinstance(each, str) else each for each in given]
+    return [REGISTRY[callback]() if isinstance(callback, str) else callback for callback in callbacks]
 
 
 @contextlib.contextmanager
 def listening(callbacks: Sequence[Callback], begun: Begun) -> Generator[Callable[..., None], None, None]:
     """Yields `tell(method, *values)`, which tells all; each that was told of the beginning is told of the end."""
     with contextlib.ExitStack() as ends:
-        for each in callbacks:
-            each.begin(begun)
-            ends.callback(each.end)
+        for callback in callbacks:
+            callback.begin(begun)
+            ends.callback(callback.end)
 
         def tell(method, *values):
-            for each in callbacks:
-                getattr(each, method)(*values)
+            for callback in callbacks:
+                getattr(callback, method)(*values)
 
         yield tell

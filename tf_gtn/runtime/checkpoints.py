@@ -24,8 +24,7 @@ _STATE = "checkpoint"  # TensorFlow's file that names the newest
 def steps(base_dir: str) -> list[int]:
     """The steps of the checkpoints that lie in a run's folder, whatever TensorFlow's file says; the newest first.
 
-    Raises:
-      UserError: a file is in the place of their folder.
+    Raises `UserError` if a file is in the place of their folder.
     """
     folder = os.path.join(base_dir, "checkpoints")
     if not tf.io.gfile.exists(folder):
@@ -81,11 +80,8 @@ class Checkpoints:
     def restore(self, checkpoint_every: int = 1) -> int:
         """Restores the newest checkpoint that can be read and fits metrics.jsonl; returns its step, 0 if there is none.
 
-        One that is passed over is named on stderr.
-
-        Raises:
-          UserError: there are checkpoints and none of them will do; or there is none, although metrics.jsonl goes beyond
-            `checkpoint_every`, after which there was one.
+        One that is passed over is named on stderr. Raises `UserError` if there are checkpoints and none of them will do; or if
+        there is none, although metrics.jsonl goes beyond `checkpoint_every`, after which there was one.
         """
         saved_steps = steps(self._base_dir)
         if not saved_steps:

@@ -41,11 +41,7 @@ class NoSpace(Exception):
 
 
 def local(path: str) -> str:
-    """A path without `file://`, which says nothing more: such a folder is locked and written to as any local one.
-
-    Raises:
-      UserError: a host is named.
-    """
+    """A path without `file://`: such a folder is locked and written to as any local one. `UserError` if it names a host."""
     if not path.startswith("file://"):
         return path
     host, slash, rest = path.removeprefix("file://").partition("/")
@@ -71,9 +67,7 @@ def folder(path: str) -> str:
 def write(path: str, content: str | bytes) -> None:
     """Writes text or bytes, whole or, if killed meanwhile, not at all; makes the folder if need be.
 
-    Raises:
-      UserError: it can't be written, or the run's folder is gone.
-      NoSpace: the disk is full.
+    Raises `NoSpace` if the disk is full, `UserError` if the file can't be written otherwise or the run's folder is gone.
     """
     content = content.encode() if isinstance(content, str) else content
     holding.check()
@@ -168,10 +162,7 @@ def unsealed(text: str | bytes, keys: Sequence[str] = ()) -> dict[str, Any]:
 def made(
     path: str, make: Callable[[], Any], keys: Sequence[str] = (), check: Callable[[Any], None] = lambda value: None
 ) -> dict[str, Any]:
-    """The object in a JSON file; one that is not there, or is damaged, is made by `make()` and written.
-
-    `check(value)` may find it damaged too.
-    """
+    """The object in a JSON file; if there is none, or it or `check(value)` raises `Damaged`, `make()` gives it anew."""
     if tf.io.gfile.exists(path):
         try:
             value = read_json(path, keys)
@@ -211,10 +202,7 @@ def read_array(path: str, remedy: str = PUT_BACK) -> np.ndarray:
 
 @contextlib.contextmanager
 def writing(path: str, needed: int | None = None) -> Generator[None, None, None]:
-    """Whatever fails while `path` is written in here ends in one line: `NoSpace`, or a `UserError` that says why.
-
-    `needed` is how many bytes the file takes, if known.
-    """
+    """An error in here, where `path` is written with `needed` bytes, ends in one line: `NoSpace`, or a `UserError`."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -239,7 +227,10 @@ def space(path: str) -> Generator[None, None, None]:
 
 
 def _no_space(path, needed=None):
-    free = "unknown" if is_remote(path) else _size(shutil.disk_usage(_existing(path)).free)
+    existing = path
+    while existing and not os.path.exists(existing):
+        existing = os.path.dirname(existing)
+    free = "unknown" if is_remote(path) else _size(shutil.disk_usage(existing or ".").free)
     sizes = f"needed: {_size(needed)}, free: {free}" if needed else f"free: {free}"
     return NoSpace(f"no space is left to write {path} ({sizes}): make room, then the same command goes on")
 
@@ -253,12 +244,6 @@ def _full(error):
             return error
         error = error.__cause__ or error.__context__
     return None
-
-
-def _existing(path):
-    while path and not os.path.exists(path):
-        path = os.path.dirname(path)
-    return path or "."
 
 
 def _size(count):

@@ -35,11 +35,8 @@ os.register_at_fork(after_in_child=lambda: [os.close(_locks.popitem()[0]) for _ 
 def take(folder: str, started: float | None = None) -> int:
     """Locks a folder for this process and returns the lock's descriptor; the kernel drops it when the process ends.
 
-    `started` is the time.monotonic() from which its seconds count.
-
-    Raises:
-      OSError: the folder can't be written to.
-      UserError: another run holds it.
+    `started` is the time.monotonic() from which its seconds count. Raises `OSError` if the folder can't be written to,
+    `UserError` if another run holds it.
     """
     path = os.path.join(folder, LOCK)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -79,10 +76,9 @@ def release(descriptor: int) -> None:
 
 
 def check() -> None:
-    """Checks that all folders that this process holds are still those that it locked, and records the seconds.
+    """Records the seconds in all folders that this process holds; `UserError` if one is no longer that which it locked.
 
-    Raises:
-      UserError: one was deleted, moved or replaced meanwhile: what is written there now would be lost, or another run's.
+    It was deleted, moved or replaced: files that are written there now would be lost, or another run's.
     """
     for descriptor, lock in _locks.items():
         _record_seconds(descriptor)

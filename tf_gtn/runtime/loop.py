@@ -116,18 +116,15 @@ def train(
     for training in trainings.values():
         among.share_variables(training.variables)
     if start and among.chief:
-        progress_lib.say(
-            f"resumed after outer step {start}" if start < outer_steps else f"all {start} outer steps were taken already"
-        )
+        finished = start >= outer_steps
+        progress_lib.say(f"all {start} outer steps were taken already" if finished else f"resumed after outer step {start}")
     durations = {name: [] for name in trainings}
     going = {name: t for name, t in trainings.items() if start < t.outer_steps and not stuck(t)}
     reported = {name for name, t in trainings.items() if int(t.skipped.numpy())}  # of which a skipped step was said
     writer = metrics_lib.MetricsWriter(base_dir, resume_step=start) if among.chief else _Absent()
-    progress = (
-        progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
-        if among.chief
-        else contextlib.nullcontext(_Absent())
-    )
+    progress: Any = contextlib.nullcontext(_Absent())
+    if among.chief:
+        progress = progress_lib.Progress(outer_steps, start, "outer steps", first="tracing the first step")
     begun = callbacks_lib.Begun(base_dir, trainings, start, writer.summaries)
     listening = callbacks_lib.listening(callbacks if among.chief else (), begun)
     with contextlib.closing(writer), signals() as received, progress as bar, listening as tell:

@@ -16,19 +16,19 @@ class Memory:
 
     def __init__(self, base_dir: str, of: str = "") -> None:
         """Reads the file; `of` says what the values are of: those of something else, and damaged lines, are made again."""
-        self._path, self._of, self._known = os.path.join(base_dir, "finished.jsonl"), of, {}
+        self._path, self._of, self._values = os.path.join(base_dir, "finished.jsonl"), of, {}
         if tf.io.gfile.exists(self._path):
             lines = files.read(self._path, "remove it: what it held is found again").decode(errors="replace").split("\n")
-            self._known = dict(filter(None, map(self._parse, filter(None, lines))))
-            print(f"resumed: {len(self._known)} pieces are finished", flush=True)
-        files.write(self._path, "".join(self._line(*piece) for piece in self._known.items()))
+            self._values = dict(filter(None, map(self._parse, filter(None, lines))))
+            print(f"resumed: {len(self._values)} pieces are finished", flush=True)
+        files.write(self._path, "".join(self._line(*piece) for piece in self._values.items()))
 
     def __call__(self, key: str, make: Callable[[], Any]) -> Any:
-        if key not in self._known:
+        if key not in self._values:
             value = json_values.plain(make(), key)
             files.append(self._path, [self._line(key, value)])
-            self._known[key] = value
-        return self._known[key]
+            self._values[key] = value
+        return self._values[key]
 
     def _line(self, key, value):
         return json.dumps(files.sealed({"key": key, "value": value, "of": self._of})) + "\n"

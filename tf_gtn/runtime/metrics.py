@@ -30,10 +30,10 @@ class MetricsWriter:
     def __init__(self, base_dir: str, resume_step: int = 0) -> None:
         """Opens the file to go on after `resume_step`: drops later lines, and what a kill left of a line."""
         self._path = _path(base_dir)
-        kept = _until(_content(base_dir), resume_step)
-        rows = _rows(self._path, kept)
+        content = _until(_content(base_dir), resume_step)
+        rows = _rows(self._path, content)
         if tf.io.gfile.exists(self._path):
-            files.write(self._path, kept)
+            files.write(self._path, content)
         self._resumed = self._last = rows[-1]["step"] if rows else -1
         with files.writing(self._path):
             self._file = tf.io.gfile.GFile(self._path, "a")
@@ -47,10 +47,8 @@ class MetricsWriter:
     def write(self, step: int, **values: Any) -> dict[str, Any]:
         """Appends the values of an outer step: numbers, NumPy or TensorFlow scalars, strings; NaN and infinity become null.
 
-        A step that the file had when it was opened is left as it is. Returns the values as JSON has them.
-
-        Raises:
-          ValueError: this step, or a later one, was written already.
+        A step that the file had when it was opened is left as it is. Returns the values as JSON has them. Raises `ValueError`
+        if this step, or a later one, was written already.
         """
         step, values = int(step), {name: _scalar(name, value) for name, value in values.items()}
         if step <= self._resumed:
@@ -82,10 +80,9 @@ class MetricsWriter:
 
 
 def read(base_dir: str) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl as dicts, by step; without what a kill, or a run still going on, left of the last one.
+    """The lines of metrics.jsonl as dicts, by step; without a last one that a kill, or a run still going on, left unfinished.
 
-    Raises:
-      files.Damaged: another line can't be read: a gap in the numbers would be taken for a result.
+    Raises `files.Damaged` if another line can't be read: a gap in the numbers would be taken for a result.
     """
     content = _content(base_dir)
     return _rows(_path(base_dir), content[: content.rfind(b"\n") + 1])
@@ -129,7 +126,7 @@ def _until(content, step):
 
 
 def _rows(path, content):
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         if _step(line) is None:
             raise files.Damaged(path, f"can't be read in line {number}", _REMEDY)

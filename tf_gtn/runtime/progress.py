@@ -41,20 +41,12 @@ class Progress:
     """
 
     def __init__(
-        self,
-        total: int,
-        initial: int = 0,
-        description: str = "",
-        every: float = 10.0,
-        first: str = "",
-        brief: bool = False,
+        self, total: int, initial: int = 0, description: str = "", every: float = 10.0, first: str = "", brief: bool = False
     ) -> None:
         """Shows `initial` of `total` steps as done.
 
         Args:
-          total, initial: steps.
-          description: what is done, in a word or two.
-          every: seconds.
+          total, initial, description, every: steps, steps, a word or two for the work, seconds.
           first: what the first step does that takes so long; shown until it ends.
           brief: no line is shown of what ends within `every` seconds; a bar goes when it ends.
         """
@@ -72,13 +64,9 @@ class Progress:
             self.write(f"{description} {initial}/{total} {self._first}".strip())
 
     def update(self, step: int, left: float | None = None, **losses: Any) -> None:
-        """`step` steps are done.
+        """`step` steps are done; the losses stay in view until there are new ones.
 
-        Args:
-          step: a number.
-          left: how many steps like the present ones the rest is worth, where they cost less or more later; None: all that are
-            left.
-          losses: stay in view until there are new ones.
+        `left`: how many steps like the present ones the rest is worth, where they cost less or more later; None: as many.
         """
         left = self._total - step if left is None else left
         self._losses |= {name: (step, f"{float(value):.4g}") for name, value in losses.items()}

@@ -26,12 +26,7 @@ _KINDS = ("figures", "export", "export_best", "policies", "initializations")  # 
 
 
 def outcomes(
-    run: Any,
-    seeds: int,
-    trainings: Mapping[str, Any],
-    make: Callable[[int], Mapping[str, Any]],
-    one: Callable[[str, int, Any], Mapping[str, Any] | None],
-    keys: Sequence[str],
+    run: Any, seeds: int, trainings: Mapping[str, Any], make: Callable, run_seed: Callable, keys: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The outcome of every seed, from the run's own on.
 
@@ -40,15 +35,12 @@ def outcomes(
       seeds: how many.
       trainings: `make(run.seed)`, which a program builds before it is ready.
       make: `seed -> {name: training}`.
-      one: `(folder, seed, trainings) -> outcome`, numbers and texts; it trains these. Further seeds get trainings that are
+      run_seed: `(folder, seed, trainings) -> outcome`, numbers and texts; it trains these. Further seeds get trainings that are
         made anew, unless these can `restart`: then the first ones become those, and keep their traces.
       keys: what an outcome has.
 
-    Returns:
-      A list of outcomes as JSON has them; empty in processes beside the chief.
-
-    Raises:
-      loop.Diverged: no training of any seed went to its end.
+    Returns the outcomes as JSON has them, none in processes beside the chief. Raises `loop.Diverged` if no training of any seed
+    went to its end.
     """
     finished: list[dict[str, Any]] = []
     for k in range(seeds):
@@ -60,7 +52,7 @@ def outcomes(
                 progress.say(f"seed {seed} ({k + 1} of {seeds})")
             if k:
                 trainings = _renewed(trainings, make(seed))
-            measured: Any = one(folder, seed, trainings)
+            measured: Any = run_seed(folder, seed, trainings)
             if run.among.chief:
                 measured = measured if outcome is None else outcome  # it has the seconds, too
                 proof = {_LOGS: _logs(folder), _FILES: _files(folder, began)}

@@ -86,10 +86,7 @@ def make(name: str) -> Replicas:
 
     default: one process, one device. mirrored: all GPUs of this machine, or all its logical CPU devices. multi_worker: the
     processes of `TF_CONFIG`, `{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}`; waits
-    until all are there.
-
-    Raises:
-      UserError: an unknown name, or no usable `TF_CONFIG`.
+    until all are there. Raises `UserError` for an unknown name, or without a usable `TF_CONFIG`.
     """
     if name not in STRATEGIES:
         raise errors.unknown("--strategy", name, STRATEGIES)

@@ -23,14 +23,9 @@ class WarmStart:
     """
 
     def __init__(self, where: str, base_dir: str) -> None:
-        """Finds the newest checkpoint.
+        """Finds the newest checkpoint in the other run's folder; `where` is the setting that names the folder, for errors.
 
-        Args:
-          where: the setting that names the folder, for errors.
-          base_dir: of the other run.
-
-        Raises:
-          UserError: there is no checkpoint, or it can't be read.
+        Raises `UserError` if there is no checkpoint, or it can't be read.
         """
         self._where, base_dir = where, os.path.expanduser(files.local(base_dir))
         steps = checkpoints.steps(base_dir)
@@ -47,14 +42,10 @@ class WarmStart:
             raise self._damaged(error) from None
 
     def values(self, variables: Mapping[str, Sequence[Any]]) -> dict[str, list[np.ndarray]]:
-        """The values that `load` sets.
+        """The values that `load` sets, of `{training's name: the first ones of its variables}`.
 
-        Args:
-          variables: `{training's name: the first ones of its variables}`.
-
-        Raises:
-          UserError: the other run has no training of that name; or a variable is not there or has another shape or type, the
-            first of which is named. Or a value can't be read.
+        Raises `UserError` if the other run has no training of that name; or for the first variable that is not there, can't be
+        read, or has another shape or type.
         """
         return {name: [self._value(name, i, variable) for i, variable in enumerate(vs)] for name, vs in variables.items()}
 

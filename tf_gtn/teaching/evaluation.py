@@ -77,7 +77,7 @@ class Evaluator:
         """What is `measured` of each of some fresh learners: an array `[learners, ...]`."""
         images, labels = tf.constant(split.images), tf.constant(split.labels)
 
-        def one(i):
+        def measure_learner(i):
             draw = self._population.draw([seed, i])
             key = draw.template, measured
             if key not in self._functions:
@@ -86,7 +86,7 @@ class Evaluator:
 
         recall = recall or (lambda _, make: make())
         indices = watching.each(range(learners), "learners")
-        return np.stack([recall(f"learner {i}", functools.partial(one, i)) for i in indices])
+        return np.stack([recall(f"learner {i}", functools.partial(measure_learner, i)) for i in indices])
 
     def _lesson(self, template, measured, seed, widths, images, labels):
         loop = self._loops[template]

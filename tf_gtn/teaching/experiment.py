@@ -181,7 +181,7 @@ class Comparison(experiment.Experiment):
         per_step = {name: statistics.median([o["seconds_per_step"][name] for o in outcomes]) for name in self.arms}
         steps = outcomes[0]["outer_steps"]
         metrics |= {"seconds_per_step": per_step, "outer_steps": steps}
-        metrics["seconds"] = {name: None if each is None else each * steps[name] for name, each in per_step.items()}
+        metrics["seconds"] = {name: None if s is None else s * steps[name] for name, s in per_step.items()}
         return metrics | {"diverged": {name: sum(name in o["diverged"] for o in outcomes) for name in self.arms}}
 
     def draw(self, base_dir: str, outcomes: Sequence[Mapping], metrics: Mapping[str, Any]) -> None:
@@ -206,11 +206,7 @@ def _learned(trainings):
 
 
 def export_gtn(
-    trained: Training,
-    directory: str,
-    accuracies: Sequence[float] | np.ndarray,
-    configuration: str,
-    step: int | None = None,
+    trained: Training, directory: str, accuracies: Sequence[float] | np.ndarray, configuration: str, step: int | None = None
 ) -> str:
     """Exports into `directory` under the number of outer steps taken, `step` or, if None, all of them; returns the path."""
     step = trained.outer_steps if step is None else step

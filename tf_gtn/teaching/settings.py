@@ -79,53 +79,55 @@ class Settings:
       values: `{name: value}` of all settings, chosen or not.
     """
 
-    def __init__(self, given: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    def __init__(self, named: Mapping[str, Any], further: Mapping[str, Any]) -> None:
         """Checks names and values.
 
         Args:
-          given: `{name: value}` of the call's own parameters.
-          more: of the further ones.
+          named: `{name: value}` of the call's own parameters.
+          further: of the further ones.
 
         Raises:
           UserError: a name that nothing has, a value out of range, or a setting without effect; names the nearest right one.
         """
-        self._known = _known()
-        generator = more.get("generator", generators.conditional)
+        self._parameters = _parameters()
+        generator = further.get("generator", generators.conditional)
         if isinstance(generator, str):
             generators.REGISTRY.check(generator)
             generator = generators.REGISTRY[generator]
         if not callable(generator):
             raise errors.UserError(f"{_WHERE}: generator is a name or a function; got {generator!r}")
         options = [p for p in list(inspect.signature(generator).parameters.values())[3:] if p.kind != p.VAR_KEYWORD]
-        taken = {*self._known, *given, *_RUN}
-        self._known |= {p.name: Setting("generator", p.name, p.annotation, p.default) for p in options if p.name not in taken}
-        for name in more:
-            if name not in self._known:
-                raise errors.unknown(f"setting of {_WHERE}", name, {*self._known, *given})
-        self.values = {name: setting.default for name, setting in self._known.items()} | {**given, **more}
+        excluded = {*self._parameters, *named, *_RUN}
+        self._parameters |= {
+            p.name: Setting("generator", p.name, p.annotation, p.default) for p in options if p.name not in excluded
+        }
+        for name in further:
+            if name not in self._parameters:
+                raise errors.unknown(f"setting of {_WHERE}", name, {*self._parameters, *named})
+        self.values = {name: setting.default for name, setting in self._parameters.items()} | {**named, **further}
         self._generator = self.values["generator"] = generator
-        for name in (*given, *more):
-            if name in self._known and name != "generator":
-                _check(name, self._known[name].annotation, self.values[name])
+        for name in (*named, *further):
+            if name in self._parameters and name != "generator":
+                _check(name, self._parameters[name].annotation, self.values[name])
         estimator = self.values["estimator"]
         if estimator is not None and (isinstance(estimator, type) or not isinstance(estimator, estimators.Estimator)):
             raise errors.UserError(
                 f"{_WHERE}: estimator must be made, such as tf_gtn.core.estimators.Full(); got {estimator!r}"
             )
-        self._check_treatment(given["treatment"], [name for name in ("order",) if given[name] != "full"] + [*more])
+        self._check_treatment(named["treatment"], [name for name in ("order",) if named[name] != "full"] + [*further])
 
     def _check_treatment(self, treatment, chosen):
         if treatment not in ("gtn", *treatments.REGISTRY):
             raise errors.unknown("treatment", treatment, ["gtn", *treatments.REGISTRY])
         for name in chosen:
-            if treatment != "gtn" and self._known[name].part in _GTN_ALONE:
+            if treatment != "gtn" and self._parameters[name].part in _GTN_ALONE:
                 raise errors.UserError(
                     f"{_WHERE}: {name} has no effect with treatment {treatment!r}; got {self.values[name]!r}"
                 )
 
     def of(self, part: str) -> dict[str, Any]:
         """`{parameter: value}` of a part."""
-        values = {s.parameter: self.values[name] for name, s in self._known.items() if s.part == part}
+        values = {s.parameter: self.values[name] for name, s in self._parameters.items() if s.part == part}
         return {name: value for name, value in values.items() if value is not inspect.Parameter.empty}
 
     def generator(self, image_shape: tuple[int, ...], classes: int, latent: int) -> Any:
@@ -139,7 +141,7 @@ class Settings:
             yield
         except errors.UserError as error:
             text = str(error).replace("--base_dir", "base_dir")
-            for name, setting in self._known.items():
+            for name, setting in self._parameters.items():
                 gin_name = "generators" if setting.part == "generator" else _PARTS[setting.part][1]
                 text = re.sub(rf"\b{re.escape(gin_name)}(\.\w+)?\.{setting.parameter}\b", name, text)
             if type(error) is not errors.UserError or text == str(error):
@@ -166,15 +168,15 @@ def families(chosen: Any) -> dict[str | Callable, Mapping[str, Any]]:
             f"learners are names, functions (image_shape, classes) -> keras.Model, or {{name: options}}; got {chosen!r}"
         )
     by_learner = {}
-    for some in chosen:
-        for learner, options in families(some).items():
+    for element in chosen:
+        for learner, options in families(element).items():
             if learner in by_learner:
                 raise errors.UserError(f"learners name {learner!r} twice")
             by_learner[learner] = options
     return by_learner
 
 
-def _known():
+def _parameters():
     """`{name: Setting}` of all parts but the generator, whose options are its own."""
     known = {
         "inner_steps": Setting("inner_loop", "steps", arguments.Count, None),

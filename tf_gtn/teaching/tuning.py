@@ -147,8 +147,8 @@ class Tuning(experiment.Experiment):
             figures.path(base_dir, "final_loss"),
             {arm: arm_summary["values"] for arm, arm_summary in metrics.items()},
             "final validation loss",
-            f"Final loss of each of {len(outcomes)} x {self.trials} trials per arm during hyperparameter optimisation (points), "
-            f"their median and quartiles (boxes). What diverged (not finite, or above {self.diverged_above:g}) lies as a cross "
+            f"Final loss of each of {len(outcomes)} x {self.trials} trials per arm during hyperparameter optimisation "
+            f"(points), their median and quartiles (boxes). What diverged (not finite, or above {self.diverged_above:g}) lies as a cross "
             "at the upper edge.",
         )
 
