@@ -39,5 +39,5 @@ def conclude(
     for name, table in tables.items():
         if drawn := analyses_lib.drawable(table):
             analyses[name].draw(run.base_dir, drawn)
-    report.conclude(run, experiment.SYSTEM, program, metrics, claims)
+    report.publish(run, experiment.SYSTEM, program, metrics, claims)
     return metrics

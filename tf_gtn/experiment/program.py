@@ -194,7 +194,7 @@ def run(
                 opened = contextlib.nullcontext(values.base_dir or "")
             with opened as folder, files.space(folder):
                 where_and_how = values.seed, values.dry_run, values.tfds_data_dir, values, identity, started, among, joined
-                _build_and_go(main, Run(folder, *where_and_how))
+                _build_and_go(main, Run(folder or "", *where_and_how))
                 among.share(0)  # workers wait for the chief, who serves the cluster
 
     absl_app.run(body, flags_parser=parse_flags)

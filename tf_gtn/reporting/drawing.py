@@ -12,7 +12,7 @@ import contextlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import IO
 
 import matplotlib.style
@@ -55,7 +55,7 @@ LABELS = {"gtn": "GTN", "distilled": "distilled pixels", "real": "real data"}
 
 
 @contextlib.contextmanager
-def to_png(path: str, caption: str, size: tuple[float, float] = (7, 4.2)) -> Iterator[Figure]:
+def to_png(path: str, caption: str, size: tuple[float, float] = (7, 4.2)) -> Generator[Figure, None, None]:
     """Yields an empty figure and saves it at the end; a user's matplotlibrc has no say.
 
     Args:

@@ -67,9 +67,9 @@ def train(
       progress: whether a bar and notices are shown.
       **settings: parameters of the parts: of `training.Training`, `curricula.Curriculum`, `models.Population`,
         `experiment.Evaluation`, `runtime.loop.Schedule`; `callbacks` and `warm_start` of `experiment.Comparison`; `latent`,
-        `generator` (a name or a function), `weight_norm`, and the generator's own, such as `units`. `learning_rate` is the outer Adam's, `weight_norm` the generator's; those of
-        learners are `inner_learning_rate`, `inner_momentum`, `inner_weight_norm`. `learners_per_step` is `Training`'s
-        `learners`. A learner's options stand beside its name.
+        `generator` (a name or a function), `weight_norm`, and the generator's own, such as `units`. `learning_rate` is the
+        outer Adam's, `weight_norm` the generator's; those of learners are `inner_learning_rate`, `inner_momentum`,
+        `inner_weight_norm`. `learners_per_step` is `Training`'s `learners`. A learner's options stand beside its name.
 
     Returns:
       A `LoadedGTN`; `metadata["accuracy"]` has what fresh learners reached on the test images.
@@ -220,7 +220,7 @@ def _remove(folder, process):
 
 @contextlib.contextmanager
 def _interruptible(folder, kept):
-    """A signal that stopped a run does what it would have done to the user's program; `kept`: whether the run's folder stays."""
+    """A signal that stopped a run does what it would have done to the user's program; `kept`: whether the folder stays."""
     try:
         yield
     except stopping.Stopped as stopped:

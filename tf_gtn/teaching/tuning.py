@@ -148,8 +148,8 @@ class Tuning(experiment.Experiment):
             {arm: arm_summary["values"] for arm, arm_summary in metrics.items()},
             "final validation loss",
             f"Final loss of each of {len(outcomes)} x {self.trials} trials per arm during hyperparameter optimisation "
-            f"(points), their median and quartiles (boxes). What diverged (not finite, or above {self.diverged_above:g}) lies as a cross "
-            "at the upper edge.",
+            "(points), their median and quartiles (boxes). What diverged (not finite, or above "
+            f"{self.diverged_above:g}) lies as a cross at the upper edge.",
         )
 
 
