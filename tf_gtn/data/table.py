@@ -52,14 +52,14 @@ def load(config: str = "", **_: Any) -> splitting.Source:
             raise errors.UserError(f"table {files[part]!r}: label {str(unknown[0])!r} is of no row in {path!r}")
     scale, pixel_range = levels.of(read, f"table {path!r}")
     splits: dict[str, Any] = {
-        part: dataset.Split(levels.to_uint8(checked.images, scale), _numbers(labels_of[part], classes), scale)
+        part: dataset.Split(levels.to_uint8(checked.images, scale), _class_numbers(labels_of[part], classes), scale)
         for part, checked in read.items()
     }
     class_names = tuple(map(str, classes))
     return splitting.Source(class_names, stratified=True, pixel_range=pixel_range, keys=read["train"].keys, **splits)
 
 
-def _numbers(labels, classes):
+def _class_numbers(labels, classes):
     """int32 `[N]`, the place of each label among the classes; labels are the same if their texts are."""
     place = {str(label): number for number, label in enumerate(classes)}
     return np.array([place[str(label)] for label in labels], np.int32)
