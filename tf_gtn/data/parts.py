@@ -85,9 +85,10 @@ def read(value: Any, where: str, path: str | None = None) -> Part:
 def sample(value: Any, where: str) -> np.ndarray:
     """uint64 numbers of the first images with their labels, as `signs` of a `Part` has them: a cheap look at the content."""
     if isinstance(value, tf.data.Dataset):
-        images, labels = next(streams.batches(value, where, _CHUNK), (None, None))
-        if images is None:
+        first = next(streams.batches(value, where, _CHUNK), None)
+        if first is None:
             raise errors.UserError(f"{where}: there are no images")
+        images, labels = first
     else:
         images, labels = (array[:_CHUNK] for array in _pair(value, where))
     keys = splitting.content_keys(comparable(check_images(images, where)))
