@@ -12,11 +12,7 @@ import contextlib
 import io
 import os
 import tempfile
-<<<<<<< HEAD
 from collections.abc import Callable, Generator, Iterable, Sequence
-=======
-from collections.abc import Callable, Iterable, Iterator, Sequence
->>>>>>> f93d9d765fe1596ee0051380313be2b82775ec29
 from typing import IO
 
 import matplotlib.style
