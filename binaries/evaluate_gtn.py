@@ -9,8 +9,7 @@ from absl import flags
 
 from tf_gtn.experiment import command_line, program
 from tf_gtn.reporting import report, results, statistics
-from tf_gtn.runtime import memory
-from tf_gtn.teaching import analyses, evaluation, experiment, figures, gin_names, loading
+from tf_gtn.teaching import analyses, evaluation, experiment, figures, gin_names, loading, memory
 
 
 def add_flags() -> None:

@@ -22,7 +22,8 @@ from tests import programs
 from tests.programs import Program, run
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import results
-from tf_gtn.runtime import memory, metrics
+from tf_gtn.runtime import metrics
+from tf_gtn.teaching import memory
 
 LONG = (
     *programs.SMALL,

@@ -9,9 +9,10 @@ import pytest
 from tests.teaching import arms
 from tf_gtn import errors
 from tf_gtn.config import gin_config
-from tf_gtn.reporting import drawing, figures, pictures
+from tf_gtn.reporting import drawing, pictures
 from tf_gtn.runtime import json_values
 from tf_gtn.teaching import analyses, evaluation, experiment, gin_names
+from tf_gtn.teaching.analyses import plots
 
 SMALL = (
     "analyses.ensembles.learners = 3",
@@ -185,5 +186,5 @@ def test_an_experiment_without_fitting_arms(trainings):
 def test_sheet_and_matrix_refuse_other_shapes(tmp_path):
     with pytest.raises(ValueError, match=r"\[n, H, W, 1 or 3\]; got \[2, 3\]"):
         pictures.sheet(str(tmp_path / "x.png"), np.zeros((2, 3)))
-    path = figures.matrix(str(tmp_path / "y.png"), [[0.5, np.nan]], ["a"], ["b", "c"])
+    path = plots.matrix(str(tmp_path / "y.png"), [[0.5, np.nan]], ["a"], ["b", "c"])
     assert drawing.caption(path).endswith(".")

@@ -23,10 +23,10 @@ from tf_gtn import data as data_lib
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners as learners_lib
 from tf_gtn.models import population
-from tf_gtn.runtime import apart, files, loop, stopping
 from tf_gtn.runtime import base_dir as base_dirs
+from tf_gtn.runtime import files, loop, stopping
 from tf_gtn.runtime import progress as progress_lib
-from tf_gtn.teaching import assembly, evaluation, export, loading, training
+from tf_gtn.teaching import apart, assembly, evaluation, export, loading, training
 
 
 def train(
@@ -133,9 +133,8 @@ def evaluate(
 
 def _run(folder, dataset, members, families, chosen, seed):
     """Everything that `train_gtn` does, in a folder that is held."""
-    from tf_gtn.experiment import calls
     from tf_gtn.experiment import experiment as experiments
-    from tf_gtn.teaching import experiment
+    from tf_gtn.teaching import calls, experiment
 
     lesson = chosen.values["inner_steps"], chosen.values["batch_size"]
 

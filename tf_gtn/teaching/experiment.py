@@ -21,9 +21,9 @@ from tf_gtn.data import Dataset
 from tf_gtn.experiment import analyses, experiment, runs
 from tf_gtn.models import learners
 from tf_gtn.reporting import claims, statistics
-from tf_gtn.runtime import checkpoints, progress, warm_start
+from tf_gtn.runtime import checkpoints, progress
 from tf_gtn.runtime.best import Best
-from tf_gtn.teaching import evaluation, export, figures, saved_models
+from tf_gtn.teaching import evaluation, export, figures, saved_models, warm_start
 from tf_gtn.teaching.training import Training
 
 Learner = Annotated[str, arguments.OneOf(learners.REGISTRY, "learner")]

@@ -13,6 +13,7 @@ from tf_gtn.experiment import analyses
 from tf_gtn.models import population
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import architectures, evaluation, lesson
+from tf_gtn.teaching.analyses import bases, plots
 from tf_gtn.teaching.training import Training
 
 
@@ -86,7 +87,7 @@ class Settings:
 
 
 @analyses.register("architectures")
-class Architectures(analyses.OfArms, analyses.OfShares):
+class Architectures(bases.OfArms, bases.OfShares):
     """Quantities `<arm>/<column>`: test accuracies; `<arm>/<column>/limit` or `/learning_rate`: what was chosen."""
 
     of = Training
@@ -149,7 +150,7 @@ class Architectures(analyses.OfArms, analyses.OfShares):
             "Mean test accuracy of fresh networks of each column's kind, taught by each row's teacher: with its learned "
             "schedule, or in the columns 'constant' with another optimiser at the rate that is best on validation data."
         )
-        figures.matrix(figures.path(base_dir, "architectures"), np.array(values), arms, columns, caption=caption)
+        plots.matrix(figures.path(base_dir, "architectures"), np.array(values), arms, columns, caption=caption)
 
     def _build(self, settings, dataset):
         """`{column: Population}`, on which no arm's scope has a say; `UserError` if a family or an option is unknown."""

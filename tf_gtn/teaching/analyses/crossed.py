@@ -9,11 +9,12 @@ import numpy as np
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import evaluation
+from tf_gtn.teaching.analyses import bases, plots
 from tf_gtn.teaching.training import Training
 
 
 @analyses.register("crossed")
-class Crossed(analyses.OfShares):
+class Crossed(bases.OfShares):
     """Quantities `<arm>/<other arm>`: test accuracies of the other arm's learners, the same ones for each teacher."""
 
     of = Training
@@ -34,4 +35,4 @@ class Crossed(analyses.OfShares):
         arms = analyses.first_parts(table)
         values = [[statistics.units(table[f"{arm}/{other}"])[0].mean() for other in arms] for arm in arms]
         caption = "Mean test accuracy of learners of each column's arm, taught by each row's."
-        figures.matrix(figures.path(base_dir, "crossed"), np.array(values), arms, arms, caption=caption)
+        plots.matrix(figures.path(base_dir, "crossed"), np.array(values), arms, arms, caption=caption)

@@ -11,6 +11,7 @@ from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, pictures
 from tf_gtn.teaching import evaluation, presentations, protocols, realism, treatments
+from tf_gtn.teaching.analyses import bases, plots
 from tf_gtn.teaching.training import Training
 
 SHOWN = 200  # images of a sample
@@ -38,7 +39,7 @@ class Settings:
 
 
 @analyses.register("endless")
-class Endless(analyses.OfArms, analyses.OfShares):
+class Endless(bases.OfArms, bases.OfShares):
     """Quantities `<arm>/batch_<B>` and `<arm>/steps_<T>`: test accuracies of fresh learners."""
 
     of = Training
@@ -117,7 +118,7 @@ class Endless(analyses.OfArms, analyses.OfShares):
             "Test accuracy with larger batches at the trained number of steps (left) and with more steps at the trained batch "
             "size (right); the smallest of each is what was trained with. Mean and 95% interval (GTN paper, figure 5)."
         )
-        figures.lines(figures.path(base_dir, "endless"), panels, "test accuracy", integer=False, caption=caption)
+        plots.lines(figures.path(base_dir, "endless"), panels, "test accuracy", integer=False, caption=caption)
 
 
 def runs_over(columns: Sequence[np.ndarray]) -> np.ndarray:

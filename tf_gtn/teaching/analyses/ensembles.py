@@ -10,6 +10,7 @@ from tf_gtn import arguments
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, results, statistics
 from tf_gtn.teaching import ensembles, evaluation, treatments
+from tf_gtn.teaching.analyses import bases, plots
 from tf_gtn.teaching.training import Training
 
 
@@ -30,7 +31,7 @@ class Settings:
 
 
 @analyses.register("ensembles")
-class Ensembles(analyses.OfArms, analyses.OfShares):
+class Ensembles(bases.OfArms, bases.OfShares):
     """Of each arm `<arm>/ensemble` (accuracy), `/individual` (of each learner), `/disagreement` (share); nested: `/by_size`."""
 
     of = Training
@@ -94,7 +95,7 @@ class Ensembles(analyses.OfArms, analyses.OfShares):
             "learners (GTN paper, figure 7)."
         )
         path = figures.path(base_dir, "ensembles")
-        figures.lines(path, {"learners in the ensemble": curves}, "test accuracy", integer=False, caption=caption)
+        plots.lines(path, {"learners in the ensemble": curves}, "test accuracy", integer=False, caption=caption)
 
 
 def _generates(training):

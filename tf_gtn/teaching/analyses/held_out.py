@@ -7,6 +7,7 @@ from tf_gtn import errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import export, held_out, loading
+from tf_gtn.teaching.analyses import bases
 from tf_gtn.teaching.training import Training
 
 _STATEMENT = (
@@ -16,7 +17,7 @@ _STATEMENT = (
 
 
 @analyses.register("held_out")
-class HeldOut(analyses.OfShares):
+class HeldOut(bases.OfShares):
     """Of the architectures `teaching.Evaluation.held_out`: `<architecture>/gtn`, `/real`, `/limits`, `/real_setting_...`."""
 
     of = Training

@@ -9,6 +9,7 @@ from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import curricula, evaluation, presentations
+from tf_gtn.teaching.analyses import bases
 from tf_gtn.teaching.training import Training
 
 
@@ -37,7 +38,7 @@ class Settings:
 
 
 @analyses.register("presentations")
-class Presentations(analyses.OfArms, analyses.OfShares):
+class Presentations(bases.OfArms, bases.OfShares):
     """Quantities `<arm>/<order>`: test accuracies of fresh learners, the same ones in each order."""
 
     of = Training

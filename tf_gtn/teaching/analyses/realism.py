@@ -11,6 +11,7 @@ from tf_gtn import arguments, errors, watching
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import drawing, figures, pictures
 from tf_gtn.teaching import presentations, realism
+from tf_gtn.teaching.analyses import bases, plots
 from tf_gtn.teaching.training import Training
 
 _CHOICE, _JUDGES, _FLIPS = 3_000_017, 4_000_037, 5_000_011  # seeds of the networks, told apart by their first number
@@ -45,7 +46,7 @@ class Settings:
 
 
 @analyses.register("realism")
-class Realism(analyses.OfArms, analyses.OfShares):
+class Realism(bases.OfArms, bases.OfShares):
     """What networks of the arm's own distribution, trained on real data, make of the generated images.
 
     Quantities of each arm: `/recognised` (share, all judges together), `/recognised_first_quarter` and `_last_quarter` (share
@@ -129,7 +130,7 @@ class Realism(analyses.OfArms, analyses.OfShares):
             "What networks trained on real data make of the images of each inner step: the share that gets its own label "
             "(left), and the mean probability of that label (right)."
         )
-        figures.lines(figures.path(base_dir, "realism_by_step"), panels, "share or probability", caption=caption)
+        plots.lines(figures.path(base_dir, "realism_by_step"), panels, "share or probability", caption=caption)
 
 
 def _mean(flips):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_gtn.runtime import memory
+from tf_gtn.teaching import memory
 
 
 def never():

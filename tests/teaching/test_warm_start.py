@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tf_gtn import errors
-from tf_gtn.runtime import checkpoints, warm_start
+from tf_gtn.runtime import checkpoints
+from tf_gtn.teaching import warm_start
 
 
 def variables(*values):
