@@ -26,7 +26,7 @@ class Run(Protocol):
     """A run as `conclude` needs it."""
 
     @property
-    def base_dir(self) -> str | None: ...
+    def base_dir(self) -> str: ...
     @property
     def seed(self) -> int: ...
     def seconds(self) -> float: ...
@@ -42,10 +42,8 @@ def check(base_dirs: Sequence[str]) -> None:
 
 def conclude(run: Run, system: str, program: str, metrics: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> None:
     """Ends a run: writes results.json and, from it and from the run's figures, report.html in the run's folder."""
-    base_dir = run.base_dir
-    assert base_dir is not None, "a dry run has no results"
-    results.write(base_dir, system, program, run.seed, metrics, claims, run.seconds())
-    write(f"{base_dir}/report.html", [base_dir])
+    results.write(run.base_dir, system, program, run.seed, metrics, claims, run.seconds())
+    write(f"{run.base_dir}/report.html", [run.base_dir])
 
 
 def write(path: str, base_dirs: Sequence[str], captions: Mapping[str, str] | None = None) -> str:
