@@ -124,7 +124,6 @@ class Search(experiment.Experiment):
         return {f"final/{name}": claims.Quantity([0.0] * self.final_seeds, statistics.SHARE) for name in names}
 
     def outcomes(self, run: runs.Run, trainings: dict, make: Callable, one: Callable) -> list[dict]:
-        assert run.base_dir is not None  # a dry run ends before
         seed, evaluated = run.seed, records.Records(run.base_dir)
         with farm.Farm(self.space, self.dataset, self._address, self._workers) as pool, loop.signals() as received:
             print(f"evaluations run {pool.workers} at a time, {pool.where}", flush=True)
