@@ -72,12 +72,8 @@ def test_everything_is_there(folder):
     contents, evaluations = results.read(folder), rows(folder)
     assert contents["system"] == "nas" and contents["metrics"]["architectures"] == 4
     keys = {(row["architecture"], row["seed"], row["budget"]) for row in evaluations}
-    assert len(keys) == len(evaluations) and {row["budget"] for row in evaluations} == {
-        "gtn",
-        "real_0.1",
-        "real_0.2",
-        "final_0.1",
-    }
+    assert len(keys) == len(evaluations)
+    assert {row["budget"] for row in evaluations} == {"gtn", "real_0.1", "real_0.2", "final_0.1"}
     assert sum(row["budget"] == "gtn" for row in evaluations) == 4
     repeated = [row for row in evaluations if row["seed"] == 1 and row["budget"] == "real_0.2"]
     assert len(repeated) == 4 and contents["metrics"]["real_0.2"]["reliability"]["n"] == 4
