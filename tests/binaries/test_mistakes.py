@@ -57,7 +57,7 @@ BINDING_MISTAKES = {
     "outer steps": (["OUTER_STEPS = 0"], ["outer_steps.total must be at least 1"]),
     "saving": (["CHECKPOINT_EVERY = 0"], ["checkpoint_every must be at least 1"]),
     "learners": (["teaching.Evaluation.test_learners = 0"], ["test_learners must be at least 1"]),
-    "latent": (["teaching.gtn.latent = -1"], ["teaching.gtn.latent must be at least 1"]),
+    "latent": (["teaching.gtn.latent = -1"], ["gtn.latent must be at least 1"]),
 }
 
 

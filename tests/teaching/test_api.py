@@ -232,7 +232,7 @@ def test_a_treatment_without_a_generator_has_no_export(arrays):
 
 
 def test_every_setting_has_one_name():
-    names = settings._known()
+    names = settings._parameters()
     assert {"learning_rate", "inner_learning_rate", "inner_momentum", "weight_norm", "inner_weight_norm"} <= names.keys()
     assert names["learning_rate"].part == "training" and names["weight_norm"].part == "gtn"
     taken = [(setting.part, setting.parameter) for setting in names.values()]
