@@ -137,7 +137,7 @@ def test_another_program_in_the_same_folder_is_refused(finished, tmp_path):
 def test_another_configuration_in_the_same_folder_is_refused(finished, tmp_path):
     base_dir = copy(finished, tmp_path)
     for more in ([], ["--dry_run"]):
-        assert_one_line(run(*command(base_dir), "--gin_bindings=OUTER_STEPS = 5", *more), "OUTER_STEPS")
+        assert_one_line(run(*command(base_dir), "--gin_bindings=INNER_BATCH = 11", *more), "INNER_BATCH")
 
 
 def test_a_truncated_checkpoint_is_passed_over(finished, tmp_path):

@@ -37,12 +37,8 @@ OBSOLETE = (
 RENAMED = {
     "gan.UnrolledGAN.networks": "gan.UnrolledGAN.parallel_seeds",
     "rl.Leap.batch": "rl.Leap.meta_batch_size",
-    **{
-        f"transfer.{name}.batch": f"transfer.{name}.meta_batch_size"
-        for name in (
-            *("arm", "Leap", "Reptile", "MAML", "FirstOrderMAML", "Finetuning", "NoPretraining", "HAT", "ProgressiveNets"),
-        )
-    },
+    "transfer.ProgressiveNets.batch": "transfer.ProgressiveNets.meta_batch_size",
+    "transfer.arm.batch": "transfer.arm.meta_batch_size",
 }
 
 _bound = checking.Bound()  # by the last `parse`
