@@ -86,6 +86,7 @@ def test_two_workers_stopped_and_one_killed_end_like_one_process(alone, tmp_path
     assert os.listdir(tmp_path / "export") == os.listdir(alone / "export") == ["60"]
 
 
+@pytest.mark.slow
 def test_mirrored_devices_end_like_one(alone, tmp_path):
     """Two logical devices of the CPU, which a process has to ask for before it uses TensorFlow."""
     code = (

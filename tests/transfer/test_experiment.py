@@ -79,6 +79,7 @@ def test_the_ablation_and_rho(tmp_path, here):
     assert written["claims"][0]["holds"] and drawing.caption(str(tmp_path / "figures" / "rho.png"))
 
 
+@pytest.mark.slow
 def test_each_task_held_out_in_turn(tmp_path, here):
     sources = {"digits": ("digits", "plain"), "inverted": ("digits", "inverted"), "turned": ("digits", "turned")}
     settings = [
