@@ -104,6 +104,13 @@ def test_imports_point_one_way(path):
     assert not list(mistakes((ROOT / path).read_text(encoding="utf-8"), path))
 
 
+def test_files_and_shared_rooms_stay_small():
+    """A file of the package has at most 300 lines; the rooms around the systems, which know no system, at most 5,200."""
+    lines = {path: (ROOT / path).read_text(encoding="utf-8").count("\n") for path in SOURCES if path.parts[0] == "tf_gtn"}
+    assert not {str(path): count for path, count in lines.items() if count > 300}
+    assert sum(count for path, count in lines.items() if room(path) in ("runtime", "reporting", "config", "experiment")) <= 5200
+
+
 def test_the_rules_themselves_have_no_cycle():
     """Taking away, again and again, the rooms that import no other that is left takes away all."""
     left = {here: targets - {"tf_gtn"} for here, targets in MAY_IMPORT.items()}
