@@ -9,7 +9,7 @@ from absl import flags
 
 from tf_gtn.experiment import command_line, program
 from tf_gtn.reporting import report, results, statistics
-from tf_gtn.teaching import analyses, evaluation, experiment, figures, gin_names, loading, memory
+from tf_gtn.teaching import analyses, evaluation, experiment, figures, gin_names, loading, memory, saved_models
 
 
 def add_flags() -> None:
@@ -22,7 +22,7 @@ def main(run: program.Run) -> None:
     evaluator = gin_names.export_evaluator(gtn, dataset, settings.held_out)
     if not run.ready():
         return
-    recall = memory.Memory(run.base_dir, of=memory.digest(gtn.path))
+    recall = memory.Memory(run.base_dir, of=saved_models.digest(gtn.path))
     print(f"testing {settings.test_learners} fresh learners", flush=True)
     curve = evaluator.accuracies(dataset.test, settings.test_learners, evaluation.TEST_SEED, curve=True, recall=recall)
     print(f"testing architectures that it never saw: {', '.join(settings.held_out)}", flush=True)

@@ -40,7 +40,6 @@ class Schedule:
         self._update.apply(loss, tape.gradient(loss, [self.log_rates.value]))
         return {"loss": loss}
 
-    @tf.function
     def losses(self, seed: tf.Tensor, count: int) -> tf.Tensor:
         """The losses `[count]` of random quadratics after the inner steps."""
         curvatures = tf.exp(tf.random.stateless_uniform([count, 10], seed, -3.0, 1.0))

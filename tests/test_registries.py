@@ -40,6 +40,11 @@ def test_a_name_that_can_not_be_one(name):
         registries.Registry("dish").register(name)
 
 
+def test_a_decorator_without_a_name():
+    with pytest.raises(errors.UserError, match=r'a dish is registered under a name: write \("print"\) behind the decorator'):
+        registries.Registry("dish").register(print)
+
+
 def test_what_has_no_name_of_its_own_is_the_same_as_itself_alone():
     known, one = registries.Registry("dish", reserved=("stew",)), functools.partial(max, 1)
     known.register("soup")(one)

@@ -38,6 +38,9 @@ class Range:
     words: str
     fits: Callable[[float], bool]
 
+    def __repr__(self) -> str:
+        return self.words
+
 
 def at_least(low: float) -> Range:
     """`x >= low`."""

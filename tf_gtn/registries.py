@@ -45,6 +45,9 @@ class Registry(dict):
         Raises:
           UserError: the name is another thing's, or has other characters.
         """
+        if callable(name):
+            called = getattr(name, "__name__", "name")
+            raise errors.UserError(f'a {self.kind} is registered under a name: write ("{called}") behind the decorator')
         if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
             raise errors.UserError(f"the name of a {self.kind} is made of letters, digits and underscores; got {name!r}")
         if name in self._reserved:
@@ -72,7 +75,7 @@ class Registry(dict):
 def listing() -> str:
     """What can be named, a line for each kind of thing: `learner: conv2, conv5, mlp`."""
     names = {registry.kind: sorted({*registry, *registry._reserved}) for registry in ALL}
-    return "\n".join(f"{kind}: {', '.join(names[kind])}" for kind in sorted(names))
+    return "\n".join(f"{kind}: {', '.join(names[kind]) or '(none)'}" for kind in sorted(names))
 
 
 def _origin(thing):

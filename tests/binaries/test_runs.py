@@ -23,7 +23,7 @@ from tests.programs import Program, run
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import results
 from tf_gtn.runtime import metrics
-from tf_gtn.teaching import memory
+from tf_gtn.teaching import saved_models
 
 LONG = (
     *programs.SMALL,
@@ -75,7 +75,7 @@ def test_files_of_a_finished_run(finished):
     assert [row["step"] for row in rows] == [4]
     results.validate(json.loads((finished / "results.json").read_text()))
     assert os.listdir(finished / "export") == os.listdir(finished / "export_best") == ["4"]
-    one, other = (memory.digest(f"{finished}/{name}/4") for name in ("export", "export_best"))
+    one, other = (saved_models.digest(f"{finished}/{name}/4") for name in ("export", "export_best"))
     assert one == other  # the last step is the only one that was validated
 
 

@@ -319,6 +319,15 @@ def test_an_unused_macro_without_any_other():
     assert message([], ["LENGTH = 3"]).endswith("unknown macro 'LENGTH'; there is none here")
 
 
+def test_arms_that_differ_in_nothing():
+    gin_config.parse([], ["one/Trainer.rate = 0.1", "learned/Trainer.rate = 0.2"], known_scopes=["one", "learned"])
+    gin_config.check_arms_differ(["one", "plain"])
+    with pytest.raises(errors.UserError, match="the arm 'learnd' has no settings of its own; did you mean 'learned'"):
+        gin_config.check_arms_differ(["one", "learnd"])
+    with pytest.raises(errors.UserError, match=r"'plain' and 'other' have no settings .* no arm enters: learned, one"):
+        gin_config.check_arms_differ(["plain", "other"])
+
+
 def test_scopes():
     with_reference = ["Trainer.model = @small/inner/toy_model()"]
     assert message([], [*with_reference, "smal/toy_model.width = 1"]) == (

@@ -128,7 +128,11 @@ def test_register():
             data.register("for_this_test")(lambda **_: None)
         with pytest.raises(errors.UserError, match="did you mean 'for_this_test'"):
             data.load("for_this_tset")
+        data.register("of_this_test")(lambda **_: load().train)
+        with pytest.raises(errors.UserError, match=r"'of_this_test' is a function that gives a data.Source; it gave Split"):
+            data.load("of_this_test")
     finally:
-        del registry._LOADERS["for_this_test"]
+        for name in ("for_this_test", "of_this_test"):
+            registry._LOADERS.pop(name, None)
     with pytest.raises(errors.UserError, match="letters"):
         data.register("a/b")

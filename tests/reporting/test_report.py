@@ -88,6 +88,12 @@ def test_one_run(tmp_path, drawn):
     assert pathlib.Path(report.write(path, [run])).read_bytes() == before
 
 
+def test_two_seeds_are_no_interval(tmp_path):
+    metrics = {"gtn": {"mean": 0.5, "ci95": [0.25, 0.75], "values": [0.2, 0.8]}}
+    page = read(report.write(str(tmp_path / "report.html"), [make_run(tmp_path / "run", metrics=metrics)]))
+    assert "gtn.ci95 0.25 to 0.75" in page.text and "gtn.values 0.2, 0.8" in page.text
+
+
 def test_nothing_is_fetched(tmp_path, drawn):
     os.makedirs(tmp_path / "run/figures")
     shutil.copy(drawn, tmp_path / "run/figures/loss.png")

@@ -84,9 +84,9 @@ def test_by_name(monkeypatch):
     assert isinstance(first, Ear) and first is not second
     for given, words in (
         (("eer",), "unknown callback 'eer'; did you mean 'ear'?"),
-        ("ear", "X.callbacks is a tuple of names; got 'ear'"),
-        ((Ear,), "X.callbacks has names of callbacks, or callbacks with all their methods"),
-        ((print,), "X.callbacks has names of callbacks, or callbacks with all their methods"),
+        ("ear", "X.callbacks is a tuple, of names or of callbacks; got 'ear'"),
+        ((Ear,), "X.callbacks has names of callbacks, or objects of subclasses of "),
+        ((print,), "X.callbacks has names of callbacks, or objects of subclasses of "),
     ):
         with pytest.raises(errors.UserError, match=f"^{words}".replace("?", r"\?")):
             callbacks.check("X.callbacks", given)

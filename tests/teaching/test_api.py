@@ -1,5 +1,6 @@
 """`tf_gtn.train` and `tf_gtn.evaluate`: what train_gtn gives, in a process that stays as it was."""
 
+import logging
 import os
 import random
 import signal
@@ -140,7 +141,9 @@ def state(folder):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     numbers = random.getstate(), repr(np.random.get_state()), tf.random.get_global_generator().state.numpy().tolist()
     names = dict(global_state.get_global_attribute("object_name_uids"))
-    return shown, handlers, numbers, names, config.is_op_determinism_enabled(), context.global_seed(), os.listdir(folder)
+    loggers = [logging.getLogger(name) for name in (None, "absl", "tensorflow")]
+    logs = [(logger.level, list(logger.handlers)) for logger in loggers]
+    return shown, handlers, logs, numbers, names, config.is_op_determinism_enabled(), context.global_seed(), os.listdir(folder)
 
 
 def test_in_memory_it_leaves_nothing_behind(arrays, tmp_path, monkeypatch, capfd):
@@ -157,8 +160,11 @@ def test_in_memory_it_leaves_nothing_behind(arrays, tmp_path, monkeypatch, capfd
     assert os.listdir(tmp_path / kept) == ["export"]
     path = gtn.save(tmp_path / "saved")
     assert path == str(tmp_path / "saved" / "1")
+    assert gtn.save(tmp_path / "saved") == path  # the same export again
+    (tmp_path / "saved" / "1" / "another").touch()
     with pytest.raises(errors.UserError, match="saved/1 is there already"):
         gtn.save(tmp_path / "saved")
+    (tmp_path / "saved" / "1" / "another").unlink()
     images = gtn.lesson()["image"].numpy()
     del gtn
     assert not (tmp_path / kept).exists()
@@ -204,6 +210,10 @@ def not_drawn_anew(image_shape, classes):
         ({"learners": "cnv2"}, "unknown learner 'cnv2'; did you mean 'conv2'?"),
         ({"learners": {"mlp": {"unit": 3}}}, "unknown option of mlp 'unit'; did you mean 'units'?"),
         ({"learners": []}, "learners are names, functions"),
+        ({"learners": 3}, "learners are names, functions (image_shape, classes) -> keras.Model, or {name: options}; got int"),
+        ({"learners": Scale}, "learners are made by a function (image_shape, classes) -> keras.Model; got the class Scale"),
+        ({"learners": {"train": [1]}}, "got list; that is data, which comes first: train(data, learners)"),
+        ({"learners": lambda shape, classes: own(shape, 3)}, "the learner '<lambda>': "),
         ({"learners": [own, own]}, "twice"),
         ({"learners": lambda: None}, "is a function (image_shape, classes) -> keras.Model: too many positional arguments"),
         ({"learners": lambda shape, classes: None}, "a Keras model is needed; got NoneType"),

@@ -1,5 +1,7 @@
 """Each curriculum presents what it promises."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -114,6 +116,15 @@ def test_the_gradient_of_a_shuffled_code_returns_to_its_place():
     for place, code in enumerate(presented_codes):
         (home,) = np.flatnonzero((stored == code).all(-1))
         np.testing.assert_array_equal(gradient[home], weights.numpy().reshape(-1, LATENT)[place])
+
+
+@pytest.mark.parametrize("made, got", [(lambda x, seed: None, "NoneType"), (lambda x, seed: x[0], "a tensor [5, 4]")])
+def test_an_order_of_a_user_s_own_that_gives_something_else(made, got, monkeypatch):
+    monkeypatch.setitem(curricula.ORDERS, "own", made)
+    with pytest.raises(
+        errors.UserError, match=re.escape(f"order 'own' permutes a tensor of batches; of [6, 5, 4] it made {got}")
+    ):
+        presented(make("own"), 0)
 
 
 def test_presented_shares_the_codes():

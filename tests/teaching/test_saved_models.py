@@ -113,3 +113,12 @@ def test_no_row_makes_none():
         rows = tf.ones([count, 2])
         assert double(rows, rows).shape == (count, 2, 1)
         assert tf.reduce_all(double(rows, rows) == 2)
+
+
+def test_a_digest_is_of_every_file(tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "a").write_text("1")
+    first = saved_models.digest(str(tmp_path))
+    assert saved_models.digest(str(tmp_path)) == first
+    (tmp_path / "assets" / "a").write_text("2")
+    assert saved_models.digest(str(tmp_path)) != first

@@ -8,6 +8,7 @@ The config stays unlocked: a locked one (`gin.finalize`) forbids to register, an
 """
 
 import contextlib
+import difflib
 import importlib
 import os
 import re
@@ -111,11 +112,14 @@ def parameters_set(selector: str) -> list[str]:
 
 
 def check_arms_differ(arms: Sequence[str]) -> None:
-    """Raises `UserError` if two of an experiment's arms have no binding in their scopes: they would be one and the same."""
+    """Raises `UserError` if an arm has no binding in its scope and another scope is nearly called so, or if two have none."""
     scopes = {scope.split("/")[0] for scope, selector, _ in gin_table.bindings() if selector != MACRO and scope}
     plain = [arm for arm in arms if arm not in scopes]
+    others = sorted((scopes | _bound.left) - set(arms))
+    for arm in plain:
+        if near := difflib.get_close_matches(arm, others, n=1, cutoff=0.8):
+            raise errors.UserError(f"the arm {arm!r} has no settings of its own; did you mean {near[0]!r}?")
     if len(plain) > 1:
-        others = sorted((scopes | _bound.left) - set(arms))
         hint = f"; scopes that no arm enters: {', '.join(others)}" if others else ""
         raise errors.UserError(
             f"the arms {plain[0]!r} and {plain[1]!r} have no settings of their own, and so are the same{hint}"

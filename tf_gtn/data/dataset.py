@@ -14,7 +14,7 @@ from tf_gtn.data import normalization
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images: `images` uint8 `[N, H, W, C]`, in memory or a `np.memmap`, `labels` int32 `[N]`.
+    """Labelled images: `images` uint8 `[N, H, W, C]`, in memory or a `np.memmap`, `labels` integers `[N]`, kept as int32.
 
     `levels` says what the images were where they come from: a pixel v was `levels[0] + levels[1] * v`.
 
@@ -29,9 +29,11 @@ class Split:
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             raise ValueError(f"images are uint8 [N, H, W, C]; got {self.images.dtype} {list(self.images.shape)}")
+        if self.labels.dtype.kind in "iu":
+            object.__setattr__(self, "labels", self.labels.astype(np.int32, copy=False))
         if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"labels are int32 [N], one per image; got {self.labels.dtype} {list(self.labels.shape)} "
+                f"labels are integers [N], one per image; got {self.labels.dtype} {list(self.labels.shape)} "
                 f"for {len(self.images)} images"
             )
 

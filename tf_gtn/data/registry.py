@@ -70,6 +70,10 @@ def load(
     config = name[len(head) + 1 :]
     if head in _LOADERS:
         source = _LOADERS[head](config=config, **options)
+        if not isinstance(source, splitting.Source):
+            raise errors.UserError(
+                f"the data set {head!r} is a function that gives a data.Source; it gave {type(source).__name__}"
+            )
     else:
         source = tfds_source.load(name, known=_LOADERS, **options)
     if size:

@@ -68,7 +68,10 @@ def family(name: str | Callable, image_shape: Sequence[int], classes: int, **opt
     model_or_family = make(tuple(image_shape), classes, **options)
     if isinstance(model_or_family, Family):
         return model_or_family
-    checks.check(model_or_family, image_shape, classes)
+    try:
+        checks.check(model_or_family, image_shape, classes)
+    except errors.UserError as error:
+        raise errors.UserError(f"the learner {called!r}: {error}") from None
     first = [model_or_family]
     return Family(called, (), lambda _: first.pop() if first else make(tuple(image_shape), classes, **options))
 

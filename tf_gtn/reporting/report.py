@@ -167,16 +167,16 @@ def _metrics(metrics, prefix=""):
         if isinstance(value, dict):
             yield from _metrics(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _text(value)
+            yield f"{prefix}{key}", _text(value, interval=key != "values")
 
 
-def _text(value):
-    """A JSON value as text; of many numbers their count, range and mean."""
+def _text(value, interval=True):
+    """A JSON value as text; of many numbers their count, range and mean; a pair of floats may be an `interval`."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
         return number(value)
-    if len(value) == 2 and all(isinstance(v, float) or v is None for v in value):
+    if interval and len(value) == 2 and all(isinstance(v, float) or v is None for v in value):
         return f"{number(value[0])} to {number(value[1])}"
     numbers = [v for v in value if isinstance(v, int | float)]
     if len(numbers) > 4 and len(numbers) == len(value) - value.count(None):

@@ -66,13 +66,14 @@ class Callback(Protocol):
 
 def check(where: str, callbacks: Sequence[Any]) -> None:
     """Raises `UserError` unless each is a registered name or a `Callback`; `where` is the setting that has them."""
-    if isinstance(callbacks, str):
-        raise errors.UserError(f"{where} is a tuple of names; got {callbacks!r}")
+    if isinstance(callbacks, str) or not isinstance(callbacks, Sequence):
+        raise errors.UserError(f"{where} is a tuple, of names or of callbacks; got {callbacks!r}")
     for callback in callbacks:
         if isinstance(callback, str):
             REGISTRY.check(callback)
         elif isinstance(callback, type) or not isinstance(callback, Callback):
-            raise errors.UserError(f"{where} has names of callbacks, or callbacks with all their methods; got {callback!r}")
+            wanted = "names of callbacks, or objects of subclasses of tf_gtn.runtime.callbacks.Callback"
+            raise errors.UserError(f"{where} has {wanted}; got {callback!r}")
 
 
 def make(callbacks: Sequence[Any]) -> list[Callback]:

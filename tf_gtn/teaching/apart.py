@@ -5,6 +5,7 @@ resumed run has the same ones, whatever was built in the process before.
 """
 
 import contextlib
+import logging
 import random
 import threading
 from collections.abc import Generator
@@ -24,11 +25,24 @@ def program() -> Generator[None, None, None]:
     names, numbers = global_state.get_global_attribute(_NAMES), random.getstate()
     global_state.set_global_attribute(_NAMES, None)
     try:
-        with _determinism():
+        with _logging_kept(), _determinism():
             yield
     finally:
         global_state.set_global_attribute(_NAMES, names)
         random.setstate(numbers)
+
+
+@contextlib.contextmanager
+def _logging_kept():
+    """TensorFlow's saver logs, and absl then gives the root logger a handler: afterwards there are those of before."""
+    loggers = [logging.getLogger(name) for name in (None, "absl", "tensorflow")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, level, handlers in before:
+            logger.setLevel(level)
+            logger.handlers[:] = handlers
 
 
 @contextlib.contextmanager

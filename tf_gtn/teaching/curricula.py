@@ -176,7 +176,14 @@ class Curriculum:
     def _ordered(self, x, seed):
         """`[N, B, ...]` -> `[T, B, ...]`; the same seed gives codes and labels the same order."""
         seeds = tf.unstack(tf.random.experimental.stateless_split(seed, self.epochs))
-        return tf.concat([ORDERS[self.order](x, epoch_seed) for epoch_seed in seeds], 0)
+        epochs = [ORDERS[self.order](x, epoch_seed) for epoch_seed in seeds]
+        for epoch in epochs:
+            if not tf.is_tensor(epoch) or not epoch.shape.is_compatible_with(x.shape):
+                got = f"a tensor {list(epoch.shape)}" if tf.is_tensor(epoch) else type(epoch).__name__
+                raise errors.UserError(
+                    f"the curriculum order {self.order!r} permutes a tensor of batches; of {list(x.shape)} it made {got}"
+                )
+        return tf.concat(epochs, 0)
 
 
 def _permutation(count, seed):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -40,12 +39,3 @@ class Memory:
         except ValueError:
             return None
         return (piece["key"], piece["value"]) if piece["of"] == self._of else None
-
-
-def digest(folder: str) -> str:
-    """A checksum of the names and contents of all files in a folder, as text."""
-    number = 0
-    for path, _, names in sorted(tf.io.gfile.walk(folder)):
-        for name in sorted(names):
-            number = zlib.crc32(files.read(os.path.join(path, name)), zlib.crc32(name.encode(), number))
-    return f"{number:08x}"

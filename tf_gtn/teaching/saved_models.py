@@ -7,12 +7,14 @@
 
 import os
 import re
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from tf_gtn import errors
+from tf_gtn.runtime import files
 
 GRAPH = "saved_model.pb"
 _UNFINISHED, _REPLACED = ".unfinished-", ".replaced-"
@@ -45,10 +47,12 @@ def copy(source: str, directory: str | os.PathLike, version: int | str, replace:
     """Shows the files of the version in the folder `source` as `<directory>/<version>/`, too; returns that path. See `publish`.
 
     Raises:
-      UserError: that version is there, and may not be replaced.
+      UserError: another one is there under that version, and may not be replaced.
     """
     path = os.path.join(directory, str(version))
     if not replace and (find(path) is not None or tf.io.gfile.exists(path)):
+        if _whole(path) and digest(path) == digest(source):
+            return path
         raise errors.UserError(f"{path} is there already: take another folder, or remove it")
 
     def write(unfinished):
@@ -78,6 +82,15 @@ def find(path: str) -> str | None:
         if versions:
             return os.path.join(folder, max(versions, key=lambda m: (int(m[2]), not m[1]))[0])
     return None
+
+
+def digest(folder: str) -> str:
+    """A checksum of the names and contents of all files in a folder, as text."""
+    number = 0
+    for path, _, names in sorted(tf.io.gfile.walk(folder)):
+        for name in sorted(names):
+            number = zlib.crc32(files.read(os.path.join(path, name)), zlib.crc32(name.encode(), number))
+    return f"{number:08x}"
 
 
 def never_empty(make: Callable[..., tf.Tensor], *batches: tf.Tensor) -> tf.Tensor:

@@ -156,16 +156,24 @@ def families(chosen: Any) -> dict[str | Callable, Mapping[str, Any]]:
             f"learners are drawn anew, so they are made by a function; got the model {chosen.name!r}: give a function "
             "(image_shape, classes) -> keras.Model that makes it"
         )
+    if isinstance(chosen, type):
+        raise errors.UserError(
+            f"learners are made by a function (image_shape, classes) -> keras.Model; got the class {chosen.__name__}"
+        )
     if isinstance(chosen, str) or callable(chosen):
         return {chosen: {}}
     if isinstance(chosen, Mapping):
         for learner, options in chosen.items():
             if not isinstance(options, Mapping):
-                raise errors.UserError(f"the options of the learner {learner!r} are a dict; got {options!r}")
+                swapped = "; that is data, which comes first: train(data, learners)" if learner in ("train", "test") else ""
+                raise errors.UserError(
+                    f"the options of the learner {learner!r} are a dict; got {type(options).__name__}{swapped}"
+                )
         return dict(chosen)
     if not isinstance(chosen, list | tuple) or not chosen:
         raise errors.UserError(
-            f"learners are names, functions (image_shape, classes) -> keras.Model, or {{name: options}}; got {chosen!r}"
+            "learners are names, functions (image_shape, classes) -> keras.Model, or {name: options}; "
+            f"got {type(chosen).__name__}"
         )
     by_learner = {}
     for element in chosen:
