@@ -99,7 +99,7 @@ class Functional:
             self._by_key(variables, map(tf.convert_to_tensor, variables))
             for variables in (self.model.trainable_variables, self.model.non_trainable_variables)
         )
-        return self._params(trainable), other
+        return self.split(trainable), other
 
     def initial_values(self, seed: tf.Tensor, transform: Callable[[dict], dict] | None = None) -> tuple[dict, dict]:
         """Fresh `(params, state)` from the layers' own initialisers, as a function of `seed` (integer [2]); graph-safe.
@@ -119,7 +119,7 @@ class Functional:
         trainable = {self.key(v): values[self.key(v)] for v in self.model.trainable_variables}
         if transform is not None:
             trainable = transform(trainable)
-        return self._params(trainable), {self.key(v): values[self.key(v)] for v in self.model.non_trainable_variables}
+        return self.split(trainable), {self.key(v): values[self.key(v)] for v in self.model.non_trainable_variables}
 
     def assign(self, params: dict, state: dict) -> None:
         """Writes values back into the Keras model."""
@@ -138,11 +138,12 @@ class Functional:
         """`params` as plain weights: kernels joined from `{"v", "g"}`."""
         return {key: wn.join(p, self._axes[key]) if key in self._axes else p for key, p in params.items()}
 
+    def split(self, weights: dict) -> dict:
+        """Plain weights as `params`, whose `weights` they are."""
+        return {key: wn.split(w, self._axes[key]) if key in self._axes else w for key, w in weights.items()}
+
     def _by_key(self, variables, values):
         return {self.key(v): value for v, value in zip(variables, values)}
-
-    def _params(self, weights):
-        return {key: wn.split(w, self._axes[key]) if key in self._axes else w for key, w in weights.items()}
 
     def _initial(self, variable):
         if variable.name == "seed_generator_state":

@@ -1,8 +1,10 @@
 """Learnable hyperparameters of an inner optimiser, held in range by the way they are stored."""
 
 import math
+from collections.abc import Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_gtn import errors
@@ -63,6 +65,27 @@ class Hyperparameters:
             for name, raw in self._raw.items()
         }
 
+    def raw(self, values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """What `variables` are where `values()` are these, `{name: [T]}`, but for rounding.
+
+        Raises:
+          UserError: the values have other names, another length, or differ where one is shared by all steps; or one lies
+            outside its range.
+        """
+        if set(values) != set(self._raw):
+            raise errors.UserError(f"its hyperparameters are {', '.join(sorted(values))}, not {', '.join(sorted(self._raw))}")
+        return [self._raw_of(name, np.asarray(values[name]), variable) for name, variable in self._raw.items()]
+
+    def _raw_of(self, name, values, variable):
+        if values.shape != (self.length,):
+            raise errors.UserError(f"its {name} is {list(values.shape)}, not {[self.length]}")
+        raw = np.array([_unconstrain(name, float(value), self._ranges[name]) for value in values], variable.dtype)
+        if len(variable.shape):
+            return raw
+        if np.ptp(values):
+            raise errors.UserError(f"its {name} differs from step to step, and here one value is shared by all")
+        return raw[0]
+
 
 def _constrain(raw, interval):
     return tf.nn.softplus(raw) if interval == optimizers.POSITIVE else _BELOW_ONE * tf.sigmoid(raw)
@@ -74,6 +97,4 @@ def _unconstrain(name, value, interval):
     if interval == optimizers.UNIT and 0 <= value < 1:
         share = min(max(value / _BELOW_ONE, 1e-6), _BELOW_ONE)  # the sigmoid's ends lie at infinity
         return math.log(share / (1 - share))
-    raise errors.UserError(
-        f"{name} starts at {value}, outside its range: {'> 0' if interval == optimizers.POSITIVE else '[0, 1)'}"
-    )
+    raise errors.UserError(f"{name} is {value}, outside its range: {'> 0' if interval == optimizers.POSITIVE else '[0, 1)'}")

@@ -1,6 +1,7 @@
 """Curricula: which latent codes and labels the generator sees at each inner step (GTN paper, section 3.2 and figure 1c)."""
 
 import copy
+from collections.abc import Mapping
 from typing import Annotated
 
 import keras
@@ -172,6 +173,43 @@ class Curriculum:
         if self.order == "full" and self.epochs == 1:
             return xs
         return tf.nest.map_structure(lambda x: self._ordered(x, seed), xs)
+
+    def codes(self, lesson: Mapping[str, np.ndarray], order: str) -> list[np.ndarray]:
+        """What `variables` are where, presented in `order`, `xs` of the seed [0, 0] is this lesson.
+
+        Labels that are learned here but not there begin as they do here.
+
+        Raises:
+          UserError: the lesson has another shape, comes from an order that can't be of these codes, or has other labels.
+        """
+        labels = self.labels
+        if (order == "none") != (labels is None):
+            raise errors.UserError(f"its curriculum is {order!r}, not {self.order!r}")
+        if labels is None:
+            return []
+        index = tf.reshape(tf.range(labels.size), (*labels.shape, 1))
+        samples = (
+            self.presented(order)._ordered(index, tf.zeros([2], tf.int32)).numpy().ravel()
+        )  # which one is shown, place by place
+
+        def back(name, width):
+            shape, shown = [self.inner_steps, self.batch_size, width], lesson[name]
+            if list(shown.shape) != shape:
+                raise errors.UserError(f"its lesson's {name} is {list(shown.shape)}, not {shape}")
+            value = np.zeros((labels.size, width), self.dtype)
+            value[samples] = shown.reshape(-1, width)
+            if not np.array_equal(value[samples], shown.reshape(-1, width)):
+                raise errors.UserError(f"its lesson does not show every {name} in {self.epochs} epochs alike")
+            return value.reshape(*labels.shape, width)
+
+        codes = [back("noise", self.latent)]
+        if not np.array_equal(back("label", self.classes).argmax(-1), labels):
+            raise errors.UserError("its lesson has its labels in another order")
+        if "target" in lesson and self.logits is None:
+            raise errors.UserError("its labels are learned, and here they are fixed")
+        if self.logits is not None:
+            codes.append(np.log(back("target", self.classes)) if "target" in lesson else self.logits.numpy())
+        return codes
 
     def _ordered(self, x, seed):
         """`[N, B, ...]` -> `[T, B, ...]`; the same seed gives codes and labels the same order."""

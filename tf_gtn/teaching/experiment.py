@@ -70,8 +70,9 @@ class Comparison(experiment.Experiment):
       analyses: names of `analyses.REGISTRY`, done with the trained arms of each seed.
       claims: see `reporting.claims.compare`; quantities are arms, by their test accuracies, and `<analysis>/<quantity>`.
       callbacks: who listens to the training of each seed.
-      warm_start: the folder of another run, from whose newest checkpoint every seed's treatments and learned hyperparameters
-        begin, those of an arm from the arm of the same name; None: they are drawn anew.
+      warm_start: what every seed's treatments and learned hyperparameters begin from: the folder of another run, where an arm
+        begins from the arm of its name in the newest checkpoint, or an export, where all arms begin alike; None: they are drawn
+        anew.
     """
 
     warm_start: str | None = None
@@ -99,11 +100,11 @@ class Comparison(experiment.Experiment):
 
     def check_start(self, base_dir: str, trainings: Mapping[str, Training]) -> None:
         if start := self._warm_start(base_dir):
-            start.values(_learned(trainings))
+            start.values(trainings)
 
     def train(self, run: runs.SeedRun) -> dict[str, float]:
         if run.among.chief and (start := self._warm_start(run.folder)):
-            start.load(_learned(run.trainings))
+            start.load(run.trainings)
             progress.say(f"begins from {start.path}")
         return super().train(run)
 
@@ -198,11 +199,6 @@ def _summary(accuracies):
     """The summary of a quantity of accuracies, its mean called `test_accuracy`."""
     summary = statistics.summary(accuracies, statistics.SHARE)
     return {"test_accuracy": summary.pop("mean"), **summary}
-
-
-def _learned(trainings):
-    """The variables that a warm start sets; the first ones of each training."""
-    return {name: [*t.treatment.variables, *t.hyperparameters.variables] for name, t in trainings.items()}
 
 
 def export_gtn(

@@ -3,6 +3,7 @@
 `tf_gtn/teaching/ready_made/<name>/<version>/` holds exports that come with the package.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -35,21 +36,35 @@ def load(export_dir: str | os.PathLike) -> "LoadedGTN":
       UserError: nothing is there, it is incomplete or damaged, says of itself what it is not, holds what no generator needs
         (`trust`), or was written by a newer version.
     """
+    path, metadata = look(export_dir)
+    with _complete(path):
+        return LoadedGTN(path, metadata, tf.saved_model.load(path))
+
+
+def look(export_dir: str | os.PathLike) -> tuple[str, dict[str, Any]]:
+    """The folder of an export and its metadata, looked at as `load` does and with its errors; nothing of it is run."""
     path = os.path.expanduser(os.fspath(export_dir))
-    try:
+    with _complete(path):
         path = _find(path)
+    with _complete(path):
         metadata, newer = _check(path)
-        if not newer:
-            return LoadedGTN(path, metadata, tf.saved_model.load(path))
+    if newer:
+        raise errors.UserError(
+            f"{path} was exported with schema {metadata['schema_version']}, this tf_gtn reads up to "
+            f"{schema.VERSION}: install a newer one"
+        )
+    return path, metadata
+
+
+@contextlib.contextmanager
+def _complete(path):
+    try:
+        yield
     except errors.UserError:
         raise
     except Exception as error:  # a broken file can raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:400]
         raise errors.UserError(f"{path} is not a complete export of a GTN: {reason}") from None
-    raise errors.UserError(
-        f"{path} was exported with schema {metadata['schema_version']}, this tf_gtn reads up to "
-        f"{schema.VERSION}: install a newer one"
-    )
 
 
 def _check(path):

@@ -74,6 +74,20 @@ class GTN:
         """The generator's plain weights: joined once for all inner steps."""
         return self.generator.weights(tf.nest.map_structure(tf.convert_to_tensor, self._params))
 
+    def from_export(self, weights: dict[str, np.ndarray], lesson: dict[str, np.ndarray], order: str) -> list[np.ndarray]:
+        """What `variables` are where `params()` are these plain weights, and the codes are those of `Curriculum.codes`.
+
+        Raises:
+          UserError: a weight is not there, or has another shape; or as `Curriculum.codes`.
+        """
+        shapes = {key: list(value.shape) for key, value in self.params().items()}
+        for key in sorted({*shapes, *weights}):
+            given = list(weights[key].shape) if key in weights else None
+            if given != shapes.get(key):
+                raise errors.UserError(f"its generator's {key} is {given or 'not there'}, not {shapes.get(key, 'there')}")
+        params = self.generator.split({key: tf.convert_to_tensor(weights[key]) for key in shapes})
+        return [value.numpy() for value in tf.nest.flatten(params)] + self.curriculum.codes(lesson, order)
+
     def xs(self, seed: tf.Tensor) -> Any:
         return self.curriculum.xs(seed)
 

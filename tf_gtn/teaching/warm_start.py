@@ -1,10 +1,12 @@
-"""A run that begins from what another one learned: values of variables from the newest checkpoint in that run's folder.
+"""A run that begins from what another one learned: the newest checkpoint in its folder, or its export.
 
-A checkpoint holds numbers alone: to read one runs no code.
+Both are read as numbers: no code of theirs is run. A checkpoint gives every arm what the arm of its name learned, bit by bit;
+an export gives what its generator, lesson and schedule follow from, to rounding.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,68 +14,112 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.runtime import checkpoints, files
+from tf_gtn.teaching import export, loading, saved_models
+from tf_gtn.teaching.training import Training
+
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class WarmStart:
     """What another run learned.
 
     Attributes:
-      path: of the checkpoint.
-      step: the outer steps that were taken.
+      path: of the checkpoint or export.
     """
 
-    def __init__(self, where: str, base_dir: str) -> None:
-        """Finds the newest checkpoint in the other run's folder; `where` is the setting that names the folder, for errors.
+    def __init__(self, where: str, path: str) -> None:
+        """Finds it: in a run's folder the newest checkpoint, else an export, also by the name of a ready-made one.
 
-        Raises `UserError` if there is no checkpoint, or it can't be read.
+        Args:
+          where: the setting that says the path, for errors.
+          path: a run's folder, or an export.
+
+        Raises:
+          UserError: nothing is there, or it can't be read.
         """
-        self._where, base_dir = where, os.path.expanduser(files.local(base_dir))
-        steps = checkpoints.steps(base_dir)
-        if not steps:
-            complaint = "has no checkpoints" if tf.io.gfile.exists(base_dir) else "is not there"
-            raise errors.UserError(
-                f"{where}: {base_dir} {complaint}; name the folder of a run, not an export, whose weights are joined"
-            )
-        self.step, self.path = steps[0], checkpoints.path(base_dir, steps[0])
+        self._where, folder = where, os.path.expanduser(files.local(path))
+        steps = checkpoints.steps(folder)
+        self._metadata: dict[str, Any] | None = None
+        if steps:
+            self.path = variables = checkpoints.path(folder, steps[0])
+        elif saved_models.find(folder) or folder in loading.ready_made():
+            try:
+                self.path, self._metadata = loading.look(folder)
+            except errors.UserError as error:
+                raise errors.UserError(f"{where}: {error}") from None
+            variables = os.path.join(self.path, "variables", "variables")
+        else:
+            complaint = "has no checkpoints, and is no export" if tf.io.gfile.exists(folder) else "is not there"
+            raise errors.UserError(f"{where}: {folder} {complaint}; name the folder of a run, or an export")
         try:
-            self._reader = tf.train.load_checkpoint(self.path)
+            self._reader = tf.train.load_checkpoint(variables)
             self._shapes = self._reader.get_variable_to_shape_map()
         except Exception as error:  # a broken file can raise anything
-            raise self._damaged(error) from None
+            raise errors.UserError(f"{where}: {self.path} {_damaged(error)}") from None
 
-    def values(self, variables: Mapping[str, Sequence[Any]]) -> dict[str, list[np.ndarray]]:
-        """The values that `load` sets, of `{training's name: the first ones of its variables}`.
+    def values(self, trainings: Mapping[str, Training]) -> dict[str, list[np.ndarray]]:
+        """The values that `load` sets: of each training's treatment and hyperparameters.
 
-        Raises `UserError` if the other run has no training of that name; or for the first variable that is not there, can't be
-        read, or has another shape or type.
+        Raises `UserError` for the first training that it can't begin, and says why.
         """
-        return {name: [self._value(name, i, variable) for i, variable in enumerate(vs)] for name, vs in variables.items()}
+        values = {}
+        for name, training in trainings.items():
+            try:
+                values[name] = self._of_export(training, self._metadata) if self._metadata else self._of_run(name, training)
+            except errors.UserError as error:
+                raise errors.UserError(f"{self._where}: {name!r} can't begin from {self.path}: {error}") from None
+        return values
 
-    def load(self, variables: Mapping[str, Sequence[Any]]) -> None:
+    def load(self, trainings: Mapping[str, Training]) -> None:
         """Sets variables to what the other run's were. Raises as `values`, and then sets none."""
-        for name, values in self.values(variables).items():
-            for variable, value in zip(variables[name], values, strict=True):
+        for name, values in self.values(trainings).items():
+            for variable, value in zip(_variables(trainings[name]), values, strict=True):
                 variable.assign(value)
 
-    def _value(self, name, index, variable):
-        key = f"{name}/{index}/.ATTRIBUTES/VARIABLE_VALUE"
-        if key not in self._shapes:
-            names = sorted({key.split("/")[0] for key in self._shapes if key.endswith("/0/.ATTRIBUTES/VARIABLE_VALUE")})
-            if name not in names:
-                raise errors.UserError(f"{self._where}: {self.path} has no {name!r}; it has {', '.join(map(repr, names))}")
-            raise self._misfit(name, index, variable, "is not there")
-        try:
-            value = self._reader.get_tensor(key)
-        except Exception as error:
-            raise self._damaged(error) from None
+    def _of_run(self, name, training):
+        names = sorted({key.split("/")[0] for key in self._shapes if key.endswith(f"/0{_VALUE}")})
+        if name not in names:
+            raise errors.UserError(f"it has {', '.join(map(repr, names))} alone")
+        return [self._value(f"{name}/{i}", i, variable) for i, variable in enumerate(_variables(training))]
+
+    def _value(self, key, index, variable):
+        described = f"its variable {index}, {variable.name} {list(variable.shape)} {tf.as_dtype(variable.dtype).name}"
+        if key + _VALUE not in self._shapes:
+            raise errors.UserError(f"{described}, is not there")
+        value = self._read(key + _VALUE)
         if value.shape != tuple(variable.shape) or value.dtype != np.dtype(tf.as_dtype(variable.dtype).as_numpy_dtype):
-            raise self._misfit(name, index, variable, f"is {list(value.shape)} {value.dtype} there")
+            raise errors.UserError(f"{described}, is {list(value.shape)} {value.dtype} there")
         return value
 
-    def _misfit(self, name, index, variable, complaint):
-        described = f"its variable {index}, {variable.name} {list(variable.shape)} {tf.as_dtype(variable.dtype).name}"
-        return errors.UserError(f"{self._where}: {name!r} does not fit {self.path}: {described}, {complaint}")
+    def _of_export(self, training, metadata):
+        export.check_exportable(training)
+        weights, lesson, schedule = (
+            {
+                _plain(key.removeprefix(f"{part}/").removesuffix(_VALUE)): self._read(key)
+                for key in self._shapes
+                if key.startswith(f"{part}/")
+            }
+            for part in ("_weights", "_lesson", "_schedule")
+        )
+        codes = training.treatment.from_export(weights, lesson, metadata["curriculum"])
+        return [*codes, *training.hyperparameters.raw(schedule)]
 
-    def _damaged(self, error):
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:150]
-        return errors.UserError(f"{self._where}: the checkpoint {self.path} can't be read ({reason})")
+    def _read(self, key):
+        try:
+            return self._reader.get_tensor(key)
+        except Exception as error:
+            raise errors.UserError(f"it {_damaged(error)}") from None
+
+
+def _damaged(error):
+    return f"can't be read ({(str(error).strip() or type(error).__name__).splitlines()[0][:150]})"
+
+
+def _plain(key):
+    """A key of a dict, from what TensorFlow makes of it in a checkpoint."""
+    return re.sub(r"\.([.S])", lambda match: "/" if match[1] == "S" else ".", key)
+
+
+def _variables(training):
+    """Those that a warm start sets; they are the first ones of the training's."""
+    return [*training.treatment.variables, *training.hyperparameters.variables]
