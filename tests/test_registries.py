@@ -41,8 +41,8 @@ def test_a_name_that_can_not_be_one(name):
 
 
 def test_a_decorator_without_a_name():
-    with pytest.raises(errors.UserError, match=r'a dish is registered under a name: write \("print"\) behind the decorator'):
-        registries.Registry("dish").register(print)
+    with pytest.raises(errors.UserError, match=r'a dish is registered under a name: write \("len"\) behind the decorator'):
+        registries.Registry("dish").register(len)
 
 
 def test_what_has_no_name_of_its_own_is_the_same_as_itself_alone():

@@ -8,12 +8,12 @@ import pytest
 import tf_gtn
 from tf_gtn import errors
 from tf_gtn.models import learners
-from tf_gtn.teaching import loading, schema
+from tf_gtn.teaching import inspection, schema
 
 
 def test_they_are_small():
-    for name in loading.ready_made():
-        assert sum(path.stat().st_size for path in (loading.READY_MADE / name).rglob("*")) < 2e6
+    for name in inspection.ready_made():
+        assert sum(path.stat().st_size for path in (inspection.READY_MADE / name).rglob("*")) < 2e6
 
 
 def test_digits_teaches_a_plain_keras_model(digits):
@@ -52,7 +52,7 @@ def test_a_folder_of_that_name_that_holds_an_export_comes_first(tmp_path, monkey
     with pytest.raises(errors.UserError, match="no export at digit; with the package come: digits"):
         tf_gtn.load("digit")
     (tmp_path / "digits" / "train").mkdir(parents=True)  # a data set's, say
-    ready_made = str(loading.READY_MADE / "digits" / "1")
+    ready_made = str(inspection.READY_MADE / "digits" / "1")
     assert tf_gtn.load("digits").path == ready_made
     shutil.copytree(ready_made, tmp_path / "digits" / "export" / "7")
     assert tf_gtn.load("digits").path == "digits/export/7"

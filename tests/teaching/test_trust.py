@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_gtn
 from tests.teaching import helpers
 from tf_gtn import errors
-from tf_gtn.teaching import loading, trust
+from tf_gtn.teaching import inspection, trust
 
 
 def test_an_operation_that_writes_files_is_not_run(exported, tmp_path):
@@ -176,7 +176,7 @@ def test_a_flipped_bit_is_seen(exported, tmp_path):
 
 
 def test_what_comes_with_the_package_is_whole():
-    for name in loading.ready_made():
-        path = str(loading.READY_MADE / name / "1")
+    for name in inspection.ready_made():
+        path = str(inspection.READY_MADE / name / "1")
         assert os.path.exists(os.path.join(path, trust.CHECKSUMS))
         assert tf_gtn.load(name).path == path

@@ -1,13 +1,7 @@
-"""`tf_gtn.load`: an exported GTN as a teacher, with no training code and no gin.
+"""`tf_gtn.load`: an exported GTN as a teacher, with no training code and no gin."""
 
-`tf_gtn/teaching/ready_made/<name>/<version>/` holds exports that come with the package.
-"""
-
-import contextlib
-import json
 import math
 import os
-import pathlib
 from typing import Any, Literal
 
 import keras
@@ -17,9 +11,7 @@ import tensorflow as tf
 from tf_gtn import arguments, errors
 from tf_gtn.data import dataset, normalization
 from tf_gtn.models import checks
-from tf_gtn.teaching import export, lesson, saved_models, schema, trust
-
-READY_MADE = pathlib.Path(__file__).parent / "ready_made"
+from tf_gtn.teaching import inspection, lesson, saved_models, schema
 
 
 def load(export_dir: str | os.PathLike) -> "LoadedGTN":
@@ -36,55 +28,9 @@ def load(export_dir: str | os.PathLike) -> "LoadedGTN":
       UserError: nothing is there, it is incomplete or damaged, says of itself what it is not, holds what no generator needs
         (`trust`), or was written by a newer version.
     """
-    path, metadata = look(export_dir)
-    with _complete(path):
+    path, metadata = inspection.look(export_dir)
+    with inspection.complete(path):
         return LoadedGTN(path, metadata, tf.saved_model.load(path))
-
-
-def look(export_dir: str | os.PathLike) -> tuple[str, dict[str, Any]]:
-    """The folder of an export and its metadata, looked at as `load` does and with its errors; nothing of it is run."""
-    path = os.path.expanduser(os.fspath(export_dir))
-    with _complete(path):
-        path = _find(path)
-    with _complete(path):
-        metadata, newer = _check(path)
-    if newer:
-        raise errors.UserError(
-            f"{path} was exported with schema {metadata['schema_version']}, this tf_gtn reads up to "
-            f"{schema.VERSION}: install a newer one"
-        )
-    return path, metadata
-
-
-@contextlib.contextmanager
-def _complete(path):
-    try:
-        yield
-    except errors.UserError:
-        raise
-    except Exception as error:  # a broken file can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:400]
-        raise errors.UserError(f"{path} is not a complete export of a GTN: {reason}") from None
-
-
-def _check(path):
-    """`(metadata, whether a newer version wrote it)`; looks at everything that can be looked at before anything is run.
-
-    Raises:
-      ValueError: the export is damaged, contradicts itself, or holds what no GTN needs.
-    """
-    local = path.removeprefix("file://")
-    if "://" not in local and not pathlib.Path(local).resolve().is_relative_to(READY_MADE.resolve()):
-        trust.check_files(local)
-    with tf.io.gfile.GFile(os.path.join(path, "assets", export.METADATA)) as file:
-        metadata = json.load(file)
-    version = metadata.get("schema_version") if isinstance(metadata, dict) else None
-    if isinstance(version, int) and version > schema.VERSION:
-        return metadata, True
-    trust.check_checksums(path)
-    schema.check(metadata)
-    schema.check_signatures(metadata, trust.read_graph(path))
-    return metadata, False
 
 
 class LoadedGTN:
@@ -276,32 +222,3 @@ class LoadedGTN:
 
     def _steps(self, steps):
         return self.metadata["inner_steps"] if steps is None else int(steps)
-
-
-def ready_made() -> list[str]:
-    """Names of the exports that come with the package."""
-    return sorted(folder.name for folder in READY_MADE.iterdir() if folder.is_dir())
-
-
-def _find(path):
-    """The folder of the export that `path` names.
-
-    The name of one that comes with the package is that one, unless a folder of this name holds an export.
-    """
-    if "://" in path:
-        try:
-            tf.io.gfile.stat(path)
-        except tf.errors.NotFoundError:
-            pass  # a folder of an object store is no object
-        except tf.errors.OpError as error:
-            raise errors.UserError(f"{path} can't be reached: {str(error.message).splitlines()[0][:200]}") from None
-    folder = saved_models.find(path)
-    if folder is None and path in ready_made():
-        folder = saved_models.find(str(READY_MADE / path))
-    if folder is None and tf.io.gfile.isdir(path):
-        raise errors.UserError(
-            f"{path} is not a complete export of a GTN: neither it nor a version in it has {saved_models.GRAPH}"
-        )
-    if folder is None:
-        raise errors.UserError(f"there is no export at {path}; with the package come: {', '.join(ready_made())}")
-    return folder

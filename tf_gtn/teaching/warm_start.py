@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tf_gtn import errors
 from tf_gtn.runtime import checkpoints, files
-from tf_gtn.teaching import export, loading, saved_models
+from tf_gtn.teaching import export, inspection, saved_models
 from tf_gtn.teaching.training import Training
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -42,9 +42,9 @@ class WarmStart:
         self._metadata: dict[str, Any] | None = None
         if steps:
             self.path = variables = checkpoints.path(folder, steps[0])
-        elif saved_models.find(folder) or folder in loading.ready_made():
+        elif saved_models.find(folder) or folder in inspection.ready_made():
             try:
-                self.path, self._metadata = loading.look(folder)
+                self.path, self._metadata = inspection.look(folder)
             except errors.UserError as error:
                 raise errors.UserError(f"{where}: {error}") from None
             variables = os.path.join(self.path, "variables", "variables")
