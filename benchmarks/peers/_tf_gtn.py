@@ -16,7 +16,7 @@ import tensorflow as tf  # noqa: E402
 from benchmarks import _problems as problems  # noqa: E402
 from benchmarks.peers import _worker  # noqa: E402
 from tf_gtn.core import estimators  # noqa: E402
-from tf_gtn.teaching import training as training_lib  # noqa: E402
+from tf_gtn.teaching import problem as problem_lib  # noqa: E402
 
 SEED = 7
 
@@ -50,7 +50,7 @@ def _names(params):
 def save(training, path, config):
     """Everything that a peer needs to compute the same."""
     seed = tf.constant([SEED, 0])
-    learner, _, real = training_lib._split(seed)
+    learner, _, real = problem_lib._split(seed)
     state = training.inner_loops[0].initial_state(learner, training.population.draw([0]).widths)
     reader = training._reader
     sample = reader.sample((training.inner_steps, config["batch"]), real)

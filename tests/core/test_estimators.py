@@ -24,6 +24,7 @@ ALL = [
     estimators.Truncated(window=2, place="random"),
     estimators.ES(pairs=3),
     estimators.PES(pairs=3, window=2),
+    estimators.NRES(pairs=3, window=2),
     estimators.ESBackprop(pairs=3),
 ]
 
@@ -271,15 +272,15 @@ def test_the_mean_over_seeds_is_the_exact_gradient(estimator, count, loss):
     assert_mean(samples, closed_form(WEIGHTS[loss])[1], rival=0)
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("kind, fresh", [(estimators.PES, False), (estimators.PES, True), (estimators.NRES, False)])
 @pytest.mark.parametrize("loss", estimators.LOSSES)
-def test_the_mean_over_episodes_of_pes_is_the_exact_gradient(loss, fresh):
+def test_the_mean_over_episodes_of_pes_is_the_exact_gradient(loss, kind, fresh):
     """And not that of the windows one by one, which is what evolution strategies without a memory would give.
 
     From the first call on, `fresh`: though it finds the pairs at places of their own.
     """
     window = 2
-    samples = sample(estimators.PES(4, 0.3, window), Descent(0.1), constants(TARGET), loss, 200, T // window, fresh)
+    samples = sample(kind(4, 0.3, window), Descent(0.1), constants(TARGET), loss, 200, T // window, fresh)
     weights = WEIGHTS[loss]
     ends = np.arange(window, T + 1, window)
     steps = np.arange(1, T + 1)
@@ -287,9 +288,10 @@ def test_the_mean_over_episodes_of_pes_is_the_exact_gradient(loss, fresh):
     assert_mean(samples, closed_form(weights)[1], rival=alone)
 
 
-def test_pes_over_one_window_is_es():
+@pytest.mark.parametrize("kind", [estimators.PES, estimators.NRES])
+def test_pes_over_one_window_is_es(kind):
     problem, values = Descent(0.1), constants(TARGET, RATE)
-    call, state = caller(estimators.PES(3, 0.1, window=T), problem, values)
+    call, state = caller(kind(3, 0.1, window=T), problem, values)
     for seed in ([0, 1], [0, 2]):
         result = call(tf.constant(seed), state)
         state = result.state
@@ -321,6 +323,32 @@ def test_pes_owes_a_loss_to_all_perturbations_so_far(loss):
         np.testing.assert_allclose(result.gradients[0], (along[:, None] * x / sigma**2).mean(0), rtol=1e-9)
         if w:
             assert np.abs(result.gradients[0] - (along[:, None] * noise[-1] / sigma**2).mean(0)).min() > 1e-3
+
+
+@pytest.mark.parametrize("loss", estimators.LOSSES)
+def test_an_episode_of_nres_is_es_with_the_same_noise(loss):
+    """Its windows' estimates, of one pair's kept noise, have for their mean what ES makes of the whole unroll."""
+    sigma, values = 0.2, constants(TARGET, RATE)
+    call, state = caller(estimators.NRES(1, sigma, window=2), Descent(), values, loss)
+    gradients, kept = [], []
+    for w in range(T // 2):
+        result = call(tf.constant([0, w]), state)
+        state = result.state
+        gradients.append([g.numpy() for g in result.gradients])
+        kept.append(state["accumulated"][0].numpy())
+    np.testing.assert_array_equal(kept, [kept[0]] * len(kept))
+    noise, seeds = perturbation.draw(tf.constant([0, 0]), values, 1, sigma)
+
+    def objective(sign):
+        point = [v + sign * n[0] for v, n in zip(values, noise)]
+        _, losses, _ = Descent().advance(
+            point, Descent().begin(point, seeds[0]), seeds[0], 0, T, "end" if loss == "last" else loss
+        )
+        return tf.reduce_mean(losses)
+
+    slope = (objective(1.0) - objective(-1.0)) / (2 * sigma**2)
+    for gradient, n in zip(zip(*gradients), noise, strict=True):
+        np.testing.assert_allclose(np.mean(gradient, 0), slope * n[0], rtol=1e-9)
 
 
 def test_pes_keeps_its_processes_for_an_episode_and_then_begins_anew():

@@ -165,17 +165,82 @@ def test_short_unrolls(length, checkpoint_every):
         assert ys["loss"].shape == [length]
 
 
-def test_variables_and_eager_recompute():
+@pytest.mark.parametrize("checkpoint_every", [0, 1, 3])
+def test_variables_and_eager_calls(checkpoint_every):
     params, state, xs = rich_problem(T)
     table = tf.Variable(params["table"])
-    gradients = []
-    for checkpoint_every in (0, 1, 3):
+
+    def gradient():
         with tf.GradientTape() as tape:
             final, _ = unrolling.unroll(rich_step, dict(params, table=table), state, xs, checkpoint_every=checkpoint_every)
             loss = tf.reduce_sum(final["theta"])
-        gradients.append(tf.convert_to_tensor(tape.gradient(loss, table)))
-    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-12)
-    np.testing.assert_allclose(gradients[2], gradients[0], rtol=1e-12)
+        return tf.convert_to_tensor(tape.gradient(loss, table))
+
+    np.testing.assert_allclose(tf.function(gradient, autograph=False)(), gradient(), rtol=1e-12)
+
+
+FLAT = """
+import gc, resource, sys
+import tensorflow as tf
+from tensorflow.python.framework import ops
+from tf_gtn import core
+
+def step(rate, theta, target):
+    with tf.GradientTape() as tape:
+        tape.watch(theta)
+        loss = 0.5 * (theta - target) ** 2
+    return theta - rate * tape.gradient(loss, theta), loss
+
+rate, traced = tf.Variable(0.1), 0
+
+def gradient():
+    global traced
+    traced += 1
+    with tf.GradientTape() as tape:
+        theta, losses = core.unroll(step, rate, tf.constant(5.0), tf.zeros([20]))
+    return tape.gradient(theta, rate)
+
+function = tf.function(gradient, autograph=False)
+call = {"eager": gradient, "function": function, "functions": lambda: tf.function(gradient, autograph=False)()}[sys.argv[1]]
+seen = []
+for index in range(int(sys.argv[2])):
+    assert abs(call().numpy() + 13.51) < 0.01
+    if index % 10 == 9:
+        gc.collect()
+        with open("/proc/self/statm") as file:
+            seen.append((len(ops.gradient_registry._registry), int(file.read().split()[1]) * resource.getpagesize()))
+half = len(seen) // 3
+assert {count for count, _ in seen[half:]} == {seen[half][0]}, seen
+assert seen[-1][1] - seen[half][1] < float(sys.argv[3]) * 1e6, seen
+if sys.argv[1] == "function":
+    assert traced == 1, traced
+"""
+
+
+@pytest.mark.parametrize(
+    "how, calls, megabytes",
+    [
+        ("eager", 300, 8),
+        ("function", 300, 8),
+        ("functions", 30, 12),
+        pytest.param("functions", 300, 40, marks=pytest.mark.slow),
+    ],
+)
+def test_many_calls_leave_nothing_behind(how, calls, megabytes):
+    """Memory and TensorFlow's registry of gradients stay as they are (own process)."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", FLAT, how, str(calls), str(megabytes)], check=True, cwd=root)
+
+
+def test_nothing_is_traced_for_an_eager_call():
+    seen = []
+
+    def step(p, s, x):
+        seen.append(tf.executing_eagerly())
+        return p * s, x
+
+    unrolling.unroll(step, tf.constant(2.0), tf.constant(1.0), tf.zeros([3]))
+    assert seen == [True] * 3
 
 
 def test_inside_a_loop_and_a_function():
@@ -249,8 +314,12 @@ def test_bad_xs_are_named(xs, message):
     ],
 )
 def test_a_state_that_changes_is_named(step, message, checkpoint_every):
-    with pytest.raises(ValueError, match=message):
-        unrolling.unroll(step, (), tf.zeros([]), tf.zeros([3]), checkpoint_every=checkpoint_every)
+    def run():
+        return unrolling.unroll(step, (), tf.zeros([]), tf.zeros([3]), checkpoint_every=checkpoint_every)
+
+    for call in (run, tf.function(run, autograph=False)):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_a_captured_tensor_has_its_gradient():
@@ -288,8 +357,9 @@ def test_a_captured_tensor_has_its_gradient():
 @pytest.mark.parametrize("trainable", [True, False])
 def test_a_variable_that_is_not_passed_is_named(trainable):
     variable = tf.Variable(1.0, name="forgotten", trainable=trainable)
+    run = tf.function(lambda: unrolling.unroll(lambda p, s, x: (s * variable, x), (), tf.constant(1.0), tf.zeros([3])))
     with pytest.raises(ValueError, match="reads the variable 'forgotten"):
-        unrolling.unroll(lambda p, s, x: (s * variable, x), (), tf.constant(1.0), tf.zeros([3]))
+        run()
 
 
 def test_the_graph_does_not_grow_with_the_number_of_steps():
@@ -363,26 +433,34 @@ def test_integers_alone(checkpoint_every, compiled):
 @pytest.mark.parametrize("checkpoint_every", [1, 3])
 def test_a_step_that_recomputing_would_change_is_refused(draw, checkpoint_every):
     """Its gradient would be that of other random numbers."""
-    with pytest.raises(ValueError, match="would run it again when it is recomputed"):
-        unrolling.unroll(
+
+    def run():
+        return unrolling.unroll(
             lambda p, s, x: (s * draw(), x), (), tf.constant(1.0), tf.zeros([5]), checkpoint_every=checkpoint_every
         )
+
+    with pytest.raises(ValueError, match="would run it again when it is recomputed"):
+        tf.function(run, autograph=False)()
 
 
 def test_stateless_random_numbers_are_the_same_when_recomputed():
     gradients = []
     for checkpoint_every in (0, 1, 3):
-        with tf.GradientTape() as tape:
-            p = tf.constant(1.5)
-            tape.watch(p)
-            final, _ = unrolling.unroll(
-                lambda p, s, x: (s * p * tf.random.stateless_normal((), [x, 0]), ()),
-                p,
-                tf.constant(1.0),
-                tf.range(4),
-                checkpoint_every=checkpoint_every,
-            )
-        gradients.append(float(tape.gradient(final, p) * p / final))
+
+        @tf.function(autograph=False)
+        def relative_gradient(p, checkpoint_every=checkpoint_every):
+            with tf.GradientTape() as tape:
+                tape.watch(p)
+                final, _ = unrolling.unroll(
+                    lambda p, s, x: (s * p * tf.random.stateless_normal((), [x, 0]), ()),
+                    p,
+                    tf.constant(1.0),
+                    tf.range(4),
+                    checkpoint_every=checkpoint_every,
+                )
+            return tape.gradient(final, p) * p / final
+
+        gradients.append(float(relative_gradient(tf.constant(1.5))))
     assert gradients == pytest.approx([4.0] * 3, rel=1e-5)  # final = p^4 times the draws
 
 
@@ -404,7 +482,7 @@ def test_second_derivatives_store_everything_or_say_so():
     np.testing.assert_allclose(second(0), 20 * 1.3**3, rtol=1e-12)
     np.testing.assert_allclose(tf.function(lambda: second(0))(), 20 * 1.3**3, rtol=1e-12)
     with pytest.raises(NotImplementedError, match="a second derivative needs checkpoint_every=0"):
-        second(1)
+        tf.function(lambda: second(1))()
 
 
 @pytest.mark.parametrize("outer_every", [0, 1, 2])

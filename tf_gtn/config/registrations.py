@@ -37,7 +37,14 @@ def _register_generator(name, make):
 generators.REGISTRY.listen(_register_generator)
 conditional = gin.get_configurable("generators.conditional")
 gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
-for _estimator in (estimators.Full, estimators.Truncated, estimators.ES, estimators.PES, estimators.ESBackprop):
+for _estimator in (
+    estimators.Full,
+    estimators.Truncated,
+    estimators.ES,
+    estimators.PES,
+    estimators.NRES,
+    estimators.ESBackprop,
+):
     gin.external_configurable(_estimator, module="estimators")
 for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
     gin.external_configurable(_optimizer, module="optimizers")

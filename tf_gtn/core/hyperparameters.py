@@ -97,4 +97,6 @@ def _unconstrain(name, value, interval):
     if interval == optimizers.UNIT and 0 <= value < 1:
         share = min(max(value / _BELOW_ONE, 1e-6), _BELOW_ONE)  # the sigmoid's ends lie at infinity
         return math.log(share / (1 - share))
-    raise errors.UserError(f"{name} starts at {value}, outside its range: {'> 0' if interval == optimizers.POSITIVE else '[0, 1)'}")
+    raise errors.UserError(
+        f"{name} starts at {value}, outside its range: {'> 0' if interval == optimizers.POSITIVE else '[0, 1)'}"
+    )

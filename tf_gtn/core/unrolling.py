@@ -19,6 +19,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_gtn.core import registered_gradients
+
 
 def unroll(
     step: Callable[[Any, Any, Any], tuple[Any, Any]], params: Any, state: Any, xs: Any, *, checkpoint_every: int = 1
@@ -36,9 +38,9 @@ def unroll(
       xs: nested structure of tensors `[T, ...]` with one leading time axis, at least one tensor. T may be unknown while
         tracing, and may be 0.
       checkpoint_every: k >= 1 keeps the state every k steps and computes what lies between again in the backward
-        pass (memory grows with T / k states + k steps' activations); 0 stores everything. The gradients are the same. In
-        eager mode 0 runs `step` eagerly, operation by operation, which is the way to debug one; the others trace
-        it at every call.
+        pass (memory grows with T / k states + k steps' activations); 0 stores everything. The gradients are the same. It
+        holds in graphs, so inside `tf.function`; called eagerly, `step` runs operation by operation, everything is stored and
+        nothing is traced, which is the way to debug one.
 
     Returns:
       `(state, ys)`: the state after the last step, and the structure of `y` with a leading axis `[T, ...]`.
@@ -48,8 +50,8 @@ def unroll(
 
     Raises:
       ValueError: `checkpoint_every` is not an integer >= 0, `xs` is empty or its leading axes differ, `step` returns a
-        state of another structure, dtype or shape, (traced) reads a floating variable that it was not passed, or (recomputed)
-        draws random numbers from a state or assigns a variable, which would happen twice.
+        state of another structure, dtype or shape; or in a graph it reads a floating variable that it was not passed, or draws
+        random numbers from a state or assigns a variable, which would happen twice where it is recomputed.
     """
     if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 0:
         raise ValueError(
@@ -57,7 +59,7 @@ def unroll(
         )
     params, state, xs = tf.nest.map_structure(tf.convert_to_tensor, (params, state, xs))
     length = _length(xs)
-    if checkpoint_every == 0 and tf.executing_eagerly() and length > 0:
+    if tf.executing_eagerly() and length > 0:
         return _eager(step, params, state, xs, length)
     traced = _Traced(step, params, state, _slice_spec(xs), inline=checkpoint_every == 1)
     params = (params, traced.captures)
@@ -172,6 +174,7 @@ class _Recomputed:
         self._traced = traced
         self.y_spec = traced.y_spec
         traced.check_repeatable()
+        registered_gradients.release()  # those of earlier traces
 
     def __call__(self, *arguments):
         flat = tf.nest.flatten(arguments)
@@ -182,6 +185,7 @@ class _Recomputed:
 
         def recomputed(*flat):
             def run(*values):
+                registered_gradients.watch(tf.compat.v1.get_default_graph())
                 merged = list(flat)
                 for i, value in zip(floating, values):
                     merged[i] = value

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_gtn.core import optimizers, supervised, unrolling
 from tf_gtn.models import population
+from tf_gtn.teaching import batches as batches_lib
 from tf_gtn.teaching import protocols
 
 
@@ -15,12 +16,17 @@ class InnerLoop:
 
     The state is `{"params", "slots", "model"}`: the learner's BatchNorm statistics are part of it, and so carried along
     differentiably. A treatment that watches the learner adds its `memory`.
+
+    Attributes:
+      learner: as a `Functional`.
+      teaches_ahead: whether batches are made before the loop: something is learned by the treatment, which does not watch.
     """
 
     def __init__(self, template: population.Template, treatment: protocols.Treatment, optimizer: optimizers.Optimizer) -> None:
         self.template, self.treatment, self.optimizer = template, treatment, optimizer
         self.learner = template.functional
         self._watching = treatment if isinstance(treatment, protocols.Watching) else None
+        self.teaches_ahead = not self._watching and bool(treatment.trainable_variables)
 
     def initial_state(self, seed: tf.Tensor, widths: tf.Tensor) -> dict:
         """A fresh learner; `seed` integer [2], `widths` integer, one per free width of the template."""
@@ -30,6 +36,17 @@ class InnerLoop:
     def xs(self, hyper: dict, seed: tf.Tensor) -> dict:
         """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) is for what the treatment samples."""
         return {"treatment": self.treatment.xs(seed), "hyper": hyper}
+
+    def with_batches(self, xs: dict) -> dict:
+        """`xs` with the batches themselves, `[T, B, ...]`, in place of what they are made from.
+
+        They are made before the loop, of all steps together, where there is something to learn in making them, and where they
+        don't depend on the learner; elsewhere, and if they are there already, `xs` is returned as it is.
+        """
+        if "batches" in xs or not self.teaches_ahead:
+            return xs
+        batches = batches_lib.make(self.treatment, xs["treatment"])
+        return {"batches": batches, **{name: x for name, x in xs.items() if name != "treatment"}}
 
     def run(
         self,
@@ -44,7 +61,7 @@ class InnerLoop:
 
         Args:
           state: from `initial_state`, or of an earlier call.
-          xs: from `xs`, or a slice of it.
+          xs: from `xs` or `with_batches`, or a slice of it.
           measure: `(state, measure_params, x) -> structure`, applied to the state after every step; None for nothing.
           measure_params, measure_xs: what `measure` gets at every step, and at each one (`[T, ...]`).
           recompute_every: `checkpoint_every` of `unroll`.
@@ -52,12 +69,13 @@ class InnerLoop:
         Returns:
           `(state, {"inner_loss": [T], "measured": [T, ...]})`.
         """
-        params = {"treatment": self.treatment.params(), "measure": measure_params}
+        xs = self.with_batches(xs)
+        params = {"treatment": self.treatment.params() if "treatment" in xs else (), "measure": measure_params}
 
         def step(params, state, x):
             teaching = params["treatment"]
             memory = (state["memory"],) if self._watching else ()
-            images, labels = self.treatment.batch(teaching, x["treatment"], *memory)
+            images, labels = x["batches"] if "batches" in x else self.treatment.batch(teaching, x["treatment"], *memory)
             learner = {key: state[key] for key in ("params", "slots", "model")}
             learner, loss, outputs = supervised.update(self.learner, self.optimizer, learner, images, labels, x["hyper"])
             if self._watching:

@@ -1,5 +1,6 @@
 """The lesson of one fresh learner as the inner process that estimators of the outer gradient see."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -24,6 +25,11 @@ class Problem:
         with self._at(values):
             return self._loop.initial_state(_split(seed)[0], self._widths)
 
+    def xs(self, values: list[tf.Tensor], seed: tf.Tensor) -> dict:
+        """What the inner steps take; `seed` is the learner's."""
+        with self._at(values):
+            return self._loop.xs(self._training.hyperparameters.values(), _split(seed)[1])
+
     def advance(
         self, values: list[tf.Tensor], state: Any, seed: tf.Tensor, start: int | tf.Tensor, steps: int | tf.Tensor, judge: str
     ) -> tuple[Any, tf.Tensor, tf.Tensor]:
@@ -33,7 +39,7 @@ class Problem:
         ([0]).
         """
         training, reader = self._training, self._training._reader
-        _, lesson, real = _split(seed)
+        real = _split(seed)[2]
 
         is_whole_lesson = isinstance(steps, int) and steps == self.length
 
@@ -49,8 +55,8 @@ class Problem:
             samples = reader.sample((self.length, training._outer_batch), real)
             samples = tf.nest.map_structure(part, samples)
             measuring = {"measure": measure, "measure_params": reader.params(), "measure_xs": samples}
+        xs = tf.nest.map_structure(part, self.xs(values, seed))
         with self._at(values):
-            xs = tf.nest.map_structure(part, self._loop.xs(training.hyperparameters.values(), lesson))
             state, ys = self._loop.run(state, xs, recompute_every=training._recompute_every, **measuring)
         if judge == "every":
             losses = ys["measured"]
@@ -63,6 +69,50 @@ class Problem:
     def _at(self, values):
         """In it the outer variables have these values."""
         return keras.StatelessScope(list(zip(self._training.trainable_variables, values)))
+
+
+class Lesson:
+    """A lesson that several learners share: its batches and hyperparameters are made once, and differentiated once.
+
+    Attributes:
+      tensors: what the learners' gradients are taken by.
+    """
+
+    def __init__(self, problem: Problem, values: list[tf.Tensor], seed: tf.Tensor) -> None:
+        """Makes it of the outer parameters' `values`; `seed` decides what of it is random."""
+        self._values = values
+        with tf.GradientTape(watch_accessed_variables=False) as self._tape:
+            self._tape.watch(values)
+            with problem._at(values):
+                self._xs = problem._loop.with_batches(problem.xs(values, seed))
+        self.tensors = [x for x in tf.nest.flatten(self._xs) if x.dtype.is_floating]
+
+    def problem(self, training: "training.Training", loop: inner_loop.InnerLoop, widths: tf.Tensor) -> "Problem":
+        """One learner's inner problem, with `tensors` for outer parameters."""
+        return _Taught(training, loop, widths, self._xs)
+
+    def gradients(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Gradients by the outer parameters, from those by `tensors`."""
+        return self._tape.gradient(
+            self.tensors, self._values, output_gradients=gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+
+
+class _Taught(Problem):
+    """One learner of a lesson, as a function of the lesson's floating tensors."""
+
+    def __init__(self, training, loop, widths, xs):
+        super().__init__(training, loop, widths)
+        self._xs = xs
+
+    def xs(self, values, seed):
+        del seed
+        remaining = iter(values)
+        return tf.nest.map_structure(lambda x: next(remaining) if x.dtype.is_floating else x, self._xs)
+
+    def _at(self, values):
+        del values
+        return contextlib.nullcontext()
 
 
 def _split(seed):

@@ -191,15 +191,22 @@ class Training:
         seed = tf.random.experimental.stateless_fold_in(run, index)
         memory, values = tf.nest.map_structure(tf.convert_to_tensor, self._memory), self.values()
 
+        loop, lesson = self.inner_loops[template], None
+        if self._weight and loop.teaches_ahead and self._estimator.backpropagates:
+            lesson = problems.Lesson(self.problem(template, widths[0]), values, seed)
+
         def learner(j):
-            problem = self.problem(template, widths[j])
             learner_seed = tf.random.experimental.stateless_fold_in(seed, j) if self._learners > 1 else seed
-            return self._estimator.estimate(problem, values, learner_seed, self._loss, memory)
+            if lesson is None:
+                return self._estimator.estimate(self.problem(template, widths[j]), values, learner_seed, self._loss, memory)
+            taught = lesson.problem(self, loop, widths[j])
+            return self._estimator.estimate(taught, lesson.tensors, learner_seed, self._loss, memory)
 
         if self._weight:
             estimate = averaging.mean(learner, self._learners, self._strategy)
             tf.nest.map_structure(lambda variable, value: variable.assign(value), self._memory, estimate.state)
-            loss, gradients, inner_loss = estimate.loss, estimate.gradients, estimate.inner_loss
+            loss, inner_loss = estimate.loss, estimate.inner_loss
+            gradients = estimate.gradients if lesson is None else lesson.gradients(estimate.gradients)
         else:
             loss = inner_loss = tf.zeros([])
             gradients = [tf.zeros_like(value) for value in values]

@@ -7,9 +7,8 @@ import math
 from collections.abc import Callable, Generator
 
 import keras
-from tensorflow.python.framework import ops
 
-from tf_gtn.core import outer_update
+from tf_gtn.core import outer_update, registered_gradients
 from tf_gtn.teaching import evaluation
 from tf_gtn.teaching.training import Training
 
@@ -64,19 +63,11 @@ def validate(training: Training, learners: int) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def traces_forgotten() -> Generator[None, None, None]:
-    """What is traced in here takes no memory afterwards; nothing of it may be used any more.
-
-    `tf.custom_gradient` registers each gradient that it traces, under a name of its own, and never takes it back: 50 MB per
-    trial on 8x8 images, with all graphs that it leads to.
-    """
-    registered = getattr(ops.gradient_registry, "_registry", {})
-    before = set(registered)
+    """What is traced in here takes no memory afterwards; nothing of it may be used any more."""
     try:
         yield
     finally:
-        for name in set(registered) - before:
-            if name.startswith("CustomGradient-"):
-                del registered[name]
+        registered_gradients.release()
         keras.utils.clear_session()
         gc.collect()  # graphs are cycles
 

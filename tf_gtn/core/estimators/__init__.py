@@ -4,6 +4,7 @@
     Truncated    backpropagation through a window of them                               biased; memory grows with the window
     ES           antithetic evolution strategies over whole unrolls                     smoothed, unbiased; no backward pass
     PES          persistent evolution strategies: a window an outer step, remembered    smoothed, unbiased; no backward pass
+    NRES         PES with one perturbation per episode                                  smoothed, unbiased; no backward pass
     ESBackprop   ES and backpropagation at the same perturbed points, by their variance smoothed; 2 * pairs unrolls
 
 The inner process is a `problem.Problem`: a fresh state and `advance`, which takes some steps. An estimator is a frozen
@@ -21,10 +22,23 @@ without memory. Whoever calls puts it into variables if it is to last; tensors o
 from tf_gtn.core.estimators.es import ES
 from tf_gtn.core.estimators.es_backprop import ESBackprop
 from tf_gtn.core.estimators.full import Full
-from tf_gtn.core.estimators.pes import PES
+from tf_gtn.core.estimators.pes import NRES, PES
 from tf_gtn.core.estimators.problem import LOSSES, Estimate, Estimator, Loss, Problem
 from tf_gtn.core.estimators.truncated import Truncated
 
-REGISTRY = {estimator.name: estimator for estimator in (Full, Truncated, ES, PES, ESBackprop)}
+REGISTRY = {estimator.name: estimator for estimator in (Full, Truncated, ES, PES, NRES, ESBackprop)}
 
-__all__ = ["ES", "LOSSES", "PES", "REGISTRY", "ESBackprop", "Estimate", "Estimator", "Full", "Loss", "Problem", "Truncated"]
+__all__ = [
+    "ES",
+    "LOSSES",
+    "NRES",
+    "PES",
+    "REGISTRY",
+    "ESBackprop",
+    "Estimate",
+    "Estimator",
+    "Full",
+    "Loss",
+    "Problem",
+    "Truncated",
+]

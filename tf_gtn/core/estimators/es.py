@@ -32,6 +32,7 @@ class ES(problems.Memoryless):
     sigma: arguments.Positive = 0.01
 
     name = "es"
+    backpropagates = False
 
     def estimate(
         self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any

@@ -35,6 +35,7 @@ class ESBackprop(problems.Memoryless):
     sigma: arguments.Positive = 0.01
 
     name = "es_backprop"
+    backpropagates = False
 
     def estimate(
         self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any

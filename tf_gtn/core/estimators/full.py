@@ -13,6 +13,7 @@ class Full(problems.Memoryless):
     """The exact meta-gradient, as GTN takes it (GTN paper, section 2)."""
 
     name = "full"
+    backpropagates = True
 
     def estimate(
         self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any

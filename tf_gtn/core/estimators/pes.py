@@ -1,4 +1,4 @@
-"""Persistent evolution strategies: an outer step a window, and no truncation bias."""
+"""Evolution strategies whose inner processes live on: an outer step per window, and no truncation bias."""
 
 import dataclasses
 from typing import Any
@@ -43,6 +43,7 @@ class PES:
     window: arguments.Count = 8
 
     name = "pes"
+    backpropagates = False
 
     def init(self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor) -> Any:
         """The state before step 0; what it holds besides its shapes and t is drawn by the first call."""
@@ -87,8 +88,8 @@ class PES:
         first = state["step"] == 0
         noise, seeds = perturbation.draw(seed, values, self.pairs, self.sigma)
         seeds = tf.where(first[:, tf.newaxis], seeds, state["seeds"])
-        before = zip(noise, state["accumulated"])
-        accumulated = [n + tf.where(_like(first, a), tf.zeros_like(a), a) for n, a in before]
+        before = [tf.where(_like(first, a), tf.zeros_like(a), a) for a in state["accumulated"]]
+        noise, accumulated = self._noise(noise, before, first)
 
         def advance(x):
             noise, seed, start, inner = x
@@ -101,6 +102,11 @@ class PES:
         inner, *losses = perturbation.each(advance, (*perturbation.both(noise, seeds), start, state["inner"]))
         step = (state["step"] + self.window) % problem.length
         return {"inner": inner, "accumulated": accumulated, "seeds": seeds, "step": step}, tuple(losses)
+
+    def _noise(self, fresh, before, first):
+        """`(noise, accumulated)` of a window: what the values are moved by, and what the loss is owed to."""
+        del first
+        return fresh, [f + b for f, b in zip(fresh, before)]
 
     def _where(self, going, after, before):
         """The new state of the pairs that go, the old one of the others."""
@@ -116,6 +122,26 @@ class PES:
         if problem.length % self.window:
             raise errors.UserError(f"estimators.PES.window must divide the {problem.length} inner steps; got {self.window}")
         return problem.length // self.window
+
+
+@dataclasses.dataclass(frozen=True)
+@arguments.checked("estimators.NRES")
+class NRES(PES):
+    """`PES` with one perturbation per episode: each pair keeps the noise that its processes began with.
+
+    The estimate of a window is (L_i+ - L_i-) n_i / (2 sigma^2) (Li, Harrison, Sohl-Dickstein, Smith & Metz 2023,
+    "Variance-Reduced Gradient Estimation via Noise-Reuse in Online Evolution Strategies"). Its mean over an episode is what `ES`
+    makes of the whole unroll by the same noise, so that its variance does not grow with the number of windows.
+
+    Attributes:
+      pairs, sigma, window: as for `PES`; `sigma` is that of the whole episode.
+    """
+
+    name = "nres"
+
+    def _noise(self, fresh, before, first):
+        kept = [tf.where(_like(first, f), f, b) for f, b in zip(fresh, before)]
+        return kept, kept
 
 
 def _like(mask, x):

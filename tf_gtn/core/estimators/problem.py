@@ -61,9 +61,16 @@ class Estimate(NamedTuple):
 
 @runtime_checkable
 class Estimator(Protocol):
-    """What estimates an outer gradient; see the package's docstring."""
+    """What estimates an outer gradient; see the package's docstring.
+
+    Attributes:
+      name: for messages.
+      backpropagates: whether the gradient is the chain rule's, at the given values themselves. Then what is made of the outer
+        parameters may be given instead of them, and the gradient be led back to them. One that moves the values says False.
+    """
 
     name: str
+    backpropagates: bool
 
     def init(self, problem: Problem, values: list[tf.Tensor], seed: tf.Tensor) -> Any:
         """The state to hand to the first `estimate`."""

@@ -38,6 +38,7 @@ class Truncated(problems.Memoryless):
     place: Annotated[str, arguments.OneOf(PLACES, "estimators.Truncated.place")] = "end"
 
     name = "truncated"
+    backpropagates = True
 
     def estimate(
         self, problem: problems.Problem, values: list[tf.Tensor], seed: tf.Tensor, loss: str, state: Any

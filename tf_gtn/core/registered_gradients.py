@@ -1,0 +1,43 @@
+"""TensorFlow keeps the gradients of recomputed steps as long as their graphs, no longer.
+
+`tf.custom_gradient`, and so `tf.recompute_grad`, registers each gradient that it traces under a name of its own and never takes
+it back. The gradient holds its graph, and that graph whatever it was traced in: some 10 MB per trace of a small step. Here the
+registry is given a reference that does not hold the graph, and the graph holds its gradient itself.
+"""
+
+import weakref
+from typing import Any
+
+from tensorflow.python.framework import ops
+
+_graphs: Any = weakref.WeakSet()
+
+
+def watch(graph: Any) -> None:
+    """Has the next `release` look at a graph in which a gradient is being registered: only its trace's end has it there."""
+    _graphs.add(graph)
+
+
+def release() -> None:
+    """Ties the gradients that were registered in watched graphs to these graphs."""
+    registered = getattr(ops.gradient_registry, "_registry", {})
+    while _graphs:
+        graph = _graphs.pop()
+        for operation in graph.get_operations():
+            if (
+                operation.type == "IdentityN"
+                and (name := operation.node_def.attr["_gradient_op_type"].s.decode()) in registered
+            ):
+                _tie(registered, name, graph)
+
+
+def _tie(registered, name, graph):
+    entry, reference = registered[name], weakref.ref(graph)
+    (key,) = (key for key, value in entry.items() if callable(value))
+    graph.add_to_collection(name, entry[key])
+
+    def gradient(*arguments):
+        return reference().get_collection_ref(name)[0](*arguments)
+
+    entry[key] = gradient
+    weakref.finalize(graph, registered.pop, name, None)
