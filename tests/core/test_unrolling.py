@@ -288,6 +288,39 @@ def test_no_sum_of_gradients_stands_in_the_frame_of_the_loop():
         assert not [n.name for n in body.node_def if n.op == "AddN" and n.attr["N"].i > 2]
 
 
+@pytest.mark.parametrize(
+    "length, state, step, memory, expected",
+    [
+        (10, 4, 10, 100, 0),  # everything fits
+        (10, 4, 10, 99, 1),  # ten states and a step do
+        (100, 4, 10, 300, 2),  # fifty states and two steps
+        (100, 4, 10, 30, 6),  # nothing does: the square root of 100 * 4 / 10
+        (100, 1, 1000, 30, 1),  # a step is the most of it
+        (5, 1000, 1, 4, 5),  # one segment
+        (1, 0, 0, 10, 0),
+    ],
+)
+def test_spacing_by_a_memory(length, state, step, memory, expected):
+    assert unrolling.spacing(length, state, step, memory) == expected
+
+
+@pytest.mark.parametrize("memory", [1e6, 700.0, 1.0])
+def test_auto_gives_the_same_gradient(memory, monkeypatch, stored):
+    chosen = []
+
+    def spacing(*arguments, choose=unrolling.spacing):
+        chosen.append(choose(*arguments))
+        return chosen[-1]
+
+    monkeypatch.setattr(unrolling, "spacing", spacing)
+    monkeypatch.setattr(unrolling.unroll, "__kwdefaults__", {"checkpoint_every": 1, "memory": memory})
+    expected, _, _ = stored
+    got, _, _ = rich_gradient(T, "auto")
+    for e, g in zip(expected, got):
+        np.testing.assert_allclose(g, e, rtol=1e-10)
+    assert (chosen == [0]) == (memory == 1e6)
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, True, None, "1"])
 def test_checkpoint_every_must_be_a_count(value):
     params, state, xs = rich_problem(2)

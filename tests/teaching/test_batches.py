@@ -50,7 +50,7 @@ def test_they_equal_those_of_each_step(memory, generator, tiny_dataset):
 def test_parts_are_as_long_as_memory_allows(tiny_dataset):
     treatment = helpers.make(tiny_dataset, steps=6).treatment
     xs = treatment.xs(SEED)
-    of_step = batches.activation_bytes(treatment, treatment.params(), xs)
+    of_step = batches.step_bytes(treatment, treatment.params(), xs)
     assert 6 * 8 * 8 * 4 < of_step < 2e6  # at least the images
     whole = batches.make(treatment, xs)
     for steps in (1, 2, 3, 4, 5):

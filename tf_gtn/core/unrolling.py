@@ -14,16 +14,26 @@ How it works in a graph, and why:
 3. `tf.while_loop` runs the segments, so the graph does not grow with T.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 
 from tf_gtn.core import registered_gradients
 
+MEMORY = 512e6
+"""Bytes that an unroll may keep for its backward pass, where it chooses itself what to keep."""
+
 
 def unroll(
-    step: Callable[[Any, Any, Any], tuple[Any, Any]], params: Any, state: Any, xs: Any, *, checkpoint_every: int = 1
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    params: Any,
+    state: Any,
+    xs: Any,
+    *,
+    checkpoint_every: int | Literal["auto"] = 1,
+    memory: float = MEMORY,
 ) -> tuple[Any, Any]:
     """Applies `step` along the leading axis of `xs`, carrying `state`; differentiable in `params`, `state` and `xs`.
 
@@ -40,7 +50,8 @@ def unroll(
       checkpoint_every: k >= 1 keeps the state every k steps and computes what lies between again in the backward
         pass (memory grows with T / k states + k steps' activations); 0 stores everything. The gradients are the same. It
         holds in graphs, so inside `tf.function`; called eagerly, `step` runs operation by operation, everything is stored and
-        nothing is traced, which is the way to debug one.
+        nothing is traced, which is the way to debug one. "auto" chooses by `memory`: see `spacing`.
+      memory: for "auto", bytes that states and activations may take.
 
     Returns:
       `(state, ys)`: the state after the last step, and the structure of `y` with a leading axis `[T, ...]`.
@@ -49,25 +60,63 @@ def unroll(
     `tf.recompute_grad` can be differentiated once.
 
     Raises:
-      ValueError: `checkpoint_every` is not an integer >= 0, `xs` is empty or its leading axes differ, `step` returns a
-        state of another structure, dtype or shape; or in a graph it reads a floating variable that it was not passed, or draws
-        random numbers from a state or assigns a variable, which would happen twice where it is recomputed.
+      ValueError: `checkpoint_every` is neither an integer >= 0 nor "auto", `xs` is empty or its leading axes differ, `step`
+        returns a state of another structure, dtype or shape; or in a graph it reads a floating variable that it was not passed,
+        or draws random numbers from a state or assigns a variable, which would happen twice where it is recomputed.
     """
-    if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 0:
+    if checkpoint_every != "auto" and (
+        isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 0
+    ):
         raise ValueError(
-            f"checkpoint_every is the number of steps between kept states, an integer >= 0; got {checkpoint_every!r}"
+            f'checkpoint_every is the number of steps between kept states, an integer >= 0, or "auto"; got {checkpoint_every!r}'
         )
     params, state, xs = tf.nest.map_structure(tf.convert_to_tensor, (params, state, xs))
     length = _length(xs)
     if tf.executing_eagerly() and length > 0:
         return _eager(step, params, state, xs, length)
     traced = _Traced(step, params, state, _slice_spec(xs), inline=checkpoint_every == 1)
+    if checkpoint_every == "auto":
+        checkpoint_every = spacing(length, _bytes(state), traced.size, memory) if isinstance(length, int) else 1
     params = (params, traced.captures)
     if checkpoint_every == 0:
         return _loop(traced, params, state, xs, length)
     if checkpoint_every == 1:
         return _loop(_Recomputed(traced), params, state, xs, length)
     return _segments(traced, params, state, xs, length, checkpoint_every)
+
+
+def spacing(length: int, state: int, step: int, memory: float) -> int:
+    """The `checkpoint_every` of "auto": the quickest that fits into `memory`, or else the one that takes the least.
+
+    0, everything is stored, takes T activations; k >= 1 takes T / k states and k steps' activations. Storing is the quickest;
+    all k are as quick as one another.
+
+    Args:
+      length: T, at least 1.
+      state: bytes of a state.
+      step: bytes of a step's activations.
+      memory: bytes that may be taken.
+    """
+    if length * step <= memory:
+        return 0
+    least = min(length, max(1, round(math.sqrt(length * state / max(step, 1)))))
+    return next((k for k in range(1, least) if length / k * state + k * step <= memory), least)
+
+
+# Operations that make no tensor of their own.
+_NO_RESULTS = {"Const", "ExpandDims", "Identity", "Placeholder", "Reshape", "Squeeze", "StopGradient"}
+
+
+def activation_bytes(graph: tf.Graph) -> int:
+    """What the results of a graph's operations take: at most so much is kept for its backward pass."""
+    operations = [operation for operation in graph.get_operations() if operation.type not in _NO_RESULTS]
+    return _bytes([output for operation in operations for output in operation.outputs])
+
+
+def _bytes(tensors):
+    """Of nested floating tensors of known shapes."""
+    known = [x for x in tf.nest.flatten(tensors) if x.dtype.is_floating and x.shape.is_fully_defined()]
+    return sum(x.shape.num_elements() * x.dtype.size for x in known)
 
 
 def _segments(traced, params, state, xs, length, k):
@@ -143,6 +192,7 @@ class _Traced:
                 raise ValueError(
                     f"step reads the variable {variable.name!r}, which would get no gradient: pass it in params or state"
                 )
+        self.size = activation_bytes(self._function.graph)
         self.captures = [c if c.dtype in (tf.resource, tf.variant) else tf.identity(c) for c in self._function.captured_inputs]
         self.y_spec = self._function.structured_outputs[1]
         self.differentiable = any(_differentiable(v) for v in tf.nest.flatten(self._function.structured_outputs))

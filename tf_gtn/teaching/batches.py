@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_gtn.core import unrolling
 from tf_gtn.teaching import protocols
 
-MEMORY = 512e6
+MEMORY = 256e6
 """Bytes that the activations of a generator may take."""
 
 
@@ -26,32 +26,25 @@ def make(treatment: protocols.Treatment, xs: Any, memory: float = MEMORY) -> tup
       xs: of the treatment, `[T, ...]`, or a slice of it.
       memory: bytes that activations may take.
     """
-    params = treatment.params()
+    params, length = treatment.params(), tf.nest.flatten(xs)[0].shape[0]
 
     def together(params, state, xs):
         return state, tf.vectorized_map(lambda x: treatment.batch(params, x), xs)
 
-    length = tf.nest.flatten(xs)[0].shape[0]
-    steps = max(1, int(memory // activation_bytes(treatment, params, xs)))
+    steps = max(1, int(memory // step_bytes(treatment, params, xs)))
     if length is None or length <= steps:
         return together(params, (), xs)[1]
-    count = math.ceil(length / steps)
-    parts = next(count for count in range(count, length + 1) if length % count == 0)  # all of one length
+    parts = next(count for count in range(math.ceil(length / steps), length + 1) if length % count == 0)  # all of one length
     _, made = unrolling.unroll(together, params, (), tf.nest.map_structure(lambda x: _split(x, parts), xs))
     return tf.nest.map_structure(_join, made)
 
 
-def activation_bytes(treatment: protocols.Treatment, params: Any, xs: Any) -> int:
-    """What one step's batch takes while it is made: all that its graph's operations give, but for constants."""
-
-    def batch(params, x):
-        return treatment.batch(params, x)
-
+def step_bytes(treatment: protocols.Treatment, params: Any, xs: Any) -> int:
+    """At most so much is kept of one step for the backward pass."""
     specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), params)
     of_step = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), xs)
-    graph = tf.function(batch, autograph=False).get_concrete_function(specs, of_step).graph
-    outputs = [output for operation in graph.get_operations() if operation.type != "Const" for output in operation.outputs]
-    return sum(x.shape.num_elements() * x.dtype.size for x in outputs if x.shape.is_fully_defined() and x.dtype.is_floating)
+    traced = tf.function(lambda params, x: treatment.batch(params, x), autograph=False)
+    return max(1, unrolling.activation_bytes(traced.get_concrete_function(specs, of_step).graph))
 
 
 def _split(x, parts):

@@ -1,7 +1,7 @@
 """The inner loop: a fresh learner takes T optimiser steps on the batches of a treatment."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -55,7 +55,7 @@ class InnerLoop:
         measure: Callable[[dict, Any, Any], Any] | None = None,
         measure_params: Any = (),
         measure_xs: Any = (),
-        recompute_every: int = 1,
+        recompute_every: int | Literal["auto"] = 1,
     ) -> tuple[dict, dict[str, Any]]:
         """Teaches; differentiable in the state, `xs` and the treatment's variables.
 

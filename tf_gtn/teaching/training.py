@@ -3,6 +3,7 @@
 import functools
 import inspect
 import itertools
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -45,7 +46,7 @@ class Training:
         estimator: estimators.Estimator | None = None,
         learn_hyperparameters: bool = True,
         per_step: bool = True,
-        recompute_every: arguments.Whole = 1,
+        recompute_every: arguments.Whole | Literal["auto"] = 1,
         learners: arguments.Count | None = None,
         weight: arguments.NotNegative = 1.0,
         auxiliary: protocols.Auxiliary | None = None,
@@ -69,7 +70,8 @@ class Training:
           estimator: of `core.estimators`; the exact meta-gradient, `Full()`, unless another is given.
           learn_hyperparameters: whether the inner optimiser's hyperparameters are learned.
           per_step: whether each inner step has its own.
-          recompute_every: inner steps between states kept for the backward pass; 0 keeps everything.
+          recompute_every: inner steps between states kept for the backward pass; 0 keeps everything, "auto" chooses such that
+            some 512 MB are enough (`core.unrolling.spacing`).
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
             meta-gradients are averaged. None: one a replica.
           weight: of the outer loss beside that of `auxiliary`; with 0 nobody is taught.

@@ -130,8 +130,8 @@ class NRES(PES):
     """`PES` with one perturbation per episode: each pair keeps the noise that its processes began with.
 
     The estimate of a window is (L_i+ - L_i-) n_i / (2 sigma^2) (Li, Harrison, Sohl-Dickstein, Smith & Metz 2023,
-    "Variance-Reduced Gradient Estimation via Noise-Reuse in Online Evolution Strategies"). Its mean over an episode is what `ES`
-    makes of the whole unroll by the same noise, so that its variance does not grow with the number of windows.
+    "Variance-Reduced Gradient Estimation via Noise-Reuse in Online Evolution Strategies"). Its mean over an episode is what
+    `ES` makes of the whole unroll by the same noise, so that its variance does not grow with the number of windows.
 
     Attributes:
       pairs, sigma, window: as for `PES`; `sigma` is that of the whole episode.
