@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import keras
 import tensorflow as tf
 
+from tf_gtn.core import registered_gradients
+
 MAX_SKIPPED = 20  # non-finite outer steps in a row
 
 
@@ -73,6 +75,7 @@ class OuterUpdate:
         norm = tf.linalg.global_norm(gradients)
 
         def take():
+            registered_gradients.watch(tf.compat.v1.get_default_graph())  # Keras sums over replicas by a custom gradient
             self._optimizer.apply(gradients, self.parameters)
             self.consecutively_skipped.assign(0)
             return tf.constant(True)

@@ -1,11 +1,13 @@
-"""TensorFlow keeps the gradients of recomputed steps as long as their graphs, no longer.
+"""TensorFlow keeps the gradients of a trace as long as its graphs, no longer.
 
-`tf.custom_gradient`, and so `tf.recompute_grad`, registers each gradient that it traces under a name of its own and never takes
+`tf.custom_gradient`, and so `tf.recompute_grad` and Keras's optimisers, registers each gradient that it traces under a name of its own and never takes
 it back. The gradient holds its graph, and that graph whatever it was traced in: some 10 MB per trace of a small step. Here the
 registry is given a reference that does not hold the graph, and the graph holds its gradient itself.
 """
 
+import contextlib
 import weakref
+from collections.abc import Generator
 from typing import Any
 
 from tensorflow.python.framework import ops
@@ -29,6 +31,20 @@ def release() -> None:
                 and (name := operation.node_def.attr["_gradient_op_type"].s.decode()) in registered
             ):
                 _tie(registered, name, graph)
+
+
+@contextlib.contextmanager
+def forgotten() -> Generator[None, None, None]:
+    """What is registered in here is taken back at the end, whoever registered it; no graph of it may be used any more."""
+    registered = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registered)
+    try:
+        yield
+    finally:
+        _graphs.clear()
+        for name in set(registered) - before:
+            if name.startswith("CustomGradient-"):
+                del registered[name]
 
 
 def _tie(registered, name, graph):

@@ -65,9 +65,9 @@ def validate(training: Training, learners: int) -> tuple[float, float]:
 def traces_forgotten() -> Generator[None, None, None]:
     """What is traced in here takes no memory afterwards; nothing of it may be used any more."""
     try:
-        yield
+        with registered_gradients.forgotten():
+            yield
     finally:
-        registered_gradients.release()
         keras.utils.clear_session()
         gc.collect()  # graphs are cycles
 
