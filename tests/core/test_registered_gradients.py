@@ -3,10 +3,9 @@
 import gc
 import weakref
 
-import keras
 import tensorflow as tf
 
-from tf_gtn.core import outer_update, registered_gradients
+from tf_gtn.core import registered_gradients
 
 
 def traced(function):
@@ -24,16 +23,6 @@ def traced(function):
 def is_gone(reference):
     gc.collect()
     return reference() is None
-
-
-def test_an_outer_update_keeps_no_graph():
-    """Keras' optimisers register a custom gradient with each trace."""
-    parameter = keras.Variable([1.0, 2.0])
-    update = outer_update.OuterUpdate([parameter], 10)
-    graph = traced(lambda: update.apply(tf.constant(1.0), [tf.constant([1.0, 1.0])]))
-    assert not is_gone(graph)  # TensorFlow's registry holds it
-    registered_gradients.release()
-    assert is_gone(graph)
 
 
 def test_what_others_registered_is_forgotten():

@@ -1,14 +1,14 @@
 """TensorFlow keeps the gradients of a trace as long as its graphs, no longer.
 
-`tf.custom_gradient`, and so `tf.recompute_grad` and Keras's optimisers, registers each gradient that it traces under a name of its own and never takes
+`tf.custom_gradient`, and so `tf.recompute_grad`, registers each gradient that it traces under a name of its own and never takes
 it back. The gradient holds its graph, and that graph whatever it was traced in: some 10 MB per trace of a small step. Here the
 registry is given a reference that does not hold the graph, and the graph holds its gradient itself.
 """
 
 import contextlib
 import weakref
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, cast
 
 from tensorflow.python.framework import ops
 
@@ -48,7 +48,7 @@ def forgotten() -> Generator[None, None, None]:
 
 
 def _tie(registered, name, graph):
-    entry, reference = registered[name], weakref.ref(graph)
+    entry, reference = registered[name], cast(Callable, weakref.ref(graph))  # alive when its gradient is asked for
     (key,) = (key for key, value in entry.items() if callable(value))
     graph.add_to_collection(name, entry[key])
 
