@@ -224,6 +224,7 @@ def uninterrupted(tmp_path_factory):
     return base_dir
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_with_the_same_numbers(uninterrupted, tmp_path):
     moments, killed = random.Random(0), 0
     for _ in range(3):

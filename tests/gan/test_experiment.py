@@ -96,6 +96,7 @@ CONV = (
 )
 
 
+@pytest.mark.slow
 def test_images_are_reconstructed_and_their_distances_drawn(tmp_path):
     done = run("train_unrolled_gan", f"--base_dir={tmp_path}", *CONV)
     assert done.returncode == 0, done.stderr

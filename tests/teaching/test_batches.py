@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import helpers
-from tf_gtn.core import averaging, estimators
+from tf_gtn.core import averaging, estimators, unrolling
 from tf_gtn.models import generators
 from tf_gtn.teaching import batches, inner_loop
 from tf_gtn.teaching import problem as problems
 
-SEED = tf.constant([3, 4])
+SEED, ORDER = tf.constant([3, 4]), {"order": "all_shuffled"}
 
 
 def step_by_step(treatment, xs, memory=None):
@@ -37,9 +37,10 @@ def gradients(make, treatment, memory=batches.MEMORY):
 
 @pytest.mark.parametrize("generator", [generators.conditional, generators.xy])
 @pytest.mark.parametrize("memory", [batches.MEMORY, 1.0])
-def test_they_equal_those_of_each_step(memory, generator, tiny_dataset):
+def test_they_equal_those_of_each_step(memory, generator, tiny_dataset, monkeypatch):
     """In one call, and a step at a time with activations computed again."""
-    treatment = helpers.make(tiny_dataset, steps=4, generator=generator, curriculum={"order": "all_shuffled"}).treatment
+    monkeypatch.setattr(batches, "PART", memory)
+    treatment = helpers.make(tiny_dataset, steps=4, families=helpers.MLP, generator=generator, curriculum=ORDER).treatment
     expected, expected_gradients = gradients(step_by_step, treatment)
     made, made_gradients = gradients(batches.make, treatment, memory)
     for ours, theirs in zip([*made, *made_gradients], [*expected, *expected_gradients], strict=True):
@@ -47,26 +48,36 @@ def test_they_equal_those_of_each_step(memory, generator, tiny_dataset):
     assert np.abs(np.concatenate([np.ravel(g) for g in made_gradients])).max() > 0.1
 
 
-def test_parts_are_as_long_as_memory_allows(tiny_dataset):
-    treatment = helpers.make(tiny_dataset, steps=6).treatment
+def test_parts_are_as_long_as_memory_allows(monkeypatch, tiny_dataset):
+    treatment = helpers.make(tiny_dataset, steps=6, families=helpers.MLP).treatment
     xs = treatment.xs(SEED)
     of_step = batches.step_bytes(treatment, treatment.params(), xs)
     assert 6 * 8 * 8 * 4 < of_step < 2e6  # at least the images
-    whole = batches.make(treatment, xs)
+
+    parts = []
+
+    def unroll(step, params, state, xs, unroll=unrolling.unroll):
+        parts.append(len(tf.nest.flatten(xs)[0]))
+        return unroll(step, params, state, xs)
+
+    monkeypatch.setattr(unrolling, "unroll", unroll)
+    whole = batches.make(treatment, xs, memory=6 * of_step)
+    assert not parts
     for steps in (1, 2, 3, 4, 5):
-        for ours, theirs in zip(batches.make(treatment, xs, memory=steps * of_step), whole):
+        monkeypatch.setattr(batches, "PART", steps * of_step)
+        for ours, theirs in zip(batches.make(treatment, xs, memory=6 * of_step - 1), whole, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert parts == [6, 3, 2, 2, 2]
 
 
 @pytest.mark.parametrize("kind, ahead", [("gtn", True), ("distilled", True), ("real", False), ("closed_loop", False)])
 def test_who_is_taught_ahead(kind, ahead, tiny_dataset):
-    made = helpers.make(tiny_dataset, kind)
+    made = helpers.make(tiny_dataset, kind, families=helpers.MLP)
     (loop,) = {loop.teaches_ahead for loop in made.inner_loops}
     assert loop == ahead
 
 
-@pytest.mark.parametrize("estimator", [estimators.Full(), estimators.Truncated(window=2)])
-@pytest.mark.parametrize("loss", ["every", "last"])
+@pytest.mark.parametrize("loss, estimator", [("every", estimators.Full()), ("last", estimators.Truncated(window=2))])
 def test_learners_share_a_lesson(loss, estimator, tiny_dataset):
     """The gradient by a lesson, led back to the outer parameters, is the mean of the learners' own gradients."""
     made = helpers.make(tiny_dataset, steps=4, families=helpers.MLP, estimator=estimator)
@@ -85,12 +96,12 @@ def test_learners_share_a_lesson(loss, estimator, tiny_dataset):
         return mean.loss, lesson.gradients(mean.gradients)
 
     @tf.function(autograph=False)
-    def alone(j):
-        estimate = estimator.estimate(made.problem(0, widths[0]), made.values(), seeds[j], loss, ())
+    def alone(seed):
+        estimate = estimator.estimate(made.problem(0, widths[0]), made.values(), seed, loss, ())
         return estimate.loss, estimate.gradients
 
     loss_value, together = shared()
-    values, apart = zip(*(alone(j) for j in range(3)))
+    values, apart = zip(*(alone(seed) for seed in seeds))
     np.testing.assert_allclose(loss_value, np.mean(values), rtol=1e-5)
     for ours, theirs in zip(together, zip(*apart), strict=True):
         np.testing.assert_allclose(ours, np.mean(theirs, 0), rtol=1e-3, atol=1e-6)

@@ -2,8 +2,8 @@
 
 A generator is run once for many steps together, by `tf.vectorized_map`: products and convolutions of all steps become one,
 while BatchNorm keeps each step's statistics to itself. That takes less time than a call per step, and the backward pass needs
-no second forward pass of the generator. Its activations are kept for the backward pass as far as `MEMORY` reaches; longer
-lessons are made in parts, whose activations are computed again.
+no second forward pass of the generator. Its activations are kept for the backward pass where `MEMORY` is enough for them;
+longer lessons are made in parts, whose activations are computed again.
 """
 
 import math
@@ -14,8 +14,10 @@ import tensorflow as tf
 from tf_gtn.core import unrolling
 from tf_gtn.teaching import protocols
 
-MEMORY = 256e6
+MEMORY = 1e9
 """Bytes that the activations of a generator may take."""
+PART = 64e6
+"""Bytes of a part's, where they are computed again: larger parts are hardly quicker on 8x8 images, and slower on 28x28."""
 
 
 def make(treatment: protocols.Treatment, xs: Any, memory: float = MEMORY) -> tuple[tf.Tensor, tf.Tensor]:
@@ -24,16 +26,17 @@ def make(treatment: protocols.Treatment, xs: Any, memory: float = MEMORY) -> tup
     Args:
       treatment: one that does not watch the learner.
       xs: of the treatment, `[T, ...]`, or a slice of it.
-      memory: bytes that activations may take.
+      memory: bytes that activations may take; each part of a lesson that takes more may take up to `PART`.
     """
     params, length = treatment.params(), tf.nest.flatten(xs)[0].shape[0]
 
     def together(params, state, xs):
         return state, tf.vectorized_map(lambda x: treatment.batch(params, x), xs)
 
-    steps = max(1, int(memory // step_bytes(treatment, params, xs)))
-    if length is None or length <= steps:
+    size = step_bytes(treatment, params, xs)
+    if length is None or length * size <= memory:
         return together(params, (), xs)[1]
+    steps = max(1, int(PART // size))
     parts = next(count for count in range(math.ceil(length / steps), length + 1) if length % count == 0)  # all of one length
     _, made = unrolling.unroll(together, params, (), tf.nest.map_structure(lambda x: _split(x, parts), xs))
     return tf.nest.map_structure(_join, made)
