@@ -3,8 +3,7 @@
     python -m benchmarks.memory
     python -m benchmarks.memory --size=28
 
-Prints one JSON line: peak resident set size in GB by T for `checkpoint_every` 1 and 0, and the ratio of the largest T to the
-smallest.
+Prints one JSON line: peak resident set size in GB by `recompute_every` and T, and the ratio of the largest T to the smallest.
 """
 
 import argparse
@@ -27,39 +26,25 @@ def measure(size, steps, recompute_every):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=8, choices=(8, 28))
-    parser.add_argument("--steps", type=int, nargs="*", default=[16, 64, 128])
-    parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, nargs="*", default=[16, 128, 512])
+    parser.add_argument("--stored_steps", type=int, nargs="*", default=[16, 128], help="of recompute_every = 0")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(measure(options.size, *options.child))
+        steps, recompute_every = options.child
+        print(measure(options.size, int(steps), recompute_every if recompute_every == "auto" else int(recompute_every)))
         return
-    peaks = {}
-    for recompute_every in (1, 0):
-        for steps in options.steps:
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.memory",
-                f"--size={options.size}",
-                "--child",
-                str(steps),
-                str(recompute_every),
-            ]
+    found = {"benchmark": "memory", "size": options.size}
+    for recompute_every in ("auto", "1", "0"):
+        all_steps, peaks = options.stored_steps if recompute_every == "0" else options.steps, []
+        for steps in all_steps:
+            command = [sys.executable, "-m", "benchmarks.memory", f"--size={options.size}"]
+            command += ["--child", str(steps), recompute_every]
             out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-            peaks.setdefault(recompute_every, {})[steps] = round(float(out.split()[-1]), 3)
-    first, last = options.steps[0], options.steps[-1]
-    print(
-        json.dumps(
-            {
-                "benchmark": "memory",
-                "size": options.size,
-                "peak_gb_recomputed": peaks[1],
-                "peak_gb_stored": peaks[0],
-                "ratio_recomputed": round(peaks[1][last] / peaks[1][first], 3),
-                "ratio_stored": round(peaks[0][last] / peaks[0][first], 3),
-            }
-        )
-    )
+            peaks.append(round(float(out.split()[-1]), 3))
+        found[f"peak_gb_{recompute_every}"] = dict(zip(all_steps, peaks))
+        found[f"ratio_{recompute_every}"] = round(peaks[-1] / peaks[0], 3)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

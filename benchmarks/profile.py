@@ -9,7 +9,7 @@ of the learner's forward pass on a batch, F1 of its first layer, and G of the ge
     6 F - 2 F1    forward pass and gradient, taken twice (the second time recomputed; no gradient by the images)
     6 F - 2 F1    the gradient of that, by weights and images
     4 F - F1      the real batch: forward twice, backward
-    4 G           forward twice, backward
+    3 G           forward, backward: the lesson's activations are kept
 
 Prints one JSON line: seconds, operations a second, the ceiling measured in the same run (a product of 2048 x 2048 matrices),
 the share of it reached, and the share of all operations' time that each kind took.
@@ -45,7 +45,7 @@ def forward(model, batch):
 def operations(training, steps, batch):
     learner = forward(training.population.templates[0].functional.model, batch)
     first, total, generator = learner[0], sum(learner), sum(forward(training.treatment.generator.model, batch))
-    return steps * (16 * total - 5 * first + 4 * generator)
+    return steps * (16 * total - 5 * first + 3 * generator)
 
 
 def median(function, rounds):
