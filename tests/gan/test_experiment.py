@@ -117,6 +117,7 @@ def test_images_are_reconstructed_and_their_distances_drawn(tmp_path):
     assert served(noise=tf.zeros([1, 32]))["sample"].shape == (1, 8, 8, 1)
 
 
+@pytest.mark.slow
 def test_a_gtn_gan_and_the_plain_one_beside_it(tmp_path):
     tiny = (
         "teaching.gtn.latent = 4",

@@ -111,38 +111,39 @@ def test_restarted_it_is_the_other_seed():
     assert {k: float(v) for k, v in trained.step(0).items()} == {k: float(v) for k, v in other.step(0).items()}
 
 
-def test_image_networks_take_a_step(tmp_path):
+@pytest.mark.parametrize("of", ["conv", pytest.param("rnn", marks=pytest.mark.slow)])
+def test_image_networks_take_a_step(of, tmp_path):
     class Images:
         sample_shape = (8, 8, 1)
 
         def sample(self, shape, seed):
             return tf.tanh(tf.random.stateless_normal((*shape, 8, 8, 1), seed))
 
-    for generator in (gans.conv_generator((8, 8, 1), 6, filters=(8, 4)), gans.rnn_generator((8, 8, 1), 6, 8)):
-        trained = training.UnrolledGAN(
-            generator,
-            gans.conv_discriminator((8, 8, 1), filters=(4, 4)),
-            Images(),
-            0,
-            1,
-            iterations=1,
-            unrolled=objectives.Unrolled(1),
-            loss="non_saturating",
-            generator_optimizer=Adam(1e-3),
-            discriminator_optimizer=Adam(1e-3),
-            batch_size=4,
-        )
-        metrics = trained.step(0)
-        assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
-        assert trained.samples(3, 0).shape == (1, 3, 8, 8, 1) and np.abs(trained.samples(3, 0)).max() <= 1
-        path = export.save(trained, str(tmp_path / generator.name), 1)
-        trust.read_graph(path)
-        served = tf.saved_model.load(path).signatures["serving_default"]
-        assert served(noise=tf.zeros([0, 6]))["sample"].shape == (0, 8, 8, 1)
-        noise = tf.random.stateless_normal([5, 6], [1, 1])
-        several, alone = served(noise=noise)["sample"], served(noise=noise[:1])["sample"]
-        np.testing.assert_allclose(several[:1], alone, atol=1e-5)  # whatever stands beside it
-        assert np.ptp(several.numpy(), 0).max() > 1e-3
+    made = gans.conv_generator((8, 8, 1), 6, filters=(8, 4)) if of == "conv" else gans.rnn_generator((8, 8, 1), 6, 8)
+    trained = training.UnrolledGAN(
+        made,
+        gans.conv_discriminator((8, 8, 1), filters=(4, 4)),
+        Images(),
+        0,
+        1,
+        iterations=1,
+        unrolled=objectives.Unrolled(1),
+        loss="non_saturating",
+        generator_optimizer=Adam(1e-3),
+        discriminator_optimizer=Adam(1e-3),
+        batch_size=4,
+    )
+    metrics = trained.step(0)
+    assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
+    assert trained.samples(3, 0).shape == (1, 3, 8, 8, 1) and np.abs(trained.samples(3, 0)).max() <= 1
+    path = export.save(trained, str(tmp_path / of), 1)
+    trust.read_graph(path)
+    served = tf.saved_model.load(path).signatures["serving_default"]
+    assert served(noise=tf.zeros([0, 6]))["sample"].shape == (0, 8, 8, 1)
+    noise = tf.random.stateless_normal([5, 6], [1, 1])
+    several, alone = served(noise=noise)["sample"], served(noise=noise[:1])["sample"]
+    np.testing.assert_allclose(several[:1], alone, atol=1e-5)  # whatever stands beside it
+    assert np.ptp(several.numpy(), 0).max() > 1e-3
 
 
 def test_mistakes():

@@ -199,6 +199,7 @@ def workers():
             yield pid
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_a_poison_network_cost_nothing_else():
     space, dataset = plain.Plain(), data.load("digits")
     good = "depth=0,filters=4,kernel=1,pool=none,head=flatten,units=16,normalization=none,activation=relu"

@@ -157,7 +157,8 @@ def test_unknown_loss_is_named(tiny_dataset):
         helpers.make(tiny_dataset, loss="lst")
 
 
-@pytest.mark.parametrize("recompute_every", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("recompute_every", [0, 1])
 def test_at_28x28(recompute_every, optimized_graphs):
     """The size at which sums of gradients in the loop's frame became temporary variables that collided: it has to run."""
     from benchmarks import _problems
@@ -165,3 +166,18 @@ def test_at_28x28(recompute_every, optimized_graphs):
     trained = _problems.gtn(28, 8, recompute_every)
     assert np.isfinite(trained.step(0)["loss"])
     assert int(trained.skipped.numpy()) == 0
+
+
+def test_gradients_of_a_lesson_of_one_step_are_tensors(tiny_dataset):
+    """Rows of codes are gathered, which TensorFlow differentiates as `IndexedSlices`."""
+    made = helpers.make(tiny_dataset, steps=1, families=helpers.MLP)
+
+    @tf.function(autograph=False)
+    def gradients():
+        estimate = estimators.Full().estimate(
+            made.problem(0, tf.constant([4, 4])), made.values(), tf.constant([1, 2]), "last", ()
+        )
+        return estimate.gradients
+
+    for gradient, value in zip(gradients(), made.values(), strict=True):
+        assert isinstance(gradient, tf.Tensor) and gradient.shape == value.shape

@@ -127,10 +127,6 @@ def test_killed_it_repeats_no_finished_trial_and_ends_with_the_same(finished, tm
     assert "of 4 trials are finished" in done.stdout
     assert trials_of(tmp_path) == trials_of(finished[0])
     assert states(tmp_path).count("COMPLETE") == 4 and "RUNNING" not in states(tmp_path)
-    before = states(tmp_path)
-    done = run(*arguments(tmp_path))
-    assert done.returncode == 0 and "all 4 trials are finished" in done.stdout
-    assert states(tmp_path) == before
 
 
 def test_two_processes_share_the_trials(finished, tmp_path):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from tf_gtn.core import supervised
+from tf_gtn.core import estimators, supervised
 from tf_gtn.teaching import inner_loop
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ class Lesson:
 
     def gradients(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Gradients by the outer parameters, from those by `tensors`."""
-        return self._tape.gradient(
-            self.tensors, self._values, output_gradients=gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        return estimators.dense_gradients(self._tape, self.tensors, self._values, gradients)
 
 
 class _Taught(Problem):

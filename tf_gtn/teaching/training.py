@@ -228,4 +228,4 @@ class Training:
             tape.watch(values)
             with keras.StatelessScope(list(zip(self.trainable_variables, values))):
                 loss = auxiliary.loss(self.treatment, seed)
-        return loss, tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, estimators.dense_gradients(tape, loss, values)

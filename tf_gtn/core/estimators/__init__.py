@@ -23,7 +23,7 @@ from tf_gtn.core.estimators.es import ES
 from tf_gtn.core.estimators.es_backprop import ESBackprop
 from tf_gtn.core.estimators.full import Full
 from tf_gtn.core.estimators.pes import NRES, PES
-from tf_gtn.core.estimators.problem import LOSSES, Estimate, Estimator, Loss, Problem
+from tf_gtn.core.estimators.problem import LOSSES, Estimate, Estimator, Loss, Problem, dense_gradients
 from tf_gtn.core.estimators.truncated import Truncated
 
 REGISTRY = {estimator.name: estimator for estimator in (Full, Truncated, ES, PES, NRES, ESBackprop)}
@@ -41,4 +41,5 @@ __all__ = [
     "Loss",
     "Problem",
     "Truncated",
+    "dense_gradients",
 ]

@@ -114,4 +114,13 @@ def gradient(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         loss, inner_loss = fn(values)
-    return loss, tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO), inner_loss
+    return loss, dense_gradients(tape, loss, values), inner_loss
+
+
+def dense_gradients(
+    tape: tf.GradientTape, target: Any, values: list[tf.Tensor], output_gradients: list[tf.Tensor] | None = None
+) -> list[tf.Tensor]:
+    """`tape.gradient` by `values`: zeros where nothing is connected, and a tensor also where rows of a value were gathered."""
+    zero = tf.UnconnectedGradients.ZERO
+    found = tape.gradient(target, values, output_gradients=output_gradients, unconnected_gradients=zero)
+    return [tf.convert_to_tensor(gradient) for gradient in found]
