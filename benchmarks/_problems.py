@@ -22,16 +22,17 @@ def images(shape, count=2048):
     return data.Dataset("noise", split(count), split(16), split(16), tuple("0123456789"))
 
 
-def training_of(image, families, steps, batch, recompute_every=1, splits=2):
-    """A `Training` of the paper's generator (GTN paper, A.1) and a population."""
+def training_of(image, families, steps, batch, recompute_every=1, splits=2, pixels=False, loss="every"):
+    """A `Training` of the paper's generator (GTN paper, A.1), or of pixels, and a population."""
     dataset, seed = images(tuple(image)), tf.constant([0, 1])
     people = population.Population(families, dataset.image_shape, 10, splits=splits)
-    treatment = treatments.GTN(
-        generators.conditional(dataset.image_shape, 10), curricula.Curriculum(steps, batch, 128, 10, seed), seed
-    )
-    return training.Training(
-        dataset, people, treatment, optimizers.SGD(), outer_steps=1000, outer_batch=batch, recompute_every=recompute_every
-    )
+    if pixels:
+        treatment = treatments.Distilled(steps, batch, dataset.image_shape, 10, seed)
+    else:
+        codes = curricula.Curriculum(steps, batch, 128, 10, seed)
+        treatment = treatments.GTN(generators.conditional(dataset.image_shape, 10), codes, seed)
+    sizes = {"outer_steps": 1000, "outer_batch": batch, "recompute_every": recompute_every, "loss": loss}
+    return training.Training(dataset, people, treatment, optimizers.SGD(), **sizes)
 
 
 def fixed(image, learner, filters, units, steps, batch, recompute_every=1):
@@ -42,8 +43,8 @@ def fixed(image, learner, filters, units, steps, batch, recompute_every=1):
     return training_of(image, {learner: options}, steps, batch, recompute_every)
 
 
-def gtn(size=8, steps=16, recompute_every=1, widths=None, splits=2):
-    """A `conv2` population of fixed widths, unless `widths` gives ranges."""
+def gtn(size=8, steps=16, recompute_every=1, widths=None, splits=2, **options):
+    """A `conv2` population of fixed widths, unless `widths` gives ranges; `options` of `training_of`."""
     filters, units, batch = SIZES[size]
     ranges = widths or {"filters": tuple((f, f) for f in filters), "units": (units, units)}
-    return training_of((size, size, 1), {"conv2": ranges}, steps, batch, recompute_every, splits)
+    return training_of((size, size, 1), {"conv2": ranges}, steps, batch, recompute_every, splits, **options)

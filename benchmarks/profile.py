@@ -11,8 +11,10 @@ of the learner's forward pass on a batch, F1 of its first layer, and G of the ge
     4 F - F1      the real batch: forward twice, backward
     3 G           forward, backward: the lesson's activations are kept
 
-Prints one JSON line: seconds, operations a second, the ceiling measured in the same run (a product of 2048 x 2048 matrices),
-the share of it reached, and the share of all operations' time that each kind took.
+Prints one JSON line: seconds, operations per second, the ceiling measured in the same run (a product of 2048 x 2048 matrices),
+the share of it reached, and the share of all operations' time that each kind took. Two further trainings, measured in turns
+with the first, give the shares of the generator, the learner and the real batch: one has pixels instead of the generator, and
+one looks at the last learner alone.
 """
 
 import argparse
@@ -56,6 +58,21 @@ def median(function, rounds):
         if index:
             seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
+
+
+def shares(whole, size, steps, rounds):
+    """The shares of the generator, the learner and the real batch in the time of a step."""
+    pixels, last = problems.gtn(size, steps, pixels=True), problems.gtn(size, steps, loss="last")
+    seconds = {"whole": [], "pixels": [], "last": []}
+    for index in range(rounds + 1):
+        for name, training in zip(seconds, (whole, pixels, last)):
+            start = time.perf_counter()
+            float(training.step(0)["loss"])
+            if index:
+                seconds[name].append(time.perf_counter() - start)
+    of_whole = {name: statistics.median(values) / statistics.median(seconds["whole"]) for name, values in seconds.items()}
+    generator, real = 1 - of_whole["pixels"], (1 - of_whole["last"]) * steps / (steps - 1)  # "last" has one real batch too
+    return {"generator": round(generator, 3), "learner": round(1 - generator - real, 3), "real_batch": round(real, 3)}
 
 
 def by_operation(function):
@@ -111,6 +128,7 @@ def main():
                 "gigaflops": round(speed / 1e9, 1),
                 "ceiling_gigaflops": round(ceiling / 1e9, 1),
                 "share_of_ceiling": round(speed / ceiling, 3),
+                "shares": shares(training, options.size, options.steps, options.rounds),
                 "by_operation": by_operation(step),
             }
         )
