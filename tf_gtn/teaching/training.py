@@ -1,9 +1,10 @@
 """The outer loop's step: a fresh learner is taught, judged on real data, and the treatment improved by the meta-gradient."""
 
+import dataclasses
 import functools
 import inspect
 import itertools
-from typing import Literal
+from typing import Annotated, Literal
 
 import keras
 import tensorflow as tf
@@ -14,6 +15,29 @@ from tf_gtn.data import reader
 from tf_gtn.models import population as populations
 from tf_gtn.teaching import inner_loop, protocols
 from tf_gtn.teaching import problem as problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm:
+    """How the outer loop trains, where the paper and its published code differ.
+
+    Attributes:
+      learning_rate: outer Adam's.
+      final_learning_rate: where its cosine decay ends, as a fraction of `learning_rate`.
+      loss: after which inner steps a learner is judged.
+      per_step: whether each inner step has a learning rate and momentum of its own.
+    """
+
+    learning_rate: float
+    final_learning_rate: float
+    loss: str
+    per_step: bool
+
+
+ALGORITHMS = {
+    "paper": Algorithm(0.01, 1.0, "last", False),  # GTN paper, Table 2 and section 2; it mentions no decay and no further rates
+    "published": Algorithm(0.02, 0.1, "every", True),
+}
 
 
 class Training:
@@ -37,15 +61,16 @@ class Training:
         *,
         outer_steps: arguments.Count,
         outer_batch: arguments.Count = 64,
-        learning_rate: arguments.Positive = 0.02,
-        final_learning_rate: arguments.Share = 0.1,
+        algorithm: Annotated[str, arguments.OneOf(tuple(ALGORITHMS), "algorithm")] = "published",
+        learning_rate: arguments.Positive | None = None,
+        final_learning_rate: arguments.Share | None = None,
         beta_1: arguments.Fraction = 0.9,
         beta_2: arguments.Fraction = 0.999,
         epsilon: arguments.Positive = 1e-7,
-        loss: estimators.Loss = "every",
+        loss: estimators.Loss | None = None,
         estimator: estimators.Estimator | None = None,
         learn_hyperparameters: bool = True,
-        per_step: bool = True,
+        per_step: bool | None = None,
         recompute_every: arguments.Whole | Literal["auto"] = 1,
         learners: arguments.Count | None = None,
         weight: arguments.NotNegative = 1.0,
@@ -62,14 +87,16 @@ class Training:
           treatment: what the learners are taught on.
           inner_optimizer: of `tf_gtn.core.optimizers`.
           outer_steps: length of the cosine decay.
-          outer_batch: real images a judgement.
-          learning_rate: outer Adam's (published code: 0.02; GTN paper, Table 2: 0.01; Table 3: 0.002).
-          final_learning_rate: where the cosine decay ends, as a fraction of `learning_rate`.
+          outer_batch: real images per judgement.
+          algorithm: of `ALGORITHMS`, "paper" or "published" (code): what the settings are that say None.
+          learning_rate: outer Adam's (paper 0.01, Table 2; published 0.02; Table 3 has 0.002).
+          final_learning_rate: where the cosine decay ends, as a fraction of `learning_rate` (paper 1, no decay; published 0.1).
           beta_1, beta_2, epsilon: outer Adam's.
-          loss: "every" judges the learner after every inner step, on a fresh batch each time, "last" after the last one.
+          loss: "every" judges the learner after every inner step, on a fresh batch each time, "last" after the last one (paper
+            "last"; published "every").
           estimator: of `core.estimators`; the exact meta-gradient, `Full()`, unless another is given.
           learn_hyperparameters: whether the inner optimiser's hyperparameters are learned.
-          per_step: whether each inner step has its own.
+          per_step: whether each inner step has its own (paper False; published True).
           recompute_every: inner steps between states kept for the backward pass; 0 keeps everything, "auto" chooses such that
             some 512 MB are enough (`core.unrolling.spacing`).
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
@@ -99,19 +126,27 @@ class Training:
                 raise errors.UserError(
                     f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}"
                 )
+        given = {"learning_rate": learning_rate, "final_learning_rate": final_learning_rate, "loss": loss, "per_step": per_step}
+        chosen = dataclasses.replace(ALGORITHMS[algorithm], **{k: v for k, v in given.items() if v is not None})
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed
         self.hyperparameters = hyperparameters.Hyperparameters(
-            inner_optimizer, self.inner_steps, per_step, learn_hyperparameters, dtype
+            inner_optimizer, self.inner_steps, chosen.per_step, learn_hyperparameters, dtype
         )
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
         self._learners, self._strategy = learners or replicas, strategy
-        self._outer_batch, self._loss, self._recompute_every = outer_batch, loss, recompute_every
+        self._outer_batch, self._loss, self._recompute_every = outer_batch, chosen.loss, recompute_every
         self._weight, self._auxiliary = weight, auxiliary
         self._reader = reader.Reader(dataset, dataset.train)
         self._estimator = estimator or estimators.Full()
         self._update = outer_update.OuterUpdate(
-            self.trainable_variables, outer_steps, learning_rate, final_learning_rate, beta_1, beta_2, epsilon
+            self.trainable_variables,
+            outer_steps,
+            chosen.learning_rate,
+            chosen.final_learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
         )
         self._memory = self._fresh_memory()
         self._steps = {}
