@@ -7,6 +7,7 @@ from tf_gtn import data
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
 from tf_gtn.teaching import curricula, training, treatments
+from tf_gtn.teaching import pixels as pixels_lib
 
 # image size -> (filters, units, batch size)
 SIZES = {8: ((32, 64), 64, 64), 28: ((64, 128), 128, 128)}
@@ -27,7 +28,7 @@ def training_of(image, families, steps, batch, recompute_every=1, splits=2, pixe
     dataset, seed = images(tuple(image)), tf.constant([0, 1])
     people = population.Population(families, dataset.image_shape, 10, splits=splits)
     if pixels:
-        treatment = treatments.Distilled(steps, batch, dataset.image_shape, 10, seed)
+        treatment = pixels_lib.distilled(dataset, steps, batch, seed)
     else:
         codes = curricula.Curriculum(steps, batch, 128, 10, seed)
         treatment = treatments.GTN(generators.conditional(dataset.image_shape, 10), codes, seed)

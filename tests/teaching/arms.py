@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
-from tf_gtn.teaching import curricula, training, treatments
+from tf_gtn.teaching import curricula, pixels, training, treatments
 
 MLP = {"mlp": {"units": ((6, 6), (6, 6))}}
 
@@ -16,7 +16,7 @@ def make(dataset, kind="full", steps=3, batch=6, families=None, **options):
     if kind == "real":
         chosen = treatments.Real(dataset, steps, batch)
     elif kind == "distilled":
-        chosen = treatments.Distilled(steps, batch, dataset.image_shape, dataset.num_classes, seed)
+        chosen = pixels.distilled(dataset, steps, batch, seed)
     else:
         generator = generators.conditional(dataset.image_shape, dataset.num_classes, 4, units=8, channels=4, filters=4)
         codes = curricula.Curriculum(steps, batch, 4, dataset.num_classes, seed, kind)

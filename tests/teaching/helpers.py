@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
-from tf_gtn.teaching import closed_loop, curricula, training, treatments
+from tf_gtn.teaching import closed_loop, curricula, pixels, training, treatments
 
 CONV = {"conv2": {"filters": ((2, 5), (3, 6)), "units": (4, 4)}}
 MLP = {"mlp": {"units": ((4, 4), (4, 4))}}
@@ -26,11 +26,11 @@ def make(dataset, treatment="gtn", steps=3, families=CONV, curriculum=None, gene
             treatments.GTN(model, codes, seed) if treatment == "gtn" else closed_loop.ClosedLoop(model, codes, seed, units=5)
         )
     elif treatment == "distilled":
-        chosen = treatments.Distilled(steps, 6, dataset.image_shape, dataset.num_classes, seed)
+        chosen = pixels.distilled(dataset, steps, 6, seed)
     elif treatment == "real":
         chosen = treatments.Real(dataset, steps, 6)
     else:
-        chosen = {"real_subset": treatments.real_subset, "k_means": treatments.k_means}[treatment](dataset, steps, 6, 0)
+        chosen = treatments.REGISTRY[treatment](dataset, steps, 6, [0, 4])
     options = {"outer_steps": 10, "outer_batch": 8, **options}
     return training.Training(dataset, people, chosen, optimizers.SGD(), **options)
 

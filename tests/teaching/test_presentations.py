@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import arms
-from tf_gtn.teaching import closed_loop, evaluation, presentations, treatments
+from tf_gtn.teaching import closed_loop, evaluation, pixels, presentations
 
 SEED = tf.constant([3, 4])
 
@@ -42,12 +42,12 @@ def test_orders_hold_the_same_codes_and_keep_the_schedule(tiny_dataset):
 
 
 def test_the_shape_is_that_of_a_batch_whatever_else_a_step_gets(tiny_dataset):
-    class Augmented(treatments.Distilled):
+    class Augmented(pixels.Distilled):
         def xs(self, seed):
             return {"augmentation": tf.zeros([self.inner_steps, 2], tf.int32), **super().xs(seed)}
 
-    settings = 3, 6, tiny_dataset.image_shape, tiny_dataset.num_classes, SEED
-    assert presentations.shape(Augmented(*settings)) == presentations.shape(treatments.Distilled(*settings)) == (3, 6)
+    settings = np.zeros((3, 6, *tiny_dataset.image_shape), np.float32), tiny_dataset.num_classes
+    assert presentations.shape(Augmented(*settings)) == presentations.shape(pixels.Distilled(*settings)) == (3, 6)
     treatment = arms.make(tiny_dataset, "full", steps=3, batch=6).treatment
     watching = closed_loop.ClosedLoop(treatment.generator.model, treatment.curriculum, SEED, units=4)
     assert presentations.shape(treatment) == presentations.shape(watching) == (3, 6)

@@ -5,11 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import helpers
-from tf_gtn import errors
 from tf_gtn.core import estimators
-from tf_gtn.data import dataset as dataset_lib
 from tf_gtn.models import generators
-from tf_gtn.teaching import closed_loop, curricula, treatments
+from tf_gtn.teaching import closed_loop, curricula
 
 
 def batches(treatment):
@@ -17,46 +15,6 @@ def batches(treatment):
     params, xs = treatment.params(), treatment.xs(tf.constant([3, 4]))
     steps = [tf.nest.pack_sequence_as(xs, row) for row in zip(*map(tf.unstack, tf.nest.flatten(xs)))]
     return tuple(np.stack(part) for part in zip(*(treatment.batch(params, x) for x in steps)))
-
-
-def test_real_subset_is_a_fixed_even_choice_of_training_images(tiny_dataset):
-    first, again, other = (treatments.real_subset(tiny_dataset, 3, 6, seed) for seed in (0, 0, 1))
-    images, labels = batches(first)
-    real = tiny_dataset.normalize(tiny_dataset.train.images).numpy()
-    for image, label in zip(images.reshape(-1, *images.shape[2:]), labels.argmax(-1).ravel()):
-        found = np.flatnonzero((real == image).all((1, 2, 3)))
-        assert label in tiny_dataset.train.labels[found]
-    counts = np.bincount(labels.argmax(-1).ravel(), minlength=tiny_dataset.num_classes)
-    assert counts.max() - counts.min() <= 1
-    np.testing.assert_array_equal(batches(again)[0], images)
-    assert not np.array_equal(batches(other)[0], images)
-
-
-def test_a_subset_larger_than_the_data_takes_images_again_only_when_all_were_taken():
-    images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
-    split = dataset_lib.Split(images, np.array([0, 0, 1, 1], np.int32))
-    images, labels = batches(treatments.real_subset(dataset_lib.Dataset("toy", split, split, split, ("a", "b")), 3, 2, 0))
-    for c in (0, 1):
-        own = images[labels.argmax(-1) == c].ravel()
-        assert len(own) == 3 and len(np.unique(own)) == 2
-
-
-def test_k_means_finds_the_centres_of_a_hand_made_case():
-    pixels = np.array([0, 2, 100, 102, 50, 54, 200, 204], np.uint8).reshape(8, 1, 1, 1)
-    split = dataset_lib.Split(pixels, np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32))
-    data = dataset_lib.Dataset("toy", split, split, split, ("a", "b"))
-    images, labels = batches(treatments.k_means(data, 2, 2, 0))
-    for c, centres in ((0, [1, 101]), (1, [52, 202])):
-        expected = data.normalize(np.array(centres, np.float32).reshape(2, 1, 1, 1)).numpy().ravel()
-        np.testing.assert_allclose(sorted(images[labels.argmax(-1) == c].ravel()), expected, rtol=1e-5)
-
-
-def test_a_class_without_images_is_named():
-    split = dataset_lib.Split(np.zeros((2, 1, 1, 1), np.uint8), np.zeros(2, np.int32))
-    data = dataset_lib.Dataset("toy", split, split, split, ("a", "b"))
-    for make in (treatments.real_subset, treatments.k_means):
-        with pytest.raises(errors.UserError, match="no training image of class b"):
-            make(data, 2, 2, 0)
 
 
 @pytest.mark.parametrize("name", ["real_subset", "k_means"])

@@ -3,7 +3,7 @@
 Everything random in a part follows from the run's seed and from a number of the part's own.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +12,7 @@ from tf_gtn import data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
 from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, loading, protocols, treatments
+from tf_gtn.teaching import pixels as _pixels  # noqa: F401 - registers them
 
 LATENT = 128  # length of a code (GTN paper, Table 2)
 
@@ -57,8 +58,11 @@ def treatment(
     inner_steps: int,
     batch_size: int,
     make_gtn: Callable[[], protocols.Treatment],
+    with_settings: Mapping[str, Callable] | None = None,
 ) -> protocols.Treatment:
     """A fresh treatment by name: gtn, as `make_gtn()` gives it, or one of `treatments.REGISTRY` (GTN paper, section 3.3).
+
+    `with_settings` has functions that take the place of the registry's: the same ones with other defaults.
 
     Warns of a lesson with fewer images than there are classes. Raises `UserError` for an unknown name.
     """
@@ -68,7 +72,8 @@ def treatment(
         fresh = make_gtn()
     else:
         seed_pair = [seed, _PIXELS if name == "distilled" else _CHOICE]
-        fresh = treatments.REGISTRY[name](dataset, inner_steps, batch_size, seed_pair)
+        function = (with_settings or {}).get(name) or treatments.REGISTRY[name]
+        fresh = function(dataset, inner_steps, batch_size, seed_pair)
     epochs = fresh.curriculum.epochs if isinstance(fresh, treatments.GTN) else 1
     if (images := inner_steps * batch_size // epochs) < dataset.num_classes:
         errors.warn(

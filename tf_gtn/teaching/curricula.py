@@ -51,6 +51,11 @@ def cycling_labels(inner_steps: int, batch_size: int, classes: int) -> np.ndarra
     return (np.arange(inner_steps * batch_size, dtype=np.int32) % classes).reshape(inner_steps, batch_size)
 
 
+def first_logits(one_hot: tf.Tensor) -> keras.Variable:
+    """The logits that learned labels begin with."""
+    return keras.Variable(_FIRST_LOGIT * one_hot, dtype=one_hot.dtype, name="label_logits")
+
+
 class Curriculum:
     """Codes [N, B, latent] with labels, and the order in which a learner gets them.
 
@@ -118,8 +123,7 @@ class Curriculum:
             self.noise = keras.Variable(noise, dtype=dtype, trainable=learned, name="noise")
             self.labels = cycling_labels(batches, batch_size, classes)
             if labels == "learned":
-                logits = _FIRST_LOGIT * tf.one_hot(self.labels, classes, dtype=dtype)
-                self.logits = keras.Variable(logits, dtype=dtype, name="label_logits")
+                self.logits = first_logits(tf.one_hot(self.labels, classes, dtype=dtype))
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 Beside what every experiment's outcome.json has (`experiment.experiment`):
 
     {"accuracy": {arm: [learners]}, "curve": {arm: [learners][T + 1]}, "diverged": [arms],
+     "stored_floats": {arm: how many numbers its lesson is made from}, where the treatment says so,
      "best": {exported arm: {"step": n, "validation_accuracy": a, "accuracy": [learners]}}}
 
     export/<outer steps>/    the exported arm as it ended
@@ -148,7 +149,8 @@ class Comparison(experiment.Experiment):
                 best[exported] = self._best(run, exported, accuracies[exported], sample)
         figures.draw_arms(run.folder, run.trainings)
         diverged = [name for name in run.trainings if name not in run.healthy]
-        return {"accuracy": accuracies, "curve": curves, "diverged": diverged, "best": best}
+        stored = {name: getattr(training.treatment, "stored_floats", None) for name, training in run.trainings.items()}
+        return {"accuracy": accuracies, "curve": curves, "diverged": diverged, "best": best, "stored_floats": stored}
 
     def _best(self, run, name, accuracies, sample):
         """Exports what validated best and tests it with the same learners; `accuracies` are those of the last step."""
@@ -179,6 +181,8 @@ class Comparison(experiment.Experiment):
             if any(bests := [o.get("best", {}).get(name) for o in outcomes]):  # earlier versions kept none
                 steps = [best and best["step"] for best in bests]
                 metrics[name]["best"] = {**_summary([best and best["accuracy"] for best in bests]), "outer_steps": steps}
+            if stored := outcomes[0].get("stored_floats", {}).get(name):
+                metrics[name]["stored_floats"] = stored
         per_step = {name: statistics.median([o["seconds_per_step"][name] for o in outcomes]) for name in self.arms}
         steps = outcomes[0]["outer_steps"]
         metrics |= {"seconds_per_step": per_step, "outer_steps": steps}

@@ -14,7 +14,18 @@ from tf_gtn.config import registrations
 from tf_gtn.experiment import program
 from tf_gtn.models import population as populations
 from tf_gtn.teaching import analyses as _analyses  # noqa: F401 - registers them
-from tf_gtn.teaching import assembly, curricula, evaluation, experiment, loading, protocols, training, treatments, tuning
+from tf_gtn.teaching import (
+    assembly,
+    curricula,
+    evaluation,
+    experiment,
+    loading,
+    pixels,
+    protocols,
+    training,
+    treatments,
+    tuning,
+)
 
 Training = gin.external_configurable(training.Training, module="teaching", denylist=["auxiliary"])
 
@@ -70,11 +81,18 @@ def gtn(
     return assembly.gtn(dataset, seed, curriculum(dataset, seed, latent), generator, weight_norm, closed_loop_units)
 
 
+_FILLED = ["dataset", "inner_steps", "batch_size", "seed"]
+_WITH_SETTINGS = {
+    name: gin.external_configurable(function, name, module="teaching", denylist=_FILLED)
+    for name, function in (("distilled", pixels.distilled), ("bases", pixels.bases))
+}
+
+
 @gin.configurable(module="teaching")
 def treatment(dataset: data.Dataset, seed: int, name: str = "gtn") -> protocols.Treatment:
     """A fresh treatment by name: gtn, or one of `treatments.REGISTRY` such as distilled and real (GTN paper, section 3.3)."""
     steps, batch_size = inner_loop()
-    return assembly.treatment(dataset, seed, name, steps, batch_size, lambda: gtn(dataset, seed))
+    return assembly.treatment(dataset, seed, name, steps, batch_size, lambda: gtn(dataset, seed), _WITH_SETTINGS)
 
 
 def dataset(run: program.Run) -> data.Dataset:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import tensorflow as tf
@@ -126,7 +126,12 @@ class Training:
                 raise errors.UserError(
                     f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}"
                 )
-        given = {"learning_rate": learning_rate, "final_learning_rate": final_learning_rate, "loss": loss, "per_step": per_step}
+        given: dict[str, Any] = {
+            "learning_rate": learning_rate,
+            "final_learning_rate": final_learning_rate,
+            "loss": loss,
+            "per_step": per_step,
+        }
         chosen = dataclasses.replace(ALGORITHMS[algorithm], **{k: v for k, v in given.items() if v is not None})
         self.dataset, self.population, self.treatment, self.inner_optimizer = dataset, population, treatment, inner_optimizer
         self.outer_steps, self.inner_steps, self.seed = outer_steps, treatment.inner_steps, seed

@@ -1,9 +1,11 @@
 """Treatments: where the batches of the inner loop come from (GTN paper, section 3.3).
 
-`protocols.Treatment` says what one is; `REGISTRY` has the functions that make those without a generator, by name.
+`protocols.Treatment` says what one is; `REGISTRY` has the functions that make those without a generator, by name. Those whose
+images are kept themselves are in `pixels`.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,7 +19,7 @@ from tf_gtn.data import reader
 from tf_gtn.teaching import curricula, protocols
 
 REGISTRY = registries.Registry("treatment", reserved=("gtn",))
-"""`{name: function (dataset, inner_steps, batch_size, seed) -> Treatment}`, with two integers for a seed."""
+"""`{name: function (dataset, inner_steps, batch_size, seed, ...) -> Treatment}`, with two integers for a seed."""
 
 
 def curriculum_of(treatment: protocols.Treatment) -> curricula.Curriculum | None:
@@ -63,6 +65,12 @@ class GTN:
     @property
     def trainable_variables(self) -> list[keras.Variable]:
         return tf.nest.flatten(self._params) + self.curriculum.trainable_variables
+
+    @property
+    def stored_floats(self) -> int:
+        """How many numbers its lesson is made from: plain weights and codes."""
+        kept = [*self.params().values(), *self.curriculum.variables]
+        return sum(math.prod(value.shape) for value in kept)
 
     def presented(self, **use: Any) -> "GTN":
         """The same generator and codes for another use: see `Curriculum.presented`."""
@@ -125,39 +133,6 @@ class GTN:
         return {name: x[name] for name in self.generator.model.input}
 
 
-class Distilled:
-    """Dataset distillation: the pixels themselves are the outer parameters (Wang et al. 2019; GTN paper, section 3.3)."""
-
-    name = "distilled"
-
-    def __init__(self, inner_steps: int, batch_size: int, image_shape: Sequence[int], classes: int, seed: tf.Tensor) -> None:
-        self.pixels = keras.Variable(tf.random.stateless_normal((inner_steps, batch_size, *image_shape), seed), name="pixels")
-        self._labels = curricula.cycling_labels(inner_steps, batch_size, classes)
-        self._classes, self.inner_steps = classes, inner_steps
-
-    @property
-    def trainable_variables(self) -> list[keras.Variable]:
-        return [self.pixels]
-
-    variables = trainable_variables
-
-    def params(self) -> Any:
-        return {}
-
-    def xs(self, seed: tf.Tensor) -> Any:
-        del seed
-        return {"image": tf.convert_to_tensor(self.pixels), "label": tf.one_hot(self._labels, self._classes)}
-
-    def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        del params
-        return x["image"], x["label"]
-
-
-@REGISTRY.register("distilled")
-def _distilled(dataset, inner_steps, batch_size, seed):
-    return Distilled(inner_steps, batch_size, dataset.image_shape, dataset.num_classes, tf.constant(seed))
-
-
 class Real:
     """Random mini-batches of the real training data; only the inner optimiser's hyperparameters are learned."""
 
@@ -167,6 +142,11 @@ class Real:
     def __init__(self, dataset: data.Dataset, inner_steps: int, batch_size: int) -> None:
         self._reader = reader.Reader(dataset, dataset.train)
         self._shape, self.inner_steps = (inner_steps, batch_size), inner_steps
+
+    @property
+    def stored_floats(self) -> int:
+        """How many numbers the training images have."""
+        return self._reader.size * math.prod(self._reader.dataset.image_shape)
 
     def presented(self, inner_steps: int | None = None, batch_size: int | None = None) -> "Real":
         """The same data in other numbers of steps and examples."""
@@ -211,6 +191,16 @@ class Fixed:
     def variables(self) -> list[keras.Variable]:
         return list(self._xs.values())
 
+    @property
+    def stored_floats(self) -> int:
+        """How many numbers its images have."""
+        return math.prod(self._xs["image"].shape)
+
+    @property
+    def images(self) -> tf.Tensor:
+        """[T, B, H, W, C]"""
+        return tf.convert_to_tensor(self._xs["image"])
+
     def params(self) -> Any:
         return {}
 
@@ -221,52 +211,6 @@ class Fixed:
     def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         del params
         return x["image"], x["label"]
-
-
-@REGISTRY.register("real_subset")
-def real_subset(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int]) -> Fixed:
-    """A random choice of T * B training images, classes as even as they can be, none twice before all of a class were taken."""
-    rng = np.random.default_rng(seed)
-    labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
-    index = np.zeros(labels.shape, int)
-    for c in range(dataset.num_classes):
-        members, places = _members(dataset, c), int((labels == c).sum())
-        rounds = [rng.permutation(members) for _ in range(-(-places // len(members)))]
-        index[labels == c] = np.concatenate(rounds)[:places]
-    images = dataset.normalize(dataset.train.images[index.ravel()])
-    return Fixed(
-        "real_subset", tf.reshape(images, (*labels.shape, *dataset.image_shape)), tf.one_hot(labels, dataset.num_classes)
-    )
-
-
-@REGISTRY.register("k_means")
-def k_means(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int]) -> Fixed:
-    """Cluster centres of each class' training images (scikit-learn's k-means), as many as a class has places in T * B.
-
-    Fewer where a class has fewer images; they come again then, in the same order.
-    """
-    from sklearn import cluster  # slow to import, and needed here alone
-
-    labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
-    pixels = dataset.normalize(dataset.train.images).numpy()
-    images = np.zeros((*labels.shape, *dataset.image_shape), np.float32)
-    rng = np.random.default_rng(seed)
-    for c in range(dataset.num_classes):
-        vectors = pixels[_members(dataset, c)].reshape(-1, int(np.prod(dataset.image_shape)))
-        places = int((labels == c).sum())
-        count = min(places, len(np.unique(vectors, axis=0)))
-        algorithm = cluster.KMeans if len(vectors) * count < 2e5 else cluster.MiniBatchKMeans
-        centres = algorithm(count, n_init=1, random_state=int(rng.integers(2**31))).fit(vectors).cluster_centers_
-        images[labels == c] = rng.permutation(centres)[np.arange(places) % count].reshape(-1, *dataset.image_shape)
-    return Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))
-
-
-def _members(dataset, c):
-    """Indices of the training images of a class; `UserError` if there are none."""
-    indices = np.flatnonzero(dataset.train.labels == c)
-    if not len(indices):
-        raise errors.UserError(f"data set {dataset.name!r} has no training image of class {dataset.classes[c]}")
-    return indices
 
 
 def batches(
