@@ -117,3 +117,17 @@ def test_batches_come_from_outside_as_well(tiny_dataset):
     state = loop.initial_state(SEED, tf.constant([4, 4]))
     for ours, theirs in zip(tf.nest.flatten(loop.run(state, ahead)), tf.nest.flatten(loop.run(state, xs)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("recompute_every", "kept"), [(0, True), (1, False)])
+def test_zero_keeps_a_lesson_that_takes_more_than_the_memory(recompute_every, kept, tiny_dataset, monkeypatch):
+    memories, make = [], batches.make
+
+    def watched(treatment, xs, memory):
+        memories.append(memory)
+        return make(treatment, xs, memory)
+
+    monkeypatch.setattr(batches, "make", watched)
+    trained = helpers.make(tiny_dataset, steps=2, families=helpers.MLP, recompute_every=recompute_every)
+    problems.Lesson(trained.problem(0, tf.constant([4, 4])), trained.values(), SEED)
+    assert [memory > 1e15 for memory in memories] == [kept]

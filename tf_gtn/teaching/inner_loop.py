@@ -37,15 +37,16 @@ class InnerLoop:
         """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) is for what the treatment samples."""
         return {"treatment": self.treatment.xs(seed), "hyper": hyper}
 
-    def with_batches(self, xs: dict) -> dict:
+    def with_batches(self, xs: dict, memory: float = batches_lib.MEMORY) -> dict:
         """`xs` with the batches themselves, `[T, B, ...]`, in place of what they are made from.
 
         They are made before the loop, of all steps together, where there is something to learn in making them, and where they
-        don't depend on the learner; elsewhere, and if they are there already, `xs` is returned as it is.
+        don't depend on the learner; elsewhere, and if they are there already, `xs` is returned as it is. The generator's
+        activations are kept where they take at most `memory` bytes.
         """
         if "batches" in xs or not self.teaches_ahead:
             return xs
-        batches = batches_lib.make(self.treatment, xs["treatment"])
+        batches = batches_lib.make(self.treatment, xs["treatment"], memory)
         return {"batches": batches, **{name: x for name, x in xs.items() if name != "treatment"}}
 
     def run(

@@ -1,13 +1,14 @@
 """The lesson of one fresh learner as the inner process that estimators of the outer gradient see."""
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
 from tf_gtn.core import estimators, supervised
-from tf_gtn.teaching import inner_loop
+from tf_gtn.teaching import batches, inner_loop
 
 if TYPE_CHECKING:
     from tf_gtn.teaching import training
@@ -81,10 +82,11 @@ class Lesson:
     def __init__(self, problem: Problem, values: list[tf.Tensor], seed: tf.Tensor) -> None:
         """Makes it of the outer parameters' `values`; `seed` decides what of it is random."""
         self._values = values
+        memory = batches.MEMORY if problem._training._recompute_every else math.inf  # 0 keeps everything
         with tf.GradientTape(watch_accessed_variables=False) as self._tape:
             self._tape.watch(values)
             with problem._at(values):
-                self._xs = problem._loop.with_batches(problem.xs(values, seed))
+                self._xs = problem._loop.with_batches(problem.xs(values, seed), memory)
         self.tensors = [x for x in tf.nest.flatten(self._xs) if x.dtype.is_floating]
 
     def problem(self, training: "training.Training", loop: inner_loop.InnerLoop, widths: tf.Tensor) -> "Problem":
