@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import helpers
+from tf_gtn import errors
 from tf_gtn.core import estimators
 from tf_gtn.models import generators
-from tf_gtn.teaching import closed_loop, curricula
+from tf_gtn.teaching import closed_loop, curricula, pixels, treatments
 
 
 def batches(treatment):
@@ -100,3 +101,33 @@ def test_the_meta_gradient_through_a_closed_loop_agrees_with_finite_differences(
         values.append(float(estimate()[0]))
     numeric = (values[0] - values[1]) / (2 * scale)
     np.testing.assert_allclose(numeric, gradient @ gradient, rtol=0.05)
+
+
+def residual(dataset, images, latent, **options):
+    """A GTN whose generator has basis images, begun from images [T, B, H, W, C], without its correction."""
+    seed = tf.constant([0, 1])
+    model = generators.residual(dataset.image_shape, dataset.num_classes, latent, 8, 4, 4, correction=1e-9)
+    codes = curricula.Curriculum(images.shape[0], images.shape[1], latent, dataset.num_classes, seed, **options)
+    gtn = treatments.GTN(model, codes, seed)
+    gtn.begin_from(images)
+    return gtn
+
+
+def test_a_generator_with_basis_images_begins_from_given_images(tiny_dataset):
+    images = pixels.first_images(tiny_dataset, 3, 6, [0, 3], "real")
+    np.testing.assert_allclose(batches(residual(tiny_dataset, images, 20))[0], images, atol=1e-4)
+    gtn = residual(tiny_dataset, images, 2)
+    made, labels = batches(gtn)
+    labels, flat, made = labels.argmax(-1).ravel(), images.reshape(18, -1), made.reshape(18, -1)
+    means = np.stack([flat[labels == c].mean(0) for c in range(tiny_dataset.num_classes)])[labels]
+    left_out = np.linalg.svd(flat - means, compute_uv=False)[2:]
+    np.testing.assert_allclose(np.sum((made - flat) ** 2), np.sum(left_out**2), rtol=1e-3)
+    np.testing.assert_allclose(np.mean(np.square(gtn.curriculum.noise)), 1, rtol=1e-3)
+
+
+def test_only_basis_images_and_fixed_codes_begin_from_images(tiny_dataset):
+    images = pixels.first_images(tiny_dataset, 3, 6, [0, 3], "real")
+    with pytest.raises(errors.UserError, match=r"@generators\.residual"):
+        helpers.make(tiny_dataset, families=helpers.MLP).treatment.begin_from(images)
+    with pytest.raises(errors.UserError, match="codes are fixed"):
+        residual(tiny_dataset, images, 2, order="none")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tf_gtn import arguments, registries
+from tf_gtn.models import layers
 
 REGISTRY = registries.Registry("generator")
 """`{name: function (image_shape, classes, latent, ...) -> keras.Model}`."""
@@ -41,6 +42,41 @@ def conditional(
     label = keras.Input((classes,), name="label", dtype=dtype)
     x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
     image, _ = _images(x, image_shape, units, channels, filters, dtype)
+    return keras.Model({"noise": noise, "label": label}, image, name="generator")
+
+
+@REGISTRY.register("residual")
+@arguments.checked("generators.residual")
+def residual(
+    image_shape: Sequence[int],
+    classes: int,
+    latent: arguments.Count = 128,
+    units: arguments.Count = 1024,
+    channels: arguments.Count = 128,
+    filters: arguments.Count = 64,
+    correction: arguments.Positive = 0.1,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Sums of learned basis images, and a convolutional correction of them.
+
+    The code's entries and the label weigh basis images (`layers.BasisImages`); `correction` times what the layers of
+    `conditional` make is added. So the images can begin as given ones (`treatments.GTN.begin_from`).
+
+    Args:
+      image_shape, classes, latent, units, channels, filters, dtype: as for `conditional`.
+      correction: factor of the convolutional part.
+
+    Returns:
+      A model of `{"noise": [n, latent], "label": [n, classes]}` -> `[n, H, W, C]`.
+    """
+    noise = keras.Input((latent,), name="noise", dtype=dtype)
+    label = keras.Input((classes,), name="label", dtype=dtype)
+    x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
+    unit = keras.initializers.RandomNormal(stddev=1.0)
+    sums = layers.BasisImages(image_shape, bases_initializer=unit, name="basis_images", dtype=dtype)(x)
+    made, _ = _images(x, image_shape, units, channels, filters, dtype)
+    made = keras.layers.Rescaling(correction, name="correction", dtype=dtype)(made)
+    image = keras.layers.Add(name="sum", dtype=dtype)([sums, made])
     return keras.Model({"noise": noise, "label": label}, image, name="generator")
 
 

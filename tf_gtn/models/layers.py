@@ -73,3 +73,36 @@ class MeanOnlyBatchNormalization(keras.layers.Layer):
             "beta_initializer": keras.initializers.serialize(self.beta_initializer),
             "moving_mean_initializer": keras.initializers.serialize(self.moving_mean_initializer),
         }
+
+
+@keras.saving.register_keras_serializable(package="tf_gtn")
+class BasisImages(keras.layers.Layer):
+    """Sums of basis images, one for each entry of the input: `[n, k]` -> `[n, H, W, C]`, `input @ bases / sqrt(k)`.
+
+    The root makes a pixel of k unit Gaussian bases and entries a unit Gaussian, and a step of an optimiser that changes every
+    basis by as much changes a pixel no further than if it were learned itself.
+    """
+
+    def __init__(self, image_shape: Sequence[int], bases_initializer: Any = "random_normal", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.bases_initializer = keras.initializers.get(bases_initializer)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        entries = input_shape[-1]
+        assert entries is not None
+        self.scale = entries**-0.5
+        self.bases = self.add_weight(
+            shape=(entries, *self.image_shape), initializer=self.bases_initializer, name="bases", trainable=True
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[n, k]` -> `[n, H, W, C]`."""
+        return tf.tensordot(inputs * tf.cast(self.scale, inputs.dtype), tf.convert_to_tensor(self.bases), 1)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        return input_shape[0], *self.image_shape
+
+    def get_config(self) -> dict[str, Any]:
+        initializer = keras.initializers.serialize(self.bases_initializer)
+        return {**super().get_config(), "image_shape": self.image_shape, "bases_initializer": initializer}

@@ -141,7 +141,7 @@ def _run(folder, dataset, members, families, chosen, seed):
     def make(seed):
         def gtn():
             codes = assembly.curriculum(dataset, seed, latent_and_more.pop("latent"), *lesson, **latent_and_more)
-            return assembly.gtn(dataset, seed, codes, chosen.generator, weight_norm=chosen.values["weight_norm"])
+            return assembly.gtn(dataset, seed, codes, **{**chosen.of("gtn"), "generator": chosen.generator})
 
         latent_and_more = chosen.of("curriculum")
         treatment = assembly.treatment(dataset, seed, chosen.values["treatment"], *lesson, gtn)

@@ -11,8 +11,7 @@ import tensorflow as tf
 from tf_gtn import data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
-from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, loading, protocols, treatments
-from tf_gtn.teaching import pixels as _pixels  # noqa: F401 - registers them
+from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, loading, pixels, protocols, starts, treatments
 
 LATENT = 128  # length of a code (GTN paper, Table 2)
 
@@ -35,6 +34,7 @@ def gtn(
     generator: Callable = generators.conditional,
     weight_norm: bool = True,
     closed_loop_units: int | None = None,
+    start: starts.Start = "noise",
 ) -> treatments.GTN:
     """A fresh generator for the images of a data set, with its codes; in a closed loop if `closed_loop_units` has a size.
 
@@ -45,10 +45,15 @@ def gtn(
       generator: function (image_shape, classes, latent) -> `keras.Model`, as in `generators.REGISTRY`.
       weight_norm: whether its kernels are weight-normalised.
       closed_loop_units: width of the layer that looks at the learner.
+      start: what its images begin from: "noise", or by a generator with basis images "real" or "k_means" (`pixels.distilled`).
     """
     model = generator(dataset.image_shape, dataset.num_classes, codes.latent)
     parts = model, codes, tf.constant([seed, _GENERATOR]), weight_norm
-    return treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
+    fresh = treatments.GTN(*parts) if closed_loop_units is None else closed_loop.ClosedLoop(*parts, closed_loop_units)
+    if start != "noise":
+        batches = codes.inner_steps // codes.epochs
+        fresh.begin_from(pixels.first_images(dataset, batches, codes.batch_size, [seed, _CHOICE], start))
+    return fresh
 
 
 def treatment(

@@ -22,6 +22,7 @@ from tf_gtn.teaching import (
     loading,
     pixels,
     protocols,
+    starts,
     training,
     treatments,
     tuning,
@@ -76,9 +77,10 @@ def gtn(
     latent: arguments.Count = assembly.LATENT,
     weight_norm: bool = True,
     closed_loop_units: arguments.Count | None = None,
+    start: starts.Start = "noise",
 ) -> treatments.GTN:
     """A fresh generator and its codes of length `latent`; in a closed loop if `closed_loop_units` has a size."""
-    return assembly.gtn(dataset, seed, curriculum(dataset, seed, latent), generator, weight_norm, closed_loop_units)
+    return assembly.gtn(dataset, seed, curriculum(dataset, seed, latent), generator, weight_norm, closed_loop_units, start)
 
 
 _FILLED = ["dataset", "inner_steps", "batch_size", "seed"]

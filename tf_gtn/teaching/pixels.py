@@ -5,17 +5,14 @@ Learned ones begin from noise, or from images: those of `real_subset` or `k_mean
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_gtn import arguments, data, errors
-from tf_gtn.teaching import curricula, treatments
-
-STARTS = ("noise", "real", "k_means")
-Start = Annotated[str, arguments.OneOf(STARTS, "start")]
+from tf_gtn.teaching import curricula, starts, treatments
 
 
 class Distilled:
@@ -67,7 +64,7 @@ class Bases:
         images = np.asarray(images)
         self.inner_steps, batch_size, *self._image_shape = images.shape
         self._one_hot = tf.one_hot(curricula.cycling_labels(self.inner_steps, batch_size, classes), classes)
-        coefficients, bases = factors(images.reshape(-1, math.prod(self._image_shape)), count)
+        coefficients, bases = starts.factors(images.reshape(-1, math.prod(self._image_shape)), count)
         self.bases = keras.Variable(bases.reshape(-1, *self._image_shape), name="bases")
         self.coefficients = keras.Variable(coefficients.reshape(self.inner_steps, batch_size, -1), name="coefficients")
 
@@ -93,21 +90,9 @@ class Bases:
         return tf.tensordot(x["coefficients"], params["bases"], 1), x["label"]
 
 
-def factors(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients `[n, count]` of mean square 1, and bases `[count, d]`, whose product is nearest to `vectors` `[n, d]`.
-
-    Columns and rows beyond the rank of `vectors` are zeros.
-    """
-    left, values, right = np.linalg.svd(vectors, full_matrices=False)
-    scale, kept = np.sqrt(len(vectors)), min(count, len(values))
-    coefficients = np.zeros((len(vectors), count), np.float32)
-    bases = np.zeros((count, vectors.shape[1]), np.float32)
-    coefficients[:, :kept] = left[:, :kept] * scale
-    bases[:kept] = values[:kept, None] * right[:kept] / scale
-    return coefficients, bases
-
-
-def first_images(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int], start: Start) -> np.ndarray:
+def first_images(
+    dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int], start: starts.Start
+) -> np.ndarray:
     """Images `[T, B, H, W, C]` of mean 0 and variance 1 that learning begins from, of classes in turn."""
     if start == "noise":
         return tf.random.stateless_normal((inner_steps, batch_size, *dataset.image_shape), seed).numpy()
@@ -122,7 +107,7 @@ def distilled(
     inner_steps: int,
     batch_size: int,
     seed: Sequence[int],
-    start: Start = "noise",
+    start: starts.Start = "noise",
     labels: curricula.Labels = "fixed",
 ) -> Distilled:
     """Learned pixels.
@@ -147,7 +132,7 @@ def bases(
     batch_size: int,
     seed: Sequence[int],
     count: arguments.Count = 64,
-    start: Start = "k_means",
+    start: starts.Start = "k_means",
 ) -> Bases:
     """Learned bases: `count` of them, which begin from images as those of `distilled` do."""
     return Bases(first_images(dataset, inner_steps, batch_size, seed, start), dataset.num_classes, count)

@@ -16,7 +16,8 @@ import tensorflow as tf
 from tf_gtn import data, errors, registries
 from tf_gtn.core import functional
 from tf_gtn.data import reader
-from tf_gtn.teaching import curricula, protocols
+from tf_gtn.models import layers
+from tf_gtn.teaching import curricula, protocols, starts
 
 REGISTRY = registries.Registry("treatment", reserved=("gtn",))
 """`{name: function (dataset, inner_steps, batch_size, seed, ...) -> Treatment}`, with two integers for a seed."""
@@ -81,6 +82,35 @@ class GTN:
     def params(self) -> Any:
         """The generator's plain weights: joined once for all inner steps."""
         return self.generator.weights(tf.nest.map_structure(tf.convert_to_tensor, self._params))
+
+    def begin_from(self, images: np.ndarray) -> None:
+        """Sets codes and basis images: their sums are as near to given images as the codes' length allows.
+
+        The images of a class begin as their mean and, by the codes, the first principal components of all classes' differences
+        from their means.
+
+        Args:
+          images: `[N, B, H, W, C]` of mean 0 and variance 1, one for each code.
+
+        Raises:
+          UserError: the generator has no basis images, or there are no codes.
+        """
+        layer = next((x for x in self.generator.model.layers if isinstance(x, layers.BasisImages)), None)
+        curriculum = self.curriculum
+        if layer is None or curriculum.noise is None or curriculum.labels is None:
+            raise errors.UserError(
+                "a GTN begins from images where its generator has basis images (@generators.residual) and its codes are fixed "
+                "(teaching.curriculum.order is not 'none'); this one begins from noise"
+            )
+        vectors, labels = np.reshape(images, (curriculum.labels.size, -1)), curriculum.labels.ravel()
+        means = np.stack([vectors[labels == c].mean(0) if c in labels else vectors.mean(0) for c in range(curriculum.classes)])
+        codes, bases = starts.factors(vectors - means[labels], curriculum.latent)
+        curriculum.noise.assign(codes.reshape(curriculum.noise.shape))
+        weights = self.params()
+        weights[self.generator.key(layer.bases)] = tf.reshape(np.concatenate([bases, means]) / layer.scale, layer.bases.shape)
+        params = tf.nest.flatten(self.generator.split(weights))
+        for variable, value in zip(tf.nest.flatten(self._params), params, strict=True):
+            variable.assign(value)
 
     def from_export(self, weights: dict[str, np.ndarray], lesson: dict[str, np.ndarray], order: str) -> list[np.ndarray]:
         """What `variables` are where `params()` are these plain weights, and the codes are those of `Curriculum.codes`.
