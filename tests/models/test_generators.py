@@ -14,7 +14,8 @@ from tf_gtn.models import convolutional, gans, generators, learners, perceptrons
 @pytest.mark.parametrize("name", sorted(generators.REGISTRY))
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3), (9, 14, 2)])
 def test_shape_range_and_conditioning(name, image_shape):
-    model = generators.REGISTRY[name](image_shape, 4, latent=6, units=16, channels=4, filters=4)
+    widths = {} if name == "residual" else {"units": 16, "channels": 4}
+    model = generators.REGISTRY[name](image_shape, 4, latent=6, filters=4, **widths)
     rng = np.random.default_rng(0)
     noise, label = rng.normal(size=(5, 6)).astype(np.float32), np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0]]
 

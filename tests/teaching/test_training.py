@@ -181,3 +181,21 @@ def test_gradients_of_a_lesson_of_one_step_are_tensors(tiny_dataset):
 
     for gradient, value in zip(gradients(), made.values(), strict=True):
         assert isinstance(gradient, tf.Tensor) and gradient.shape == value.shape
+
+
+def test_an_algorithm_says_what_is_not_set(tiny_dataset):
+    """The paper's outer loop by its name and setting by setting; a setting goes before the name."""
+
+    def after_a_step(**options):
+        trained = helpers.make(tiny_dataset, "distilled", families=helpers.MLP, **options)
+        trained.step(0)
+        return [v.numpy() for v in trained.trainable_variables]
+
+    named = after_a_step(algorithm="paper", learning_rate=0.02)
+    spelled = after_a_step(learning_rate=0.02, final_learning_rate=1.0, loss="last", per_step=False)
+    for ours, theirs in zip(named, spelled, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [v.shape for v in named[1:]] == [(), ()]
+    assert [v.shape for v in after_a_step()[1:]] == [(3,), (3,)]
+    with pytest.raises(errors.UserError, match="unknown algorithm 'papers'; did you mean 'paper'"):
+        helpers.make(tiny_dataset, "distilled", families=helpers.MLP, algorithm="papers")

@@ -106,7 +106,7 @@ def test_the_meta_gradient_through_a_closed_loop_agrees_with_finite_differences(
 def residual(dataset, images, latent, **options):
     """A GTN whose generator has basis images, begun from images [T, B, H, W, C], without its correction."""
     seed = tf.constant([0, 1])
-    model = generators.residual(dataset.image_shape, dataset.num_classes, latent, 8, 4, 4, correction=1e-9)
+    model = generators.residual(dataset.image_shape, dataset.num_classes, latent, 4, correction=1e-9)
     codes = curricula.Curriculum(images.shape[0], images.shape[1], latent, dataset.num_classes, seed, **options)
     gtn = treatments.GTN(model, codes, seed)
     gtn.begin_from(images)

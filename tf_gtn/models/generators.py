@@ -51,20 +51,25 @@ def residual(
     image_shape: Sequence[int],
     classes: int,
     latent: arguments.Count = 128,
-    units: arguments.Count = 1024,
-    channels: arguments.Count = 128,
-    filters: arguments.Count = 64,
+    filters: arguments.Count = 16,
+    kernel_size: arguments.Count = 5,
     correction: arguments.Positive = 0.1,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Sums of learned basis images, and a convolutional correction of them.
+    """Sums of learned basis images, and what two convolutions make of a sum to correct it.
 
-    The code's entries and the label weigh basis images (`layers.BasisImages`); `correction` times what the layers of
-    `conditional` make is added. So the images can begin as given ones (`treatments.GTN.begin_from`).
+    The code's entries and the label weigh basis images (`layers.BasisImages`); so the images can begin as given ones
+    (`treatments.GTN.begin_from`). The first convolution's channels are moved by a linear map of code and label, and
+    `correction` times the second one is added to the sum.
 
     Args:
-      image_shape, classes, latent, units, channels, filters, dtype: as for `conditional`.
-      correction: factor of the convolutional part.
+      image_shape: (H, W, C).
+      classes: length of the one-hot label.
+      latent: length of the latent code, and number of basis images beside those of the classes.
+      filters: channels between the convolutions.
+      kernel_size: height and width of both, in pixels.
+      correction: factor of what is added.
+      dtype: of the weights and the computation.
 
     Returns:
       A model of `{"noise": [n, latent], "label": [n, classes]}` -> `[n, H, W, C]`.
@@ -74,7 +79,13 @@ def residual(
     x = keras.layers.Concatenate(name="noise_label", dtype=dtype)([noise, label])
     unit = keras.initializers.RandomNormal(stddev=1.0)
     sums = layers.BasisImages(image_shape, bases_initializer=unit, name="basis_images", dtype=dtype)(x)
-    made, _ = _images(x, image_shape, units, channels, filters, dtype)
+    convolution = {"padding": "same", "kernel_initializer": "he_normal", "dtype": dtype}
+    made = keras.layers.Conv2D(filters, kernel_size, name="conv_1", **convolution)(sums)
+    moved = keras.layers.Dense(filters, name="channels", dtype=dtype)(x)
+    moved = keras.layers.Reshape((1, 1, filters), name="reshape", dtype=dtype)(moved)
+    made = keras.layers.Add(name="add_channels", dtype=dtype)([made, moved])
+    made = keras.layers.LeakyReLU(negative_slope=0.1, name="conv_1_relu", dtype=dtype)(made)
+    made = keras.layers.Conv2D(image_shape[-1], kernel_size, name="conv_2", **convolution)(made)
     made = keras.layers.Rescaling(correction, name="correction", dtype=dtype)(made)
     image = keras.layers.Add(name="sum", dtype=dtype)([sums, made])
     return keras.Model({"noise": noise, "label": label}, image, name="generator")
