@@ -99,8 +99,8 @@ class GTN:
         curriculum = self.curriculum
         if layer is None or curriculum.noise is None or curriculum.labels is None:
             raise errors.UserError(
-                "a GTN begins from images where its generator has basis images (@generators.residual) and its codes are fixed "
-                "(teaching.curriculum.order is not 'none'); this one begins from noise"
+                "a GTN begins from images where its generator has basis images (the generator residual) and its codes are "
+                "fixed (teaching.curriculum.order is not 'none'); this one begins from noise"
             )
         vectors, labels = np.reshape(images, (curriculum.labels.size, -1)), curriculum.labels.ravel()
         means = np.stack([vectors[labels == c].mean(0) if c in labels else vectors.mean(0) for c in range(curriculum.classes)])
