@@ -11,6 +11,7 @@ DIGITS = [str(digit) for digit in range(10)]
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 FORMS = {  # name: (version, image shape, classes)
     "mnist": ("3.0.1", (28, 28, 1), DIGITS),
+    "fashion_mnist": ("3.0.1", (28, 28, 1), DIGITS),
     "cifar10": ("3.0.2", (32, 32, 3), CIFAR10),
 }
 

@@ -61,7 +61,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documents") / "runs"
     done = programs.run(*DIGITS, f"--base_dir={folder}/digits", *SHORT, UNSEEN, optimized_graphs=True)
     assert done.returncode == 0, done.stderr
-    (folder / "digits" / "export" / "2").rename(folder / "digits" / "export" / "800")
+    (folder / "digits" / "export" / "2").rename(folder / "digits" / "export" / "400")
     return folder
 
 
@@ -191,7 +191,7 @@ def test_the_settings_table_is_true():
     from tf_gtn.runtime import loop
     from tf_gtn.teaching import experiment as comparison
     from tf_gtn.teaching import gin_names as rim
-    from tf_gtn.teaching import training
+    from tf_gtn.teaching import pixels, training
 
     owners = {
         "models.Population": population.Population,
@@ -199,6 +199,9 @@ def test_the_settings_table_is_true():
         "teaching.Evaluation": comparison.Evaluation,
         "run.Schedule": loop.Schedule,
         "generators.conditional": generators.conditional,
+        "generators.residual": generators.residual,
+        "teaching.distilled": pixels.distilled,
+        "teaching.bases": pixels.bases,
         "teaching.inner_loop": inspect.unwrap(rim.inner_loop),
         "teaching.Training": training.Training,
         "optimizers.SGD": optimizers.SGD,

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -33,6 +34,13 @@ def make(dataset, treatment="gtn", steps=3, families=CONV, curriculum=None, gene
         chosen = treatments.REGISTRY[treatment](dataset, steps, 6, [0, 4])
     options = {"outer_steps": 10, "outer_batch": 8, **options}
     return training.Training(dataset, people, chosen, optimizers.SGD(), **options)
+
+
+def batches(treatment):
+    """Images [T, B, H, W, C] and labels [T, B, classes] of an open-loop treatment."""
+    params, xs = treatment.params(), treatment.xs(tf.constant([3, 4]))
+    steps = [tf.nest.pack_sequence_as(xs, row) for row in zip(*map(tf.unstack, tf.nest.flatten(xs)))]
+    return tuple(np.stack(part) for part in zip(*(treatment.batch(params, x) for x in steps)))
 
 
 def copy(exported, tmp_path):

@@ -35,8 +35,8 @@ def my_net(image_shape, classes):
 """
 SMALL = {
     **{"inner_steps": 2, "batch_size": 10, "outer_steps": 4, "outer_batch": 8, "checkpoint_every": 2, "log_every": 1},
-    **{"splits": 1, "recompute_every": 0, "latent": 4, "units": 8, "channels": 4, "filters": 4},
-    **{"validation_learners": 2, "test_learners": 2},
+    **{"splits": 1, "recompute_every": 0, "latent": 4, "filters": 4, "kernel_size": 3},
+    **{"validation_learners": 2, "test_learners": 2, "generator": "residual", "start": "k_means"},
 }
 
 
@@ -197,7 +197,7 @@ def not_drawn_anew(image_shape, classes):
         ({"temperature": 3}, "unknown setting of train 'temperature'; "),
         ({"inner_steps": 0}, "train: inner_steps must be at least 1; got 0"),
         ({"inner_momentum": 1}, "train: inner_momentum must be at least 0 and below 1; got 1"),
-        ({"units": 0}, "train: units must be at least 1; got 0"),
+        ({"filters": 0}, "train: filters must be at least 1; got 0"),
         ({"log_every": 0}, "train: log_every must be at least 1; got 0"),
         ({"learned": "no"}, "train: learned must be True or False; got 'no'"),
         ({"seed": 0.5}, "train: seed must be an integer; got 0.5"),
@@ -236,7 +236,8 @@ def test_a_model_is_no_learner():
 
 
 def test_a_treatment_without_a_generator_has_no_export(arrays):
-    options = {name: value for name, value in SMALL.items() if name not in ("latent", "units", "channels", "filters")}
+    of_gtn = ("latent", "generator", "start", "filters", "kernel_size")
+    options = {name: value for name, value in SMALL.items() if name not in of_gtn}
     with pytest.raises(errors.UserError, match="this run's treatment is real"):
         tf_gtn.train(arrays, own, treatment="real", **options)
 

@@ -1,5 +1,6 @@
 """Exports become LiteRT and ONNX models of the same numbers, both signatures of every generator."""
 
+import inspect
 import subprocess
 import sys
 import types
@@ -13,9 +14,16 @@ from tf_gtn.models import generators
 from tf_gtn.teaching import curricula, export, treatments
 
 STEPS, BATCH, LATENT, CLASSES = 3, 4, 5, 3
-SMALL = {"units": 8, "channels": 4, "filters": 4}
+SMALL = {"units": 8, "channels": 4, "filters": 4, "kernel_size": 3}
+
+
+def small(make):
+    """The widths that a generator has, small."""
+    return {name: SMALL[name] for name in inspect.signature(make).parameters if name in SMALL}
+
+
 GENERATORS = {
-    **{name: ((10, 8, 2), lambda *args, make=make: make(*args, **SMALL)) for name, make in generators.REGISTRY.items()},
+    **{name: ((10, 8, 2), lambda *args, make=make: make(*args, **small(make))) for name, make in generators.REGISTRY.items()},
     "pairs": ((4,), lambda *args: generators.pairs(*args, units=(8,))),
 }
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import helpers
-from tests.teaching.test_treatments import batches
+from tests.teaching.helpers import batches
 from tf_gtn import errors
 from tf_gtn.core import optimizers
 from tf_gtn.data import dataset as dataset_lib

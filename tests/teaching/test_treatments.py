@@ -5,17 +5,11 @@ import pytest
 import tensorflow as tf
 
 from tests.teaching import helpers
+from tests.teaching.helpers import batches
 from tf_gtn import errors
 from tf_gtn.core import estimators
 from tf_gtn.models import generators
 from tf_gtn.teaching import closed_loop, curricula, pixels, treatments
-
-
-def batches(treatment):
-    """Images [T, B, H, W, C] and labels [T, B, classes] of an open-loop treatment."""
-    params, xs = treatment.params(), treatment.xs(tf.constant([3, 4]))
-    steps = [tf.nest.pack_sequence_as(xs, row) for row in zip(*map(tf.unstack, tf.nest.flatten(xs)))]
-    return tuple(np.stack(part) for part in zip(*(treatment.batch(params, x) for x in steps)))
 
 
 @pytest.mark.parametrize("name", ["real_subset", "k_means"])
