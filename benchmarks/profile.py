@@ -14,7 +14,7 @@ of the learner's forward pass on a batch, F1 of its first layer, and G of the ge
 Prints one JSON line: seconds, operations per second, the ceiling measured in the same run (a product of 2048 x 2048 matrices),
 the share of it reached, and the share of all operations' time that each kind took. Two further trainings, measured in turns
 with the first, give the shares of the generator, the learner and the real batch: one has pixels instead of the generator, and
-one looks at the last learner alone.
+one judges the learner after its last step alone.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def shares(whole, size, steps, rounds):
             if index:
                 seconds[name].append(time.perf_counter() - start)
     of_whole = {name: statistics.median(values) / statistics.median(seconds["whole"]) for name, values in seconds.items()}
-    generator, real = 1 - of_whole["pixels"], (1 - of_whole["last"]) * steps / (steps - 1)  # "last" has one real batch too
+    generator, real = 1 - of_whole["pixels"], (1 - of_whole["last"]) * steps / (steps - 1)  # "last" has one real batch as well
     return {"generator": round(generator, 3), "learner": round(1 - generator - real, 3), "real_batch": round(real, 3)}
 
 

@@ -56,7 +56,7 @@ def residual(
     correction: arguments.Positive = 0.1,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Sums of learned basis images, and what two convolutions make of a sum to correct it.
+    """Sums of learned basis images, and what two convolutions make of a sum to correct it (ours, not the paper's).
 
     The code's entries and the label weigh basis images (`layers.BasisImages`); so the images can begin as given ones
     (`treatments.GTN.begin_from`). The first convolution's channels are moved by a linear map of code and label, and
