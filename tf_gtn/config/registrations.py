@@ -36,7 +36,8 @@ def _register_generator(name, make):
 
 generators.REGISTRY.listen(_register_generator)
 conditional = gin.get_configurable("generators.conditional")
-gin.external_configurable(augmentation.random_crop_flip, module="augmentation")
+for _augmentation in (augmentation.random_crop_flip, augmentation.differentiable):
+    gin.external_configurable(_augmentation, module="augmentation")
 for _estimator in (
     estimators.Full,
     estimators.Truncated,

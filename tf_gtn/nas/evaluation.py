@@ -169,7 +169,7 @@ def _on_real(model, seed, budget, dataset):
         if budget.augment:
             x = augmentation.random_crop_flip(x, seed)
         if budget.cutout:
-            x = cutout(x, seed, budget.cutout)
+            x = augmentation.cutout(x, seed + tf.constant([0, _AUGMENT + 1_000_000]), budget.cutout)
         with tf.GradientTape() as tape:
             loss = supervised.cross_entropy(tf.one_hot(labels, dataset.num_classes), model(x, training=True))
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
@@ -192,16 +192,6 @@ def _on_real(model, seed, budget, dataset):
         began = time.perf_counter()
         train(max(1, round(epochs * len(images) / budget.batch_size)))
         yield name, model, time.perf_counter() - began
-
-
-def cutout(images: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
-    """Images `[B, H, W, C]` with a square of zeros somewhere in each, or reaching over its edge (DeVries & Taylor 2017)."""
-    count, height, width, _ = images.shape
-    centers = tf.random.stateless_uniform([2, count, 1, 1], seed + tf.constant([0, _AUGMENT + 1_000_000]))
-    rows = tf.abs(tf.range(height, dtype=tf.float32)[None, :, None] + 0.5 - centers[0] * height)
-    columns = tf.abs(tf.range(width, dtype=tf.float32)[None, None, :] + 0.5 - centers[1] * width)
-    inside = (rows <= size / 2) & (columns <= size / 2)
-    return tf.where(inside[..., None], tf.zeros_like(images), images)
 
 
 def _tested(model, split, dataset, chunk=500):

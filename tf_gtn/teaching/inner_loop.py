@@ -56,6 +56,7 @@ class InnerLoop:
         measure: Callable[[dict, Any, Any], Any] | None = None,
         measure_params: Any = (),
         measure_xs: Any = (),
+        augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
         recompute_every: int | Literal["auto"] = 1,
     ) -> tuple[dict, dict[str, Any]]:
         """Teaches; differentiable in the state, `xs` and the treatment's variables.
@@ -65,6 +66,7 @@ class InnerLoop:
           xs: from `xs` or `with_batches`, or a slice of it.
           measure: `(state, measure_params, x) -> structure`, applied to the state after every step; None for nothing.
           measure_params, measure_xs: what `measure` gets at every step, and at each one (`[T, ...]`).
+          augment: `(images, seed) -> images`, of each batch; `xs` then has seeds [T, 2] under "augment".
           recompute_every: `checkpoint_every` of `unroll`.
 
         Returns:
@@ -77,6 +79,8 @@ class InnerLoop:
             teaching = params["treatment"]
             memory = (state["memory"],) if self._watching else ()
             images, labels = x["batches"] if "batches" in x else self.treatment.batch(teaching, x["treatment"], *memory)
+            if augment is not None:
+                images = augment(images, x["augment"])
             learner = {key: state[key] for key in ("params", "slots", "model")}
             learner, loss, outputs = supervised.update(self.learner, self.optimizer, learner, images, labels, x["hyper"])
             if self._watching:

@@ -29,7 +29,13 @@ class Problem:
     def xs(self, values: list[tf.Tensor], seed: tf.Tensor) -> dict:
         """What the inner steps take; `seed` is the learner's."""
         with self._at(values):
-            return self._loop.xs(self._training.hyperparameters.values(), _split(seed)[1])
+            treatment_seed = _split(seed)[1]
+            xs = self._loop.xs(self._training.hyperparameters.values(), treatment_seed)
+        if self._training.augment is not None:
+            seed = tf.random.experimental.stateless_fold_in(treatment_seed, 1)
+            limits = {"minval": None, "maxval": None, "dtype": tf.int32}
+            xs["augment"] = tf.random.stateless_uniform((self.length, 2), seed, **limits)
+        return xs
 
     def advance(
         self, values: list[tf.Tensor], state: Any, seed: tf.Tensor, start: int | tf.Tensor, steps: int | tf.Tensor, judge: str
@@ -58,7 +64,9 @@ class Problem:
             measuring = {"measure": measure, "measure_params": reader.params(), "measure_xs": samples}
         xs = tf.nest.map_structure(part, self.xs(values, seed))
         with self._at(values):
-            state, ys = self._loop.run(state, xs, recompute_every=training._recompute_every, **measuring)
+            state, ys = self._loop.run(
+                state, xs, recompute_every=training._recompute_every, augment=training.augment, **measuring
+            )
         if judge == "every":
             losses = ys["measured"]
         elif judge == "end":

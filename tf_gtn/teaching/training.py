@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import keras
@@ -73,6 +74,7 @@ class Training:
         per_step: bool | None = None,
         recompute_every: arguments.Whole | Literal["auto"] = 1,
         learners: arguments.Count | None = None,
+        augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
         weight: arguments.NotNegative = 1.0,
         auxiliary: protocols.Auxiliary | None = None,
         seed: int = 0,
@@ -101,6 +103,8 @@ class Training:
             some 512 MB are enough (`core.unrolling.spacing`).
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
             meta-gradients are averaged. None: one a replica.
+          augment: of the treatment's images in training, where a learner gets them, such as `augmentation.differentiable`: images
+            [B, H, W, C], seed int32 [2] -> the same shape; differentiable. Tests and exports have the images as they are.
           weight: of the outer loss beside that of `auxiliary`; with 0 nobody is taught.
           auxiliary: another objective of the treatment, or None.
           seed: of the learners and batches.
@@ -139,6 +143,7 @@ class Training:
             inner_optimizer, self.inner_steps, chosen.per_step, learn_hyperparameters, dtype
         )
         self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
+        self.augment = augment
         self._learners, self._strategy = learners or replicas, strategy
         self._outer_batch, self._loss, self._recompute_every = outer_batch, chosen.loss, recompute_every
         self._weight, self._auxiliary = weight, auxiliary
