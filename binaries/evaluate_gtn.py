@@ -24,7 +24,7 @@ def main(run: program.Run) -> None:
         return
     recall = memory.Memory(run.base_dir, of=saved_models.digest(gtn.path))
     print(f"testing {settings.test_learners} fresh learners", flush=True)
-    curve = evaluator.accuracies(dataset.test, settings.test_learners, evaluation.TEST_SEED, curve=True, recall=recall)
+    curve = evaluator.accuracies(dataset.test, settings.test_learners, evaluation.TEST_SEED, evaluator.every_step, recall)
     print(f"testing architectures that it never saw: {', '.join(settings.held_out)}", flush=True)
     unseen = analyses.REGISTRY["held_out"]
     how = {"dataset": dataset, "settings": settings, "recall": recall, "seed": run.seed, "folder": run.base_dir}

@@ -1,5 +1,6 @@
 """Analyses as an experiment does them: quantities, claims, figures and one-line errors."""
 
+import functools
 import json
 
 import gin
@@ -12,11 +13,13 @@ from tf_gtn.config import gin_config
 from tf_gtn.reporting import drawing, pictures
 from tf_gtn.runtime import json_values
 from tf_gtn.teaching import analyses, evaluation, experiment, gin_names
-from tf_gtn.teaching.analyses import plots
+from tf_gtn.teaching.analyses import plots, speed
 
 SMALL = (
     "analyses.ensembles.learners = 3",
     "analyses.endless.factors = (1, 2)",
+    "analyses.speed.steps = (1, 6)",
+    "analyses.speed.selection_learners = 1",
     "analyses.realism.steps = 15",
     "analyses.realism.networks = 2",
     "analyses.realism.judges = 2",
@@ -67,6 +70,12 @@ EXPECTED = {
         | {"full/recognised", "full/confidence", "full/learning_rate", "full/recognised_by_step", "full/confidence_by_step"},
         2,
     ),
+    "speed": (
+        {f"{arm}/steps_{n}" for arm in ("full", "none", "real") for n in (1, 3, 6)}
+        | {f"{arm}/times_faster" for arm in ("full", "none", "real")}
+        | {"best_real/steps_1", "best_real/steps_6"},
+        3,
+    ),
     "architectures": (
         {f"{arm}/{column}" for arm in ("full", "real") for column in ("narrow", "deep", "constant_adam")}
         | {f"{arm}/{column}/limit" for arm in ("full", "real") for column in ("narrow", "deep")}
@@ -79,6 +88,7 @@ DRAWN = {
     "endless": {"endless", "endless_samples_none"},
     "ensembles": {"ensembles"},
     "realism": {"realism_by_step", *(f"realism_{name}_full" for name in ("means", "images", "ranked", "flips"))},
+    "speed": {"speed"},
     "architectures": {"architectures"},
 }
 
@@ -105,9 +115,22 @@ def test_numbers_are_the_evaluators_own(tiny_dataset, trainings, tmp_path):
     accuracies = {a: e.accuracies(tiny_dataset.test, 4, evaluation.TEST_SEED + 3) for a, e in analysed.evaluators.items()}
     endless = analyses.REGISTRY["endless"].measure(analysed)
     np.testing.assert_array_equal(analyses.REGISTRY["presentations"].measure(analysed)["full/full"], accuracies["full"])
+    by_steps = analyses.REGISTRY["speed"].measure(analysed)
+    for arm, expected in accuracies.items():
+        np.testing.assert_array_equal(by_steps[f"{arm}/steps_3"], expected)
+    np.testing.assert_array_equal(by_steps["real/steps_6"], endless["real/steps_6"])
     for arm in ("none", "real"):
         np.testing.assert_array_equal(endless[f"{arm}/batch_6"], accuracies[arm])
         np.testing.assert_array_equal(endless[f"{arm}/steps_3"], accuracies[arm])
+
+
+def test_steps_that_an_accuracy_needs_lie_between_those_measured():
+    needed = functools.partial(speed.steps_needed, (2, 8, 32), (0.4, 0.6, 0.9))
+    assert needed(0.3) == 2 and needed(0.4) == 2  # the smallest number is enough
+    assert needed(0.6) == pytest.approx(8) and needed(0.9) == pytest.approx(32)
+    assert needed(0.5) == pytest.approx(4) and needed(0.75) == pytest.approx(16)  # half-way between the logarithms
+    assert needed(0.95) == 32  # at least
+    assert speed.steps_needed((1, 2, 4), (0.5, 0.4, 0.7), 0.6) == pytest.approx(2 * 2 ** (2 / 3))
 
 
 def test_columns_differ_in_architecture(trainings):

@@ -102,3 +102,15 @@ def test_an_outer_step_changes_all_that_is_learned(tiny_dataset, name):
     before = [v.numpy().copy() for v in learned.trainable_variables]
     trained.step(0)
     assert all(np.abs(a - v.numpy()).max() > 0 for a, v in zip(before, learned.trainable_variables))
+
+
+@pytest.mark.parametrize("name", ["distilled", "bases"])
+def test_epochs_show_the_same_batches_again(tiny_dataset, name):
+    """And so fewer numbers are stored; what is learned of a batch counts each time that it comes."""
+    make = treatments.REGISTRY[name]
+    repeated, once = make(tiny_dataset, 4, 6, [0, 3], epochs=2), make(tiny_dataset, 2, 6, [0, 3])
+    for several, single in zip(batches(repeated), batches(once)):
+        np.testing.assert_array_equal(several, np.concatenate([single, single]))
+    assert repeated.inner_steps == 4 and repeated.stored_floats == once.stored_floats
+    with pytest.raises(errors.UserError, match=f"teaching.{name}.epochs must divide the 4 inner steps; got 3"):
+        make(tiny_dataset, 4, 6, [0, 3], epochs=3)

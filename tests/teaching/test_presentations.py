@@ -15,6 +15,18 @@ def batches(evaluator):
     return evaluator._loops[0].xs(evaluator._hyper(), SEED)
 
 
+def test_a_lesson_that_goes_on_begins_again_with_the_last_rate(tiny_dataset):
+    training = arms.make(tiny_dataset, "full")
+    evaluator = presentations.repeated(training, 7)
+    assert evaluator.every_step == tuple(range(8))
+    xs, once = batches(evaluator), batches(evaluation.Evaluator.of(training))
+    noise, rate = once["treatment"]["noise"], once["hyper"]["learning_rate"].numpy()
+    np.testing.assert_array_equal(xs["treatment"]["noise"], np.concatenate([noise, noise, noise[:1]]))
+    np.testing.assert_array_equal(xs["hyper"]["learning_rate"], np.concatenate([rate, 4 * [rate[-1]]]))
+    accuracies = evaluator.accuracies(tiny_dataset.test, 3, 5, after=(7, 3))
+    np.testing.assert_array_equal(accuracies[:, 1], evaluation.Evaluator.of(training).accuracies(tiny_dataset.test, 3, 5))
+
+
 def test_full_is_the_evaluators_own_number(tiny_dataset):
     training = arms.make(tiny_dataset, "full", steps=6)
     expected = evaluation.Evaluator.of(training).accuracies(tiny_dataset.test, 6, 7)

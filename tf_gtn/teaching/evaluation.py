@@ -1,7 +1,7 @@
 """Few-step accuracy of fresh learners."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ class Evaluator:
     """Teaches fresh learners by a treatment and tests them; one trace for each template, kept.
 
     `hyper()` gives `{name: [T]}`, the inner optimiser's hyperparameters of the moment.
+
+    Attributes:
+      every_step: numbers of inner steps, from 0 to T.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Evaluator:
         hyper: Callable[[], dict],
     ) -> None:
         self._dataset, self._population, self._hyper = dataset, population, hyper
+        self.every_step = tuple(range(treatment.inner_steps + 1))
         self._loops = [inner_loop.InnerLoop(t, treatment, optimizer) for t in population.templates]
         self._functions = {}
 
@@ -49,7 +53,12 @@ class Evaluator:
         )
 
     def accuracies(
-        self, split: data.Split, learners: int, seed: int, curve: bool = False, recall: Recall | None = None
+        self,
+        split: data.Split,
+        learners: int,
+        seed: int,
+        after: Sequence[int] | None = None,
+        recall: Recall | None = None,
     ) -> np.ndarray:
         """Accuracies of fresh learners on a split.
 
@@ -57,13 +66,13 @@ class Evaluator:
           split: a `data.Split`.
           learners: how many.
           seed: integer; the same seed gives the same architectures, initialisations and samples.
-          curve: also before the first and after every inner step.
+          after: numbers of inner steps, each once, after which learners are tested, such as `every_step`; None: after the last.
           recall: see `Recall`; None: no earlier run has values.
 
         Returns:
-          Array `[learners]`, or `[learners, T + 1]` with `curve`.
+          Array `[learners]`, or `[learners, k]` for k numbers in `after`.
         """
-        return self._teach("curve" if curve else "correct", split, learners, seed, recall) / len(split)
+        return self._teach("correct" if after is None else tuple(after), split, learners, seed, recall) / len(split)
 
     def probabilities(self, split: data.Split, learners: int, seed: int) -> np.ndarray:
         """Class probabilities `[learners, N, classes]` of the learners whose `accuracies` the same arguments give."""
@@ -99,11 +108,15 @@ class Evaluator:
 
             return supervised.count_correct(predict, params["images"], params["labels"])
 
-        params = {"images": images, "labels": labels}
-        measuring = {"measure": measure, "measure_params": params} if measured == "curve" else {}
+        def measure_if(state, params, is_wanted):
+            return tf.cond(is_wanted, lambda: measure(state, params, None), lambda: tf.zeros([], tf.int32))
+
+        params, is_curve = {"images": images, "labels": labels}, isinstance(measured, tuple)
+        wanted = tf.constant([step in measured for step in self.every_step]) if is_curve else None
+        measuring = {"measure": measure_if, "measure_params": params, "measure_xs": wanted[1:]} if is_curve else {}
         final, ys = loop.run(state, loop.xs(self._hyper(), lesson), recompute_every=0, **measuring)
-        if measured == "curve":
-            return tf.concat([measure(state, params, None)[None], ys["measured"]], 0)
+        if is_curve:
+            return tf.gather(tf.concat([measure_if(state, params, wanted[0])[None], ys["measured"]], 0), measured)
         if measured == "probabilities":
             return loop.probabilities(final, self._dataset.normalize(images))
         if measured == "losses":

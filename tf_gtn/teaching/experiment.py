@@ -137,7 +137,7 @@ class Comparison(experiment.Experiment):
         curves, accuracies = {}, {}
         for name, training in run.trainings.items():
             evaluator = self._evaluator(name, training)
-            curves[name] = evaluator.accuracies(curve_split, *sample, curve=True)
+            curves[name] = evaluator.accuracies(curve_split, *sample, after=evaluator.every_step)
             whole = len(curve_split) == len(test)
             accuracies[name] = curves[name][:, -1] if whole else evaluator.accuracies(test, *sample)
         self._exports: dict[str, str] = {}

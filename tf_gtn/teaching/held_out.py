@@ -15,6 +15,14 @@ from tf_gtn.teaching import evaluation, lesson, loading
 RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 MOMENTA = (0.0, 0.5, 0.9)
 DECAYS = ("constant", "linear")
+SETTINGS = tuple(itertools.product(RATES, MOMENTA, DECAYS))
+"""Of plain SGD on real data, `(learning rate, momentum, decay)`: those that the best is chosen from."""
+
+
+def schedule(learning_rate: float, momentum: float, decay: str, steps: int) -> dict[str, np.ndarray]:
+    """`{"learning_rate": [steps], "momentum": [steps]}` of one of `SETTINGS`."""
+    fall = np.linspace(1, 0, steps, endpoint=False) if decay == "linear" else np.ones(steps)
+    return {"learning_rate": (learning_rate * fall).astype(np.float32), "momentum": np.full(steps, momentum, np.float32)}
 
 
 def compare(
@@ -55,16 +63,14 @@ def compare(
     def start(index):
         return draw(tf.random.experimental.stateless_fold_in(streams[0], index))
 
-    def real(index, rate, momentum, decay):
+    def real(index, *setting):
         """Real batches of the learner number `index`."""
         sample = batches.sample((steps * batch_size,), tf.random.experimental.stateless_fold_in(streams[1], index))
         images, labels = batches.batch(batches.params(), sample)
-        fall = np.linspace(1, 0, steps, endpoint=False) if decay == "linear" else np.ones(steps)
         return {
             "image": tf.reshape(images, synthetic["image"].shape),
             "label": tf.reshape(labels, synthetic["label"].shape),
-            "learning_rate": tf.constant(rate * fall, tf.float32),
-            "momentum": tf.fill([steps], momentum),
+            **{name: tf.constant(values) for name, values in schedule(*setting, steps).items()},
         }
 
     def taught(index, setting, split):
@@ -83,12 +89,11 @@ def compare(
         }
 
     recall = recall or (lambda _, make: make())
-    settings = list(itertools.product(RATES, MOMENTA, DECAYS))
     validation_accuracies = [
         recall(f"{name} on real data, {setting}", functools.partial(mean_validation, setting))
-        for setting in watching.each(settings, f"{name}: settings of real data")
+        for setting in watching.each(SETTINGS, f"{name}: settings of real data")
     ]
-    best = settings[int(np.argmax(validation_accuracies))]
+    best = SETTINGS[int(np.argmax(validation_accuracies))]
     rows = [
         recall(f"{name}, learner {i}", functools.partial(test, i)) for i in watching.each(range(count), f"{name}: learners")
     ]

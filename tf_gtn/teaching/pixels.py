@@ -20,11 +20,12 @@ class Distilled:
 
     name = "distilled"
 
-    def __init__(self, images: Any, classes: int, labels: curricula.Labels = "fixed") -> None:
-        """`images` [T, B, H, W, C] are the first ones, of classes in turn; `labels` as in `curricula.Curriculum`."""
+    def __init__(self, images: Any, classes: int, labels: curricula.Labels = "fixed", epochs: int = 1) -> None:
+        """`images` [T / epochs, B, H, W, C] are the first ones, of classes in turn; `labels` as in `curricula.Curriculum`."""
         self.pixels = keras.Variable(images, name="pixels")
-        self.inner_steps, batch_size = self.pixels.shape[:2]
-        self._one_hot = tf.one_hot(curricula.cycling_labels(self.inner_steps, batch_size, classes), classes)
+        batches, batch_size = self.pixels.shape[:2]
+        self.inner_steps, self._epochs = batches * epochs, epochs
+        self._one_hot = tf.one_hot(curricula.cycling_labels(batches, batch_size, classes), classes)
         self.logits = curricula.first_logits(self._one_hot) if labels == "learned" else None
 
     @property
@@ -44,7 +45,7 @@ class Distilled:
     def xs(self, seed: tf.Tensor) -> Any:
         del seed
         label = self._one_hot if self.logits is None else tf.nn.softmax(tf.convert_to_tensor(self.logits))
-        return {"image": tf.convert_to_tensor(self.pixels), "label": label}
+        return _repeated({"image": tf.convert_to_tensor(self.pixels), "label": label}, self._epochs)
 
     def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         del params
@@ -59,14 +60,15 @@ class Bases:
 
     name = "bases"
 
-    def __init__(self, images: Any, classes: int, count: int) -> None:
-        """The `count` bases and their coefficients begin as those that `images` [T, B, H, W, C] come nearest by."""
+    def __init__(self, images: Any, classes: int, count: int, epochs: int = 1) -> None:
+        """The `count` bases and their coefficients begin as those that `images` [T / epochs, B, H, W, C] come nearest by."""
         images = np.asarray(images)
-        self.inner_steps, batch_size, *self._image_shape = images.shape
-        self._one_hot = tf.one_hot(curricula.cycling_labels(self.inner_steps, batch_size, classes), classes)
+        batches, batch_size, *self._image_shape = images.shape
+        self.inner_steps, self._epochs = batches * epochs, epochs
+        self._one_hot = tf.one_hot(curricula.cycling_labels(batches, batch_size, classes), classes)
         coefficients, bases = starts.factors(images.reshape(-1, math.prod(self._image_shape)), count)
         self.bases = keras.Variable(bases.reshape(-1, *self._image_shape), name="bases")
-        self.coefficients = keras.Variable(coefficients.reshape(self.inner_steps, batch_size, -1), name="coefficients")
+        self.coefficients = keras.Variable(coefficients.reshape(batches, batch_size, -1), name="coefficients")
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -84,10 +86,20 @@ class Bases:
 
     def xs(self, seed: tf.Tensor) -> Any:
         del seed
-        return {"coefficients": tf.convert_to_tensor(self.coefficients), "label": self._one_hot}
+        return _repeated({"coefficients": tf.convert_to_tensor(self.coefficients), "label": self._one_hot}, self._epochs)
 
     def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.tensordot(x["coefficients"], params["bases"], 1), x["label"]
+
+
+def _repeated(xs, epochs):
+    return tf.nest.map_structure(lambda x: tf.tile(x, [epochs] + [1] * (len(x.shape) - 1)), xs)
+
+
+def _batches(inner_steps, epochs, where):
+    if inner_steps % epochs:
+        raise errors.UserError(f"{where}.epochs must divide the {inner_steps} inner steps; got {epochs}")
+    return inner_steps // epochs
 
 
 def first_images(
@@ -109,6 +121,7 @@ def distilled(
     seed: Sequence[int],
     start: starts.Start = "noise",
     labels: curricula.Labels = "fixed",
+    epochs: arguments.Count = 1,
 ) -> Distilled:
     """Learned pixels.
 
@@ -119,9 +132,10 @@ def distilled(
       start: "noise", unit Gaussian pixels (GTN paper, section 3.3); "real", a random choice of real images; "k_means", cluster
         centres of each class, the best of the three.
       labels: "fixed" one-hot labels, or "learned" ones.
+      epochs: how often each batch comes; it divides T.
     """
-    images = first_images(dataset, inner_steps, batch_size, seed, start)
-    return Distilled(images, dataset.num_classes, labels)
+    images = first_images(dataset, _batches(inner_steps, epochs, "teaching.distilled"), batch_size, seed, start)
+    return Distilled(images, dataset.num_classes, labels, epochs)
 
 
 @treatments.REGISTRY.register("bases")
@@ -133,9 +147,11 @@ def bases(
     seed: Sequence[int],
     count: arguments.Count = 64,
     start: starts.Start = "k_means",
+    epochs: arguments.Count = 1,
 ) -> Bases:
-    """Learned bases: `count` of them, which begin from images as those of `distilled` do."""
-    return Bases(first_images(dataset, inner_steps, batch_size, seed, start), dataset.num_classes, count)
+    """Learned bases: `count` of them, which begin from images as those of `distilled` do; `epochs` as there."""
+    images = first_images(dataset, _batches(inner_steps, epochs, "teaching.bases"), batch_size, seed, start)
+    return Bases(images, dataset.num_classes, count, epochs)
 
 
 @treatments.REGISTRY.register("real_subset")

@@ -49,6 +49,30 @@ def enlarged(training: trainings.Training, steps: int = 1, batch: int = 1) -> ev
     return _evaluator(training, treatment, lambda: continued(hyperparameters.values(), steps * inner_steps))
 
 
+def repeated(training: trainings.Training, steps: int) -> evaluation.Evaluator:
+    """An `Evaluator` of `steps` inner steps: a fixed lesson begins again after its last step, others go on with new batches.
+
+    The hyperparameters of the trained steps stay; those beyond have the last one's.
+    """
+    treatment, hyperparameters = training.treatment, training.hyperparameters
+    treatment = _presented(training, inner_steps=steps) if is_endless(training) else _Repeated(treatment, steps)
+    return _evaluator(training, treatment, lambda: continued(hyperparameters.values(), steps))
+
+
+class _Repeated:
+    """A treatment's lesson from the beginning again and again, up to a number of steps."""
+
+    def __init__(self, treatment, steps):
+        self._treatment, self.inner_steps = treatment, steps
+
+    def __getattr__(self, name):
+        return getattr(self._treatment, name)
+
+    def xs(self, seed):
+        place = np.arange(self.inner_steps) % self._treatment.inner_steps
+        return tf.nest.map_structure(lambda x: tf.gather(x, place), self._treatment.xs(seed))
+
+
 def continued(schedule: Mapping[str, tf.Tensor], length: int) -> dict[str, tf.Tensor]:
     """`{name: [T]}` -> `{name: [length]}`: cut, or continued with the last value."""
     return {name: tf.gather(values, np.minimum(np.arange(length), values.shape[0] - 1)) for name, values in schedule.items()}

@@ -1,7 +1,7 @@
 """What an experiment does with its trained arms: a registry of analyses, one file each."""
 
 from tf_gtn.experiment.analyses import REGISTRY, Analysis, check, sizes
-from tf_gtn.teaching.analyses import architectures, crossed, endless, ensembles, held_out, presentations, realism
+from tf_gtn.teaching.analyses import architectures, crossed, endless, ensembles, held_out, presentations, realism, speed
 
 __all__ = [
     "REGISTRY",
@@ -15,4 +15,5 @@ __all__ = [
     "presentations",
     "realism",
     "sizes",
+    "speed",
 ]
