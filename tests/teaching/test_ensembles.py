@@ -42,4 +42,6 @@ def test_probabilities_are_those_of_the_learners_of_accuracies(tiny_dataset):
     np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
     accuracies = evaluator.accuracies(tiny_dataset.test, 4, seed=9)
     np.testing.assert_allclose(ensembles.individual_accuracies(probabilities, tiny_dataset.test.labels), accuracies)
-    np.testing.assert_allclose(evaluator.accuracies(tiny_dataset.test, 4, seed=9, after=evaluator.every_step)[:, -1], accuracies)
+    np.testing.assert_allclose(
+        evaluator.accuracies(tiny_dataset.test, 4, seed=9, after=evaluator.every_step)[:, -1], accuracies
+    )

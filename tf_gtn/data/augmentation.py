@@ -157,7 +157,10 @@ def _mapped(images, yy, yx, xy, xx, down=0.0, right=0.0):
     center_y, center_x = ((tf.cast(n, images.dtype) - 1) / 2 for n in (height, width))
     y = tf.cast(tf.range(height), images.dtype)[:, None] - center_y
     x = tf.cast(tf.range(width), images.dtype) - center_x
-    rows, columns = yy * y + yx * x + down + center_y, xy * y + xx * x + right + center_x  # [N, H, W], or parts of it to broadcast
+    rows, columns = (
+        yy * y + yx * x + down + center_y,
+        xy * y + xx * x + right + center_x,
+    )
     top, left = tf.floor(rows), tf.floor(columns)
     flat = tf.reshape(images, (-1, height * width, images.shape[-1]))
     total = tf.zeros_like(images)

@@ -107,12 +107,13 @@ def conv2(
     units: Sequence[int] = (64, 256),
     normalization: stack.Normalization = "mean_only",
     initializer: Initializer = stack.KAIMING,
+    activation: stack.Activation = "leaky_relu",
     dtype: str = "float32",
 ) -> Family:
     """Two convolutions, each with max pooling, and a fully connected layer (GTN paper, A.1: those ranges)."""
 
     def build(widths):
-        net = stack.Stack(image_shape, normalization, dtype, initializer=initializer)
+        net = stack.Stack(image_shape, normalization, dtype, activation, initializer)
         net.conv(widths[0]).pool().conv(widths[1]).pool()
         return net.flatten().dense(widths[2]).classifier(classes)
 
@@ -127,11 +128,12 @@ def conv5(
     filters: Ranges = ((32, 128), (64, 256), (64, 256), (64, 256), (64, 256)),
     normalization: stack.Normalization = "mean_only",
     initializer: Initializer = stack.KAIMING,
+    activation: stack.Activation = "leaky_relu",
     dtype: str = "float32",
 ) -> Family:
     """Five convolutions, the second and fourth of stride 2, global average pooling and a classifier (GTN paper, A.2)."""
     _ranges(filters, 5)
-    deep = conv_deep(image_shape, classes, filters, normalization, initializer, dtype)
+    deep = conv_deep(image_shape, classes, filters, normalization, initializer, activation, dtype)
     return dataclasses.replace(deep, name="conv5")
 
 
@@ -143,12 +145,13 @@ def conv_deep(
     filters: Ranges = ((32, 64), *7 * [(64, 64)]),
     normalization: stack.Normalization = "mean_only",
     initializer: Initializer = stack.KAIMING,
+    activation: stack.Activation = "leaky_relu",
     dtype: str = "float32",
 ) -> Family:
     """`conv5` with as many convolutions as `filters` has ranges."""
 
     def build(widths):
-        net = stack.Stack(image_shape, normalization, dtype, initializer=initializer)
+        net = stack.Stack(image_shape, normalization, dtype, activation, initializer)
         for i, width in enumerate(widths):
             net.conv(width, strides=2 if i in (1, 3) else 1)
         return net.add(keras.layers.GlobalAveragePooling2D(name="pool", dtype=dtype)).classifier(classes)
@@ -164,12 +167,13 @@ def mlp(
     units: Ranges = ((64, 256), (64, 256)),
     normalization: stack.Normalization = "mean_only",
     initializer: Initializer = stack.KAIMING,
+    activation: stack.Activation = "leaky_relu",
     dtype: str = "float32",
 ) -> Family:
     """Fully connected layers."""
 
     def build(widths):
-        net = stack.Stack(image_shape, normalization, dtype, initializer=initializer).flatten()
+        net = stack.Stack(image_shape, normalization, dtype, activation, initializer).flatten()
         for width in widths:
             net.dense(width)
         return net.classifier(classes)

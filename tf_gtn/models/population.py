@@ -10,8 +10,8 @@ the padded networks of a registered family with really narrow ones, and refuses 
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -86,6 +86,20 @@ class Distribution(Protocol):
         ...
 
 
+def pairs_of(families: Mapping | Sequence) -> list[tuple[str | Callable, Mapping[str, Any]]]:
+    """`(learner, options)` of each family: of `{learner: options}`, or of a list of such and of learners.
+
+    Raises:
+      UserError: the same learner with the same options twice.
+    """
+    listed = [families] if isinstance(families, Mapping) else families
+    pairs = [pair for each in listed for pair in (each.items() if isinstance(each, Mapping) else [(each, {})])]
+    for i, (learner, options) in enumerate(pairs):
+        if (learner, options) in pairs[:i]:
+            raise errors.UserError(f"learners name {learner!r} twice, with the same options")
+    return pairs
+
+
 class Population:
     """A distribution over learners: a family uniformly, then each width uniformly in its range.
 
@@ -96,7 +110,7 @@ class Population:
     @arguments.checked("models.Population")
     def __init__(
         self,
-        families: dict | list | tuple,
+        families: Mapping | Sequence,
         image_shape: Sequence[int],
         classes: int,
         weight_norm: bool = True,
@@ -105,20 +119,19 @@ class Population:
         """Builds the templates.
 
         Args:
-          families: `{name: options}` or names, as in `learners.REGISTRY`; in the place of a name also a function
-            (image_shape, classes, ...) -> `keras.Model` or `learners.Family`.
+          families: `{name: options}`, or a list of such and of names, as in `learners.REGISTRY`; in the place of a name also a
+            function (image_shape, classes, ...) -> `keras.Model` or `learners.Family`. A name may come with several options.
           image_shape: (H, W, C).
           classes: number of classes.
           weight_norm: whether the learners' kernels are weight-normalised.
           splits: template sizes a width, for the first two free ones of each family: more of them waste less
             computation on surplus channels and take longer to trace (2: up to four templates a family).
         """
-        if not isinstance(families, dict):
-            families = {name: {} for name in families}
-        if not families:
+        pairs = pairs_of(families)
+        if not pairs:
             raise errors.UserError(f"a population needs at least one family; got {families!r}")
         self.templates, self._members = [], []
-        for name, options in families.items():
+        for name, options in pairs:
             family = learners.family(name, image_shape, classes, **options)
             steps = [_steps(r, splits if i < 2 else 1) for i, r in enumerate(family.ranges)]
             members = []

@@ -17,6 +17,9 @@ NORMALIZATIONS = {
     "none": lambda name, dtype: [],
 }
 
+ACTIVATIONS = ("leaky_relu", "relu", "elu", "gelu", "silu", "tanh")
+"""All leave 0 at 0, as sampled widths need it."""
+Activation = Annotated[str, arguments.OneOf(ACTIVATIONS, "activation")]
 Normalization = Annotated[str, arguments.OneOf(NORMALIZATIONS, "normalization")]
 
 
@@ -29,7 +32,7 @@ class Stack:
         image_shape: Sequence[int],
         normalization: Normalization,
         dtype: str,
-        activation: str = "leaky_relu",
+        activation: Activation = "leaky_relu",
         initializer: str = KAIMING,
     ) -> None:
         self._layers = [keras.Input(image_shape, dtype=dtype)]

@@ -163,13 +163,17 @@ def _run(folder, dataset, members, families, chosen, seed):
 def _learners_text(families, members):
     """`{learner: options}` as text, the same for the same networks; a function is identified by the network that it makes."""
     networks = {template.family.name: template.functional.model for template in members.templates}
-    named = {
-        f"{learners_lib.name_of(learner)} {_digest(networks.get(learners_lib.name_of(learner)))}"
-        if callable(learner)
-        else learner: dict(options)
-        for learner, options in families.items()
-    }
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(named))
+    named = [
+        (
+            f"{learners_lib.name_of(learner)} {_digest(networks.get(learners_lib.name_of(learner)))}"
+            if callable(learner)
+            else learner,
+            dict(options),
+        )
+        for learner, options in population.pairs_of(families)
+    ]
+    text = repr(dict(named) if len(dict(named)) == len(named) else named)
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def _digest(model):

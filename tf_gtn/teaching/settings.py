@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from tf_gtn import arguments, errors
@@ -149,8 +149,8 @@ class Settings:
             raise errors.UserError(text if text.startswith(_WHERE) else f"{_WHERE}: {text}") from None
 
 
-def families(chosen: Any) -> dict[str | Callable, Mapping[str, Any]]:
-    """`{learner: options}` of what a call names: a name, a function, `{either: options}`, or a list of such."""
+def families(chosen: Any) -> list[Any]:
+    """What `population.Population` takes of what a call names: a name, a function, `{either: options}`, or a list of such."""
     if isinstance(chosen, learners.keras.Model):
         raise errors.UserError(
             f"learners are drawn anew, so they are made by a function; got the model {chosen.name!r}: give a function "
@@ -161,7 +161,7 @@ def families(chosen: Any) -> dict[str | Callable, Mapping[str, Any]]:
             f"learners are made by a function (image_shape, classes) -> keras.Model; got the class {chosen.__name__}"
         )
     if isinstance(chosen, str) or callable(chosen):
-        return {chosen: {}}
+        return [chosen]
     if isinstance(chosen, Mapping):
         for learner, options in chosen.items():
             if not isinstance(options, Mapping):
@@ -169,19 +169,13 @@ def families(chosen: Any) -> dict[str | Callable, Mapping[str, Any]]:
                 raise errors.UserError(
                     f"the options of the learner {learner!r} are a dict; got {type(options).__name__}{swapped}"
                 )
-        return dict(chosen)
+        return [chosen]
     if not isinstance(chosen, list | tuple) or not chosen:
         raise errors.UserError(
             "learners are names, functions (image_shape, classes) -> keras.Model, or {name: options}; "
             f"got {type(chosen).__name__}"
         )
-    by_learner = {}
-    for element in chosen:
-        for learner, options in families(element).items():
-            if learner in by_learner:
-                raise errors.UserError(f"learners name {learner!r} twice")
-            by_learner[learner] = options
-    return by_learner
+    return [family for element in chosen for family in families(element)]
 
 
 def _parameters():

@@ -103,8 +103,8 @@ class Training:
             some 512 MB are enough (`core.unrolling.spacing`).
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
             meta-gradients are averaged. None: one a replica.
-          augment: of the treatment's images in training, where a learner gets them, such as `augmentation.differentiable`: images
-            [B, H, W, C], seed int32 [2] -> the same shape; differentiable. Tests and exports have the images as they are.
+          augment: of the treatment's images in training, where a learner gets them, such as `augmentation.differentiable`:
+            images [B, H, W, C], seed int32 [2] -> the same shape. Tests and exports have the images as they are.
           weight: of the outer loss beside that of `auxiliary`; with 0 nobody is taught.
           auxiliary: another objective of the treatment, or None.
           seed: of the learners and batches.

@@ -1,4 +1,4 @@
-"""Accuracy by number of SGD steps, beside real data with the best rate for each number (GTN paper, section 3.3: 9 times faster)."""
+"""Accuracy by number of SGD steps, beside real data with the best rate for each (GTN paper, section 3.3: 9 times faster)."""
 
 import dataclasses
 import itertools
@@ -123,8 +123,8 @@ class Speed(bases.OfArms, bases.OfShares):
             columns = [np.asarray(table[f"{name}/steps_{n}"], np.float64) for n in steps]
             curves[name] = (steps, endless.runs_over(columns))
         caption = (
-            "Test accuracy of fresh learners by number of SGD steps: each arm's lesson, which begins again after its own number "
-            "of steps, and real data with the best rate and momentum for each number. Mean and 95% interval."
+            "Test accuracy of fresh learners by number of SGD steps: each arm's lesson, which begins again after its own "
+            "number of steps, and real data with the best rate and momentum for each number. Mean and 95% interval."
         )
         plots.lines(figures.path(base_dir, "speed"), {"SGD steps": curves}, "test accuracy", integer=False, caption=caption)
 
