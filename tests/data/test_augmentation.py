@@ -1,8 +1,9 @@
-"""`random_crop_flip`: every output is a window of the padded image, or its mirror image, at random by the seed alone."""
+"""Augmentations: what each does to an image, at random by the seed alone, with exact gradients."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from tf_gtn.data import augmentation
 
@@ -80,3 +81,104 @@ def test_wrong_arguments(images):
         augmentation.random_crop_flip(images[0], [0, 0])
     with pytest.raises(ValueError, match="at least 0; got -1"):
         augmentation.random_crop_flip(images, [0, 0], padding=-1)
+
+
+def test_cutout_blanks_one_square():
+    images = augmentation.cutout(tf.ones([50, 8, 8, 2]), tf.constant([1, 2]), 4)
+    blanked = (images[..., 0] == 0).numpy()
+    np.testing.assert_array_equal(images[..., 0], images[..., 1])
+    assert blanked.sum((1, 2)).max() == 16 and blanked.any((1, 2)).all() and not blanked.all((1, 2)).any()
+    assert len({tuple(row) for row in blanked.reshape(50, -1)}) > 20
+
+
+def by_kind(images, kind, seed=(3, 4)):
+    return augmentation.differentiable(images, tf.constant(seed), (kind,)).numpy()
+
+
+@pytest.fixture(scope="module")
+def waves():
+    """Images of float64 [40, 16, 16, 3] without two equal pixels."""
+    return tf.constant(np.random.RandomState(1).normal(size=(40, 16, 16, 3)))
+
+
+@pytest.mark.parametrize("kind", augmentation.KINDS)
+def test_gradients_of_each_kind_are_exact(waves, kind):
+    """Against finite differences in a random direction: all kinds are linear in the image, or smooth."""
+    images, seed, h = waves[:3], tf.constant([3, 4]), 1e-5
+    direction = tf.constant(np.random.RandomState(2).normal(size=images.shape))
+
+    def loss(x):
+        return tf.reduce_sum(augmentation.differentiable(x, seed, (kind,)) ** 3)
+
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        value = loss(images)
+    exact = tf.reduce_sum(tape.gradient(value, images) * direction)
+    np.testing.assert_allclose(exact, (loss(images + h * direction) - loss(images - h * direction)) / (2 * h), rtol=1e-6)
+
+
+def test_crop_moves_by_whole_pixels(waves):
+    moves = set()
+    for image, moved in zip(waves.numpy(), by_kind(waves, "crop")):
+        padded = np.pad(image, [[2, 2], [2, 2], [0, 0]])
+        windows = {(y - 2, x - 2): padded[y : y + 16, x : x + 16] for y in range(5) for x in range(5)}
+        moves |= {place for place, window in windows.items() if np.array_equal(window, moved)}
+    assert len(moves) > 10 and {y for y, _ in moves} == {x for _, x in moves} == {-2, -1, 0, 1, 2}
+
+
+def test_flip_mirrors_half(waves):
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(waves.numpy(), by_kind(waves, "flip"))]
+    same = [np.array_equal(a, b) for a, b in zip(waves.numpy(), by_kind(waves, "flip"))]
+    assert all(np.logical_xor(mirrored, same)) and 10 <= sum(mirrored) <= 30
+
+
+def test_color_is_linear_in_the_image_and_keeps_its_pattern(waves):
+    for before, after in zip(waves.numpy(), by_kind(waves, "color")):
+        grey, new_grey = before.mean(-1).ravel(), after.mean(-1).ravel()
+        assert np.corrcoef(grey, new_grey)[0, 1] > 1 - 1e-9  # brightness and contrast
+        saturation, new_saturation = before[..., 0].ravel() - grey, after[..., 0].ravel() - new_grey
+        assert np.corrcoef(saturation, new_saturation)[0, 1] > 1 - 1e-9
+        assert 0.5 <= new_grey.std() / grey.std() <= 1.5
+
+
+def turned(image, degrees):
+    """By `scipy.ndimage`: another implementation."""
+    return ndimage.rotate(image, degrees, reshape=False, order=1, mode="constant")
+
+
+def test_rotation_and_scaling_are_about_the_centre():
+    """As SciPy's, in the middle, where no border plays a part."""
+    y, x = np.mgrid[-15.5:16, -15.5:16]
+    image = np.exp(-((y - 3) ** 2 + (x + 4) ** 2) / 40)[..., None]
+    images = tf.constant(np.stack([image] * 8))
+    middle = slice(8, 24)
+    for result in by_kind(images, "rotate")[..., 0]:
+        angles = np.linspace(-15, 15, 301)
+        errors = [abs(turned(image[..., 0], angle) - result)[middle, middle].max() for angle in angles]
+        assert min(errors) < 2e-3 and abs(turned(image[..., 0], 0) - result).max() < 0.5
+    for result in by_kind(images, "scale")[..., 0]:
+        centers = [(result * axis).sum() / result.sum() for axis in (y, x)]
+        assert 3 / 1.21 <= centers[0] <= 3 * 1.21 and -4 * 1.21 <= centers[1] <= -4 / 1.21  # what grows moves outwards
+
+
+def test_one_kind_a_batch_and_all_come(waves):
+    draws = [augmentation.differentiable(waves[:4], tf.constant([i, 0])).numpy() for i in range(40)]
+    alone = [{k: by_kind(waves[:4], k, (i, 0)) for k in augmentation.KINDS} for i in range(40)]
+    kinds = [{k for k, one in ones.items() if np.array_equal(draw, one)} for draw, ones in zip(draws, alone)]
+    assert all(len(kind) == 1 for kind in kinds) and set().union(*kinds) == set(augmentation.KINDS)
+
+
+def test_integers_stay_integers_in_their_range(images):
+    images = tf.constant(np.where(images > 128, 255, 0).astype(np.uint8))
+    for kind in augmentation.KINDS:
+        result = augmentation.differentiable(images, tf.constant([1, 2]), (kind,))
+        assert result.dtype == tf.uint8 and result.shape == images.shape
+    graph = tf.function(
+        augmentation.differentiable, input_signature=[tf.TensorSpec([None, 6, 5, 3], tf.uint8), tf.TensorSpec([2], tf.int32)]
+    )
+    np.testing.assert_array_equal(graph(images, [1, 2]), augmentation.differentiable(images, tf.constant([1, 2])))
+
+
+def test_a_kind_that_is_not_known(waves):
+    with pytest.raises(ValueError, match=r"kinds are some of color, crop, .*; got \['colour'\]"):
+        augmentation.differentiable(waves, tf.constant([1, 2]), ("colour",))

@@ -64,14 +64,6 @@ def test_a_network_that_diverges_has_failed(small):
     assert row["failed"] == "the loss is not finite" and "accuracy" not in row
 
 
-def test_cutout_blanks_one_square():
-    images = evaluation.cutout(tf.ones([50, 8, 8, 2]), tf.constant([1, 2]), 4)
-    blanked = (images[..., 0] == 0).numpy()
-    np.testing.assert_array_equal(images[..., 0], images[..., 1])
-    assert blanked.sum((1, 2)).max() == 16 and blanked.any((1, 2)).all() and not blanked.all((1, 2)).any()
-    assert len({tuple(row) for row in blanked.reshape(50, -1)}) > 20
-
-
 @pytest.mark.slow
 def test_the_papers_network_takes_two_steps():
     """N = 6 and F = 36 (section 2) on images like CIFAR10's, with cutout and augmentation."""
