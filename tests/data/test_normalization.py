@@ -1,12 +1,14 @@
-"""Raw images to the learners' scale; images on another scale are told."""
+"""Raw images to the learners' scale, whitened if asked; images on another scale are told."""
 
+import dataclasses
 import warnings
 
 import numpy as np
 import pytest
+from scipy import linalg
 
 import tf_gtn
-from tf_gtn import errors
+from tf_gtn import data, errors
 from tf_gtn.data import normalization
 
 MNIST = {"mean": [33.3], "std": [78.6]}
@@ -35,3 +37,51 @@ def test_bytes_divided_by_255_are_told_without_a_range():
             scaled = images * scale
             normalization.warn_of_other_range(scaled, normalization.normalize(scaled, **MNIST), None, "mnist")
         assert bool(caught) != fits
+
+
+@pytest.fixture(scope="module")
+def correlated():
+    """A data set of 400 images 3x2x2 whose pixels hang together."""
+    rng = np.random.default_rng(0)
+    images = 120 + 12 * rng.normal(size=(400, 12)) @ rng.normal(size=(12, 12)) / 2
+    split = data.Split(np.clip(np.rint(images), 0, 255).astype(np.uint8).reshape(400, 3, 2, 2), np.arange(400) % 2)
+    return data.Dataset("correlated", split, split, split, ("a", "b"))
+
+
+def test_whitened_pixels_have_variance_1_and_no_correlation(correlated):
+    whitened = dataclasses.replace(correlated, zca=0.0).normalize(correlated.train.images).numpy()
+    assert whitened.shape == (400, 3, 2, 2)
+    flat = whitened.reshape(400, -1).astype(np.float64)
+    np.testing.assert_allclose(flat.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(flat.T @ flat / 400, np.eye(12), atol=2e-3)
+
+
+def test_whitening_is_the_symmetric_root_and_strength_limits_it(correlated):
+    """Of all maps to uncorrelated pixels the one that moves an image least; with strength, rare directions stay fainter."""
+    plain = correlated.normalize(correlated.train.images).numpy().reshape(400, -1).astype(np.float64)
+    covariance = np.cov(plain.T, bias=True)
+    root = np.real(linalg.sqrtm(np.linalg.inv(covariance)))
+    whitening = dataclasses.replace(correlated, zca=0.0).whitening
+    np.testing.assert_allclose(whitening.matrix, root, rtol=1e-3, atol=1e-3)
+    softer = dataclasses.replace(correlated, zca=0.1).whitening
+    values, directions = np.linalg.eigh(covariance)
+    expected = (directions / np.sqrt(values + 0.1 * values.mean())) @ directions.T
+    factor = softer.matrix[0, 0] / expected[0, 0]
+    np.testing.assert_allclose(softer.matrix, factor * expected, rtol=1e-3, atol=1e-4)
+    assert np.trace(softer.matrix @ covariance @ softer.matrix) / 12 == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("zca", [None, 0.1])
+def test_denormalize_undoes_normalize(correlated, zca):
+    dataset = dataclasses.replace(correlated, zca=zca)
+    images = correlated.train.images[:20]
+    np.testing.assert_allclose(dataset.denormalize(dataset.normalize(images)), images, atol=0.05)
+
+
+def test_whitening_is_asked_for_by_load_and_of(correlated):
+    images, labels = correlated.train.images, correlated.train.labels
+    assert tf_gtn.data.of({"train": (images, labels)}, zca=0.2).whitening.strength == 0.2
+    assert tf_gtn.data.load("digits", zca=0.1).whitening.matrix.shape == (64, 64)
+    assert tf_gtn.data.load("digits").whitening is None
+    with pytest.raises(errors.UserError, match="zca"):
+        tf_gtn.data.load("digits", zca=-1.0)

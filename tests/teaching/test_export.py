@@ -1,5 +1,6 @@
 """The SavedModel: contract, equality with the live generator, life without tf_gtn, broken exports."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from tests.teaching import helpers
 from tf_gtn import data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners
-from tf_gtn.teaching import evaluation, export, lesson
+from tf_gtn.teaching import compatibility, evaluation, export, lesson
 
 
 def inputs(n):
@@ -381,3 +382,22 @@ def test_an_export_keeps_the_scale_of_float_images(digits, tmp_path):
     np.testing.assert_allclose(exported.normalize(split.as_given()), dataset.normalize(split.images), atol=1e-5)
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
     assert exported.evaluate(model, split) == exported.evaluate(model, (split.as_given(), split.labels))
+
+
+def test_a_gtn_of_whitened_images_whitens(gtn, tiny_dataset, tmp_path):
+    """Its users get the same inputs as its own learners, and no lesson meets networks that see other images."""
+    whitened = dataclasses.replace(tiny_dataset, zca=0.1)
+    training = helpers.make(whitened, steps=2)
+    path = export.save(training, str(tmp_path), 2, export.metadata(training))
+    loaded = tf_gtn.load(path)
+    images = tiny_dataset.test.images
+    np.testing.assert_allclose(loaded.normalize(images), whitened.normalize(images), atol=1e-5)
+    assert (
+        loaded.metadata["whitening"] == 0.1 and np.abs(whitened.normalize(images) - tiny_dataset.normalize(images)).max() > 0.1
+    )
+    assert tf_gtn.load(loaded.save(tmp_path / "copy")).normalize(images[:0]).shape == (0, 8, 8, 1)
+    compatibility.check_fits(loaded, whitened)
+    with pytest.raises(errors.UserError, match="tiny was loaded with images that are not whitened: load it with"):
+        compatibility.check_fits(loaded, tiny_dataset)
+    with pytest.raises(errors.UserError, match=r"and tiny was loaded with whitened images \(zca = 0.1\)"):
+        compatibility.check_fits(gtn, whitened)

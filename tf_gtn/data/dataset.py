@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn.data import normalization
+from tf_gtn.data import normalization as scaling
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ class Dataset:
     given. A constant channel has a `std` of 1, so that normalising it gives 0. `augment`, if there is one, is applied to
     training images where they are read in a graph: raw images [N, H, W, C], seed int32 [2] -> the same shape. `pixel_range`
     has the ends of the raw scale, black and white. Whoever needs another scale than the normalised one takes it from there.
+    `zca` asks for ZCA whitening after that, of this strength (`normalization.Whitening.of`); learners then see whitened images.
 
     Raises:
       ValueError: no training images, images of other shapes or scales between the splits, a label without a class, or a value
@@ -75,6 +76,7 @@ class Dataset:
     std: tuple[float, ...] | None = None
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
     pixel_range: tuple[int, int] = (0, 255)
+    zca: float | None = None
 
     def __post_init__(self) -> None:
         if not len(self.train):
@@ -122,6 +124,14 @@ class Dataset:
         black, white = self.pixel_range
         return offset + step * black, offset + step * white
 
+    @functools.cached_property
+    def whitening(self) -> scaling.Whitening | None:
+        """Of the training images, if `zca` asks for it. 3,072 numbers an image take half a minute."""
+        if self.zca is None:
+            return None
+        assert self.mean is not None and self.std is not None  # `__post_init__` computes them
+        return scaling.Whitening.of(self.train.images, self.mean, self.std, self.zca)
+
     def in_full_range(self) -> "Dataset":
         """The same images from 0 to 255, so that they go with those of other data sets."""
         low, high = self.pixel_range
@@ -151,7 +161,8 @@ class Dataset:
     def normalize(self, images: np.ndarray | tf.Tensor) -> tf.Tensor:
         """Images as splits hold them, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
 
-        Over `train` each channel of the result has mean 0 and variance 1. Works in `tf.function`, with N unknown.
+        Over `train` each channel of the result has mean 0 and variance 1, and with `zca` pixels are uncorrelated as well. Works
+        in `tf.function`, with N unknown.
 
         Raises:
           ValueError: images of another shape than the data set's.
@@ -163,7 +174,13 @@ class Dataset:
         if not grey and not images.shape.is_compatible_with(expected):
             raise ValueError(f"data set {self.name!r} has images [N, {height}, {width}, {channels}]; got {images.shape}")
         assert self.mean is not None and self.std is not None  # `__post_init__` computes them
-        return normalization.normalize(images, self.mean, self.std)
+        normalized = scaling.normalize(images, self.mean, self.std)
+        return normalized if self.whitening is None else self.whitening(normalized)
+
+    def denormalize(self, images: tf.Tensor) -> tf.Tensor:
+        """Float32 images `[N, H, W, C]` on the scale of the splits: what `normalize` makes these of."""
+        images = images if self.whitening is None else self.whitening.undo(images)
+        return images * tf.constant(self.std, tf.float32) + tf.constant(self.mean, tf.float32)
 
 
 def fingerprint(names: Iterable[Any], *parts: Split | np.ndarray) -> str:

@@ -59,6 +59,7 @@ def from_parts(
     validation: arguments.Count | None = None,
     train: arguments.Count | None = None,
     augment: Callable | None = None,
+    zca: arguments.NotNegative | None = None,
     seed: int = 0,
     cache_dir: str | os.PathLike | None = None,
 ) -> dataset.Dataset:
@@ -68,7 +69,7 @@ def from_parts(
       data: `{"train": ..., "validation": ..., "test": ...}`.
       name: what an export calls the data set.
       classes: names by label; without, the labels' own numbers.
-      image_size, validation, train, augment, seed: as `registry.load`.
+      image_size, validation, train, augment, zca, seed: as `registry.load`.
       cache_dir: a folder on local disk for images that do not fit in memory (`cache.through`). They are decoded once, and
         read from there, now and whenever the same data comes again.
 
@@ -104,6 +105,7 @@ def from_parts(
         divided.splits["test"],
         tuple(divided.classes),
         augment=augment,
+        zca=zca,
         pixel_range=divided.pixel_range,
     )
     registry.check_classes(loaded)

@@ -1,5 +1,6 @@
-"""Raw images to mean 0 and variance 1 ("particularly important to normalize", GTN paper, A.1)."""
+"""Raw images to mean 0 and variance 1 ("particularly important to normalize", GTN paper, A.1), and whitened if asked."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,62 @@ def normalize(images: np.ndarray | tf.Tensor, mean: Sequence[float], std: Sequen
     if images.shape.rank == 3:
         images = images[..., None]
     return (images - tf.constant(mean, tf.float32)) / tf.constant(std, tf.float32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Whitening:
+    """ZCA: the linear map of whole images to uncorrelated pixels of variance 1 that moves them least.
+
+    Attributes:
+      mean: float32 `[P]`, of training images with P = H * W * C numbers each.
+      matrix: float32 `[P, P]`, symmetric.
+      inverse: of `matrix`.
+      strength: see `of`.
+    """
+
+    mean: np.ndarray | tf.Variable
+    matrix: np.ndarray | tf.Variable
+    inverse: np.ndarray
+    strength: float
+
+    @classmethod
+    def of(cls, images: np.ndarray, mean: Sequence[float], std: Sequence[float], strength: float) -> "Whitening":
+        """That of training images.
+
+        Args:
+          images: uint8 `[N, H, W, C]`, in memory or on disk.
+          mean, std: of their channels, which come first.
+          strength: what is added to the variance in every direction, as a fraction of the mean variance: more of it leaves
+            rare patterns fainter.
+        """
+        size = int(np.prod(images.shape[1:]))
+        total, products = np.zeros(size), np.zeros((size, size))
+        for start in range(0, len(images), 4096):  # a whole set of floats might not fit
+            part = normalize(images[start : start + 4096], mean, std).numpy().reshape(-1, size)
+            total += part.sum(0, dtype=np.float64)
+            products += part.T @ part
+        center = total / len(images)
+        variances, directions = np.linalg.eigh(products / len(images) - np.outer(center, center))
+        variances = np.maximum(variances, 0)
+        scales = 1 / np.sqrt(variances + strength * variances.mean())
+        # One factor more, so that pixels have variance 1 on average.
+        scales /= np.sqrt(np.mean(variances * scales**2))
+        matrix, inverse = ((directions * s) @ directions.T for s in (scales, 1 / scales))
+        return cls(center.astype(np.float32), matrix.astype(np.float32), inverse.astype(np.float32), strength)
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """Images `[n, H, W, C]`, normalised by channel, whitened; N may be unknown."""
+        flat = tf.reshape(images, [-1, self.mean.shape[0]])
+        return _in_shape(tf.matmul(flat - self.mean, self.matrix), images)
+
+    def undo(self, images: tf.Tensor) -> tf.Tensor:
+        """The images that are whitened to these."""
+        flat = tf.reshape(images, [-1, self.mean.shape[0]])
+        return _in_shape(tf.matmul(flat, self.inverse) + self.mean, images)
+
+
+def _in_shape(flat, images):
+    return tf.ensure_shape(tf.reshape(flat, tf.shape(images)), images.shape)
 
 
 def warn_of_other_range(

@@ -41,6 +41,7 @@ def load(
     validation: arguments.Count | None = None,
     train: arguments.Count | None = None,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    zca: arguments.NotNegative | None = None,
     seed: int = 0,
 ) -> dataset.Dataset:
     """Loads a data set into memory.
@@ -53,6 +54,8 @@ def load(
       validation: the number of validation images; without, the source's own, or 10% of train (MNIST: a sixth, 10,000).
       train: the number of training images that are left, of every class its share; without, all.
       augment: of training images where they are read in a graph, such as `augmentation.random_crop_flip`.
+      zca: ZCA whitening of what learners see, with a tenth (0.1) of the mean variance added in every direction, or another
+        fraction; without, none.
       seed: of the choice of validation images. It is not the run's: runs that are compared share it. The test images
         don't depend on it.
 
@@ -80,7 +83,7 @@ def load(
         source = source.resize(size)
     learned, held_out, test = splitting.divide(source, validation, seed, train)
     loaded = dataset.Dataset(
-        name, learned, held_out, test, tuple(source.classes), augment=augment, pixel_range=source.pixel_range
+        name, learned, held_out, test, tuple(source.classes), augment=augment, pixel_range=source.pixel_range, zca=zca
     )
     check_classes(loaded)
     return loaded

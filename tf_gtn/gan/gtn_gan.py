@@ -145,5 +145,4 @@ class GTNGAN:
         dataset, treatment = self.training.dataset, self.training.treatment
         assert isinstance(treatment, treatments.GTN)
         images = self._adversary.fake(treatment, count, seed)
-        raw = images * tf.constant(dataset.std, tf.float32) + tf.constant(dataset.mean, tf.float32)
-        return sources.scaled(raw, dataset)[None]
+        return sources.scaled(dataset.denormalize(images), dataset)[None]

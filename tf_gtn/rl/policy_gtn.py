@@ -32,6 +32,7 @@ class Task(NamedTuple):
     normalization: dict[str, list[float]]
     fingerprint: None = None  # a data set has both
     given_range: None = None
+    whitening: None = None
 
 
 class PolicyGTN:

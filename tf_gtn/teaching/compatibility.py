@@ -26,6 +26,16 @@ def check_fits(exported: loading.LoadedGTN, for_dataset: dataset.Dataset) -> Non
                 f"the export is for the classes of {exported.metadata['dataset']}, whose number {label} is "
                 f"{str(exported_class)!r}; that of {for_dataset.name} is {str(dataset_class)!r}"
             )
+    of_export, of_dataset = exported.metadata.get("whitening"), for_dataset.zca
+    if of_export != of_dataset:
+        words = [
+            "images that are not whitened" if zca is None else f"whitened images (zca = {zca:g})"
+            for zca in (of_export, of_dataset)
+        ]
+        raise errors.UserError(
+            f"the export teaches networks that see {words[0]}, and {for_dataset.name} was loaded with {words[1]}: load it with "
+            f"data.load.zca = {of_export}, or from Python tf_gtn.data.of(data, zca={of_export})"
+        )
     learned = exported.metadata.get("dataset_fingerprint")
     if learned and not for_dataset.same_test(learned):
         errors.warn(

@@ -1,12 +1,14 @@
 """Writes a trained GTN as a SavedModel that needs no `tf_gtn` to run.
 
 <directory>/<version>/
-  saved_model.pb, variables/          signatures serving_default = generate, and curriculum
+  saved_model.pb, variables/          signatures serving_default = generate, and curriculum; whiten, where learners see
+                                      whitened images: images normalised by channel -> whitened ones
   assets/metadata.json                see `metadata`
   assets.extra/tf_serving_warmup_requests
   assets.extra/sha256.json            of all other files
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -29,7 +31,8 @@ class Trained(Protocol):
 
     Attributes:
       treatment, hyperparameters: what is exported.
-      dataset: says `name`, `classes`, `image_shape`, `normalization`; `fingerprint` and `given_range`, which may be None.
+      dataset: says `name`, `classes`, `image_shape`, `normalization`; `fingerprint`, `given_range` and `whitening`, which may
+        be None.
       weight_norm: of learners.
       inner_loss, outer_steps, seed: of its training.
     """
@@ -74,6 +77,7 @@ def metadata(training: Trained, config: str = "", accuracy: dict | None = None, 
         "accuracy": accuracy,
         **({} if score is None else {"return": score}),
         **({} if fingerprint is None else {"dataset_fingerprint": str(fingerprint)}),
+        **({} if dataset.whitening is None else {"whitening": float(dataset.whitening.strength)}),
         **({} if pixel_range is None else {"pixel_range": [float(end) for end in pixel_range]}),
     }
 
@@ -103,10 +107,10 @@ def _obstacle(training):
 def save(training: Trained, directory: str, version: int, meta: dict[str, Any]) -> str:
     """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path."""
     check_exportable(training)
-    return _publish(training.treatment, _values(training), directory, version, meta)
+    return _publish(training.treatment, _values(training), directory, version, meta, training.dataset.whitening)
 
 
-def _publish(gtn, values, directory, version, meta):
+def _publish(gtn, values, directory, version, meta, whitening=None):
     def write(path):
         scratch = tempfile.mkdtemp()
         try:
@@ -114,11 +118,14 @@ def _publish(gtn, values, directory, version, meta):
             with open(source, "w") as file:
                 json.dump(meta, file, indent=2)
             module = _Module(gtn, values, source)
-            tf.saved_model.save(
-                module,
-                path,
-                signatures={"serving_default": module.generate, "generate": module.generate, "curriculum": module.curriculum},
-            )
+            signatures = {
+                "serving_default": module.generate,
+                "generate": module.generate,
+                "curriculum": module.curriculum,
+            }
+            if whitening is not None:
+                signatures["whiten"] = module.whitening(whitening, meta["image_shape"])
+            tf.saved_model.save(module, path, signatures=signatures)
         finally:
             shutil.rmtree(scratch)
         _write_warmup(path, meta)
@@ -183,6 +190,17 @@ class _Module(tf.Module):
             return {"image": image, "label": batches[..., -classes:], **schedule}
 
         self.generate, self.curriculum = generate, curriculum
+
+    def whitening(self, whitening, image_shape):
+        """The signature `whiten`."""
+        mean, matrix = (tf.Variable(value, trainable=False) for value in (whitening.mean, whitening.matrix))
+        self._whitening = mean, matrix  # what a signature uses is saved with its module
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, "image")])
+        def whiten(image):
+            return {"image": dataclasses.replace(whitening, mean=mean, matrix=matrix)(image)}
+
+        return whiten
 
 
 class _resized:

@@ -107,7 +107,7 @@ class LoadedGTN:
         normalized = normalization.normalize(images, **self.metadata["normalization"])
         if len(image_shape) == 3 and tf.executing_eagerly():  # observations have no range; a graph has no numbers yet
             normalization.warn_of_other_range(images, normalized, self.metadata.get("pixel_range"), self.metadata["dataset"])
-        return normalized
+        return self._model.signatures["whiten"](image=normalized)["image"] if "whitening" in self.metadata else normalized
 
     @arguments.checked("gtn.train")
     def train(

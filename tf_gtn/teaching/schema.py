@@ -68,6 +68,7 @@ OPTIONAL = {
     "loss": (lambda value: value in ("cross_entropy", "squared_error"), '"cross_entropy" or "squared_error"'),
     "return": _SUMMARY,
     "dataset_fingerprint": (lambda value: _text(value) and value, "text"),
+    "whitening": (lambda value: _number(value) and value >= 0, "a finite number of at least 0"),
     "pixel_range": (
         lambda value: _list(value, _number, [2]) and value[0] < value[1],
         "[low, high], two finite numbers, the lower one first",
@@ -93,7 +94,9 @@ def signatures(metadata: dict[str, Any]) -> dict[str, tuple[dict, dict]]:
     """`{signature: (inputs, outputs)}`, each `{name: shape}`, as metadata says they are."""
     image, label = metadata["image_shape"], [len(metadata["classes"])]
     batch = [None, metadata["batch_size"]]
+    whiten = {"whiten": ({"image": [None, *image]}, {"image": [None, *image]})} if "whitening" in metadata else {}
     return {
+        **whiten,
         "generate": ({"noise": [None, metadata["latent"]], "label": [None, *label]}, {"image": [None, *image]}),
         "curriculum": (
             {"step": [None]},
