@@ -56,6 +56,8 @@ class Bases:
     """Images that are sums of a few learned bases, with learned coefficients for each image.
 
     The same K bases [K, H, W, C] serve all classes and steps (the memory of Deng and Russakovsky 2022, one address per image).
+    A sum is divided by the root of K, as `layers.BasisImages` does and for its reason: K bases that all move by as much as a
+    learned pixel would move an image K times as far, and with 256 of them it does not stay finite.
     """
 
     name = "bases"
@@ -67,7 +69,8 @@ class Bases:
         self.inner_steps, self._epochs = batches * epochs, epochs
         self._one_hot = tf.one_hot(curricula.cycling_labels(batches, batch_size, classes), classes)
         coefficients, bases = starts.factors(images.reshape(-1, math.prod(self._image_shape)), count)
-        self.bases = keras.Variable(bases.reshape(-1, *self._image_shape), name="bases")
+        self._scale = len(bases) ** -0.5
+        self.bases = keras.Variable(bases.reshape(-1, *self._image_shape) / self._scale, name="bases")
         self.coefficients = keras.Variable(coefficients.reshape(batches, batch_size, -1), name="coefficients")
 
     @property
@@ -89,7 +92,7 @@ class Bases:
         return _repeated({"coefficients": tf.convert_to_tensor(self.coefficients), "label": self._one_hot}, self._epochs)
 
     def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.tensordot(x["coefficients"], params["bases"], 1), x["label"]
+        return tf.tensordot(x["coefficients"] * self._scale, params["bases"], 1), x["label"]
 
 
 def _repeated(xs, epochs):
