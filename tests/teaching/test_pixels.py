@@ -114,3 +114,22 @@ def test_epochs_show_the_same_batches_again(tiny_dataset, name):
     assert repeated.inner_steps == 4 and repeated.stored_floats == once.stored_floats
     with pytest.raises(errors.UserError, match=f"teaching.{name}.epochs must divide the 4 inner steps; got 3"):
         make(tiny_dataset, 4, 6, [0, 3], epochs=3)
+
+
+def test_bases_that_all_move_move_an_image_no_further_than_a_learned_pixel(tiny_dataset):
+    learned = pixels.bases(tiny_dataset, 3, 6, [0, 3], count=16)
+    before = batches(learned)[0]
+    signs = tf.sign(tf.random.stateless_normal(learned.bases.shape, [1, 2]))
+    learned.bases.assign_add(0.01 * signs)
+    assert np.sqrt(np.mean((batches(learned)[0] - before) ** 2)) == pytest.approx(0.01, rel=0.2)
+
+
+def test_centres_are_found_once_for_a_data_set(tiny_dataset, monkeypatch):
+    """They take minutes of 60,000 images, and several arms begin from them."""
+    first = pixels.k_means(tiny_dataset, 2, 6, [7, 8])
+    monkeypatch.setattr(pixels, "_k_means", None)
+    images = first.images.numpy()
+    first.variables[0].assign(0 * first.variables[0])  # a restored run's
+    np.testing.assert_array_equal(pixels.k_means(tiny_dataset, 2, 6, (7, 8)).images, images)
+    with pytest.raises(TypeError):
+        pixels.k_means(tiny_dataset, 2, 6, [7, 9])

@@ -79,7 +79,7 @@ def treatment(
         seed_pair = [seed, _PIXELS if name == "distilled" else _CHOICE]
         function = (with_settings or {}).get(name) or treatments.REGISTRY[name]
         fresh = function(dataset, inner_steps, batch_size, seed_pair)
-    epochs = fresh.curriculum.epochs if isinstance(fresh, treatments.GTN) else 1
+    epochs = getattr(treatments.curriculum_of(fresh) or fresh, "epochs", 1)
     if (images := inner_steps * batch_size // epochs) < dataset.num_classes:
         errors.warn(
             f"a lesson of {images} images shows at most {images} of the {dataset.num_classes} classes of {dataset.name}: take "

@@ -4,6 +4,7 @@ Learned ones begin from noise, or from images: those of `real_subset` or `k_mean
 """
 
 import math
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ import tensorflow as tf
 
 from tf_gtn import arguments, data, errors
 from tf_gtn.teaching import curricula, starts, treatments
+
+_centres: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # {data set: {(T, B, seed): images}}
 
 
 class Distilled:
@@ -24,7 +27,7 @@ class Distilled:
         """`images` [T / epochs, B, H, W, C] are the first ones, of classes in turn; `labels` as in `curricula.Curriculum`."""
         self.pixels = keras.Variable(images, name="pixels")
         batches, batch_size = self.pixels.shape[:2]
-        self.inner_steps, self._epochs = batches * epochs, epochs
+        self.inner_steps, self.epochs = batches * epochs, epochs
         self._one_hot = tf.one_hot(curricula.cycling_labels(batches, batch_size, classes), classes)
         self.logits = curricula.first_logits(self._one_hot) if labels == "learned" else None
 
@@ -45,7 +48,7 @@ class Distilled:
     def xs(self, seed: tf.Tensor) -> Any:
         del seed
         label = self._one_hot if self.logits is None else tf.nn.softmax(tf.convert_to_tensor(self.logits))
-        return _repeated({"image": tf.convert_to_tensor(self.pixels), "label": label}, self._epochs)
+        return _repeated({"image": tf.convert_to_tensor(self.pixels), "label": label}, self.epochs)
 
     def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         del params
@@ -66,7 +69,7 @@ class Bases:
         """The `count` bases and their coefficients begin as those that `images` [T / epochs, B, H, W, C] come nearest by."""
         images = np.asarray(images)
         batches, batch_size, *self._image_shape = images.shape
-        self.inner_steps, self._epochs = batches * epochs, epochs
+        self.inner_steps, self.epochs = batches * epochs, epochs
         self._one_hot = tf.one_hot(curricula.cycling_labels(batches, batch_size, classes), classes)
         coefficients, bases = starts.factors(images.reshape(-1, math.prod(self._image_shape)), count)
         self._scale = len(bases) ** -0.5
@@ -89,7 +92,7 @@ class Bases:
 
     def xs(self, seed: tf.Tensor) -> Any:
         del seed
-        return _repeated({"coefficients": tf.convert_to_tensor(self.coefficients), "label": self._one_hot}, self._epochs)
+        return _repeated({"coefficients": tf.convert_to_tensor(self.coefficients), "label": self._one_hot}, self.epochs)
 
     def batch(self, params: Any, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.tensordot(x["coefficients"] * self._scale, params["bases"], 1), x["label"]
@@ -177,8 +180,17 @@ def real_subset(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: 
 def k_means(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequence[int]) -> treatments.Fixed:
     """Cluster centres of each class' training images (scikit-learn's k-means), as many as a class has places in T * B.
 
-    Fewer where a class has fewer images; they come again then, in the same order.
+    Fewer where a class has fewer images; they come again then, in the same order. Those of a data set are found once, since
+    several treatments may begin from them.
     """
+    known, key = _centres.setdefault(dataset, {}), (inner_steps, batch_size, *np.ravel(seed))
+    if key not in known:
+        known[key] = _k_means(dataset, inner_steps, batch_size, seed)
+    labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
+    return treatments.Fixed("k_means", known[key], tf.one_hot(labels, dataset.num_classes))
+
+
+def _k_means(dataset, inner_steps, batch_size, seed):
     from sklearn import cluster  # slow to import, and needed here alone
 
     labels = curricula.cycling_labels(inner_steps, batch_size, dataset.num_classes)
@@ -192,7 +204,7 @@ def k_means(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: Sequ
         algorithm = cluster.KMeans if len(vectors) * count < 2e5 else cluster.MiniBatchKMeans
         centres = algorithm(count, n_init=1, random_state=int(rng.integers(2**31))).fit(vectors).cluster_centers_
         images[labels == c] = rng.permutation(centres)[np.arange(places) % count].reshape(-1, *dataset.image_shape)
-    return treatments.Fixed("k_means", images, tf.one_hot(labels, dataset.num_classes))
+    return images
 
 
 def _members(dataset, c):
