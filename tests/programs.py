@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+MOCKED = "--gin_bindings=data.load.validation = 20"
+"""For run files on mock data, which has fewer images than some of them keep for validation."""
 SMALL = (
     "--gin_file=gin/teaching/digits.gin",
     "--gin_bindings=models.Population.families = {'mlp': {'units': ((4, 8), (4, 8))}}",

@@ -188,7 +188,7 @@ LARGEST = ("gin/teaching/ablations_paper.gin", "gin/teaching/estimators_paper.gi
 )
 def test_an_experiment_is_complete(gin_file, mock_data):
     """All arms can be built as configured, and their analyses and claims fit."""
-    done = run("compare_treatments", "--dry_run", f"--gin_file={gin_file}", f"--tfds_data_dir={mock_data}")
+    done = run("compare_treatments", "--dry_run", f"--gin_file={gin_file}", f"--tfds_data_dir={mock_data}", programs.MOCKED)
     assert done.returncode == 0, done.stderr
 
 
@@ -211,7 +211,7 @@ def test_an_experiment_takes_two_steps(gin_file, mock_data, tmp_path):
     short = [s for s in SHORT if "INNER_STEPS" not in s]  # some arms have a window of the inner steps
     seeds = f"--gin_bindings=teaching.Comparison.seeds = {2 if gin_file.endswith('_small.gin') else 1}"
     files = f"--base_dir={tmp_path}", f"--gin_file={gin_file}", f"--tfds_data_dir={mock_data}"
-    done = run("compare_treatments", *files, *short, seeds)
+    done = run("compare_treatments", *files, *short, seeds, programs.MOCKED)
     assert done.returncode == 0, done.stderr
     assert results.read(str(tmp_path))["metrics"] and (tmp_path / "report.html").exists()
 
