@@ -68,6 +68,12 @@ def draw_comparison(
     if len(arms) > 1:
         final = {name: {"test accuracy": statistics.units([o["accuracy"][name] for o in outcomes])[0]} for name in arms}
         figures.bars(figures.path(base_dir, "test_accuracy"), final, "test accuracy")
+    stored = {name: number for name in arms if (number := outcomes[0].get("stored_floats", {}).get(name))}
+    if len(stored) > 1:
+        by_number = {
+            name: (number, statistics.units([o["accuracy"][name] for o in outcomes])[0]) for name, number in stored.items()
+        }
+        plots.accuracy_by_stored_numbers(figures.path(base_dir, "accuracy_by_stored_numbers"), by_number)
 
 
 def draw_inner_steps(base_dir: str, curves: Mapping[str, Sequence[np.ndarray]]) -> None:

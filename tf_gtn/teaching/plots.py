@@ -1,5 +1,6 @@
 """The GTN paper's kinds of figures, from arrays: accuracy by step, schedules, samples by step, trials."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,6 +68,35 @@ def accuracy_by_outer_step(
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         drawing.finish(figure, axes, integer=xlabel == "outer step")
+    return path
+
+
+def accuracy_by_stored_numbers(path: str, arms: Mapping[str, tuple[int, ArrayLike]], caption: str | None = None) -> str:
+    """Final test accuracy by how many numbers a lesson is made from; arms that differ in a number at the end are joined.
+
+    Args:
+      path: of the PNG.
+      arms: `{arm: (stored numbers, accuracies [n])}`, the accuracies of learners, or of seeds' means; "pixels_64" and
+        "pixels_256" make one line.
+      caption: text instead of the default.
+    """
+    lines: dict[str, list[str]] = {}
+    for name in sorted(arms, key=lambda arm: arms[arm][0]):
+        lines.setdefault(re.sub(r"_\d+$", "", name), []).append(name)
+    text = "Test accuracy by how many numbers a lesson is made from (of real data: the training images): mean and 95% interval."
+    with drawing.to_png(path, caption or text) as figure:
+        axes = figure.subplots()
+        for line, names in lines.items():
+            values = [np.asarray(arms[name][1], np.float64) for name in names]
+            x, mean = [arms[name][0] for name in names], np.array([each.mean() for each in values])
+            color, _, _ = drawing.style(line, lines)
+            low, high = np.array([statistics.interval(each[:, None], statistics.SHARE) for each in values])[..., 0].T
+            axes.errorbar(x, mean, (mean - low, high - mean), fmt="none", ecolor=color, capsize=3)
+            drawing.line(axes, line, lines, x, mean)
+        axes.set_xscale("log")
+        axes.set_xlabel("stored numbers")
+        axes.set_ylabel("test accuracy")
+        drawing.finish(figure, axes, integer=False)
     return path
 
 
