@@ -88,12 +88,8 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
         elif name == "train_leap":
             arguments += ["--dry_run", f"--tfds_data_dir={mock_data}"]
         elif any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
-            mocked = [] if "transfer" in name else [programs.MOCKED]
-            arguments = [a for a in arguments if a != "--join" and "--tfds_data_dir" not in a] + [
-                "--dry_run",
-                f"--tfds_data_dir={mock_data}",
-                *mocked,
-            ]
+            arguments = [a for a in arguments if a != "--join" and "--tfds_data_dir" not in a]
+            arguments += ["--dry_run", f"--tfds_data_dir={mock_data}", programs.MOCKED]
             arguments += ["--gin_bindings=teaching.Tuning.sampler = 'tpe'"] if name == "tune_gtn" else []
             if any("combined_small" in a for a in arguments):  # after a run of train_leap
                 convolutional.four_modules((16, 16, 1), 10, 16).save(tmp_path / "leap.keras")

@@ -8,8 +8,9 @@ import tensorflow as tf
 from tests.teaching import helpers
 from tf_gtn import errors
 from tf_gtn.core import estimators, optimizers
+from tf_gtn.data import augmentation
 from tf_gtn.models import layers, learners, population
-from tf_gtn.teaching import curricula, training, treatments
+from tf_gtn.teaching import curricula, evaluation, training, treatments
 
 
 @pytest.fixture
@@ -199,3 +200,52 @@ def test_an_algorithm_says_what_is_not_set(tiny_dataset):
     assert [v.shape for v in after_a_step()[1:]] == [(3,), (3,)]
     with pytest.raises(errors.UserError, match="unknown algorithm 'papers'; did you mean 'paper'"):
         helpers.make(tiny_dataset, "distilled", families=helpers.MLP, algorithm="papers")
+
+
+def mirrored(images, seed):
+    """Augmentation that always does the same."""
+    assert seed.shape == (2,)
+    return images[:, :, ::-1]
+
+
+def test_an_augmented_lesson_is_the_lesson_of_augmented_images(tiny_dataset):
+    """Mirrored pixels that are shown mirrored teach as the pixels do, and their gradients are mirrored."""
+    plain = helpers.make(tiny_dataset, "distilled", families=helpers.MLP)
+    augmented = helpers.make(tiny_dataset, "distilled", families=helpers.MLP, augment=mirrored)
+    augmented.treatment.pixels.assign(augmented.treatment.pixels[:, :, :, ::-1])
+    estimates = []
+    for each in (plain, augmented):
+        problem = each.problem(0, tf.constant(each.population.draw([0, 0]).widths))
+        estimates.append(estimators.Full().estimate(problem, each.values(), tf.constant([5, 6]), "every", ()))
+    one, other = estimates
+    np.testing.assert_allclose(other.loss, one.loss, rtol=1e-6)
+    np.testing.assert_allclose(other.gradients[0][:, :, :, ::-1], one.gradients[0], rtol=1e-4, atol=1e-8)
+
+
+def test_augmentation_is_drawn_anew_for_each_step_and_learner_and_leaves_tests_alone(tiny_dataset):
+    seeds = []
+
+    def noted(images, seed):
+        tf.numpy_function(lambda seed: seeds.append(tuple(seed)), [seed], [])
+        return images
+
+    augmented = helpers.make(tiny_dataset, families=helpers.MLP, augment=noted, learners=2, recompute_every=0)
+    for index in range(2):
+        augmented.step(index)
+    assert len(seeds) == len(set(seeds)) == 2 * 2 * augmented.inner_steps
+    plain = helpers.make(tiny_dataset, families=helpers.MLP)
+    for each in (augmented, plain):
+        each.restart(helpers.make(tiny_dataset, families=helpers.MLP))
+    taught = [evaluation.Evaluator.of(each).accuracies(tiny_dataset.test, 3, 5) for each in (augmented, plain)]
+    np.testing.assert_array_equal(*taught)
+    assert len(seeds) == 2 * 2 * augmented.inner_steps
+
+
+def test_differentiable_augmentation_in_the_loop(tiny_dataset):
+    """Finite, another loss than without, and the same one for the same seed."""
+    made = [
+        helpers.make(tiny_dataset, "distilled", families=helpers.MLP, augment=a) for a in (augmentation.differentiable, None)
+    ]
+    first, plain = (float(each.step(0)["loss"]) for each in made)
+    again = helpers.make(tiny_dataset, "distilled", families=helpers.MLP, augment=augmentation.differentiable)
+    assert np.isfinite(first) and first != plain and first == float(again.step(0)["loss"])

@@ -29,13 +29,7 @@ class Problem:
     def xs(self, values: list[tf.Tensor], seed: tf.Tensor) -> dict:
         """What the inner steps take; `seed` is the learner's."""
         with self._at(values):
-            treatment_seed = _split(seed)[1]
-            xs = self._loop.xs(self._training.hyperparameters.values(), treatment_seed)
-        if self._training.augment is not None:
-            seed = tf.random.experimental.stateless_fold_in(treatment_seed, 1)
-            limits = {"minval": None, "maxval": None, "dtype": tf.int32}
-            xs["augment"] = tf.random.stateless_uniform((self.length, 2), seed, **limits)
-        return xs
+            return self._loop.xs(self._training.hyperparameters.values(), _split(seed)[1])
 
     def advance(
         self, values: list[tf.Tensor], state: Any, seed: tf.Tensor, start: int | tf.Tensor, steps: int | tf.Tensor, judge: str
@@ -62,7 +56,8 @@ class Problem:
             samples = reader.sample((self.length, training._outer_batch), real)
             samples = tf.nest.map_structure(part, samples)
             measuring = {"measure": measure, "measure_params": reader.params(), "measure_xs": samples}
-        xs = tf.nest.map_structure(part, self.xs(values, seed))
+        xs = {**self.xs(values, seed), **self._augmentation(seed)}
+        xs = tf.nest.map_structure(part, xs)
         with self._at(values):
             state, ys = self._loop.run(
                 state, xs, recompute_every=training._recompute_every, augment=training.augment, **measuring
@@ -74,6 +69,13 @@ class Problem:
         else:
             losses = tf.zeros([0], ys["inner_loss"].dtype)
         return state, losses, ys["inner_loss"]
+
+    def _augmentation(self, seed):
+        """Seeds of how this learner gets the images, one for each step."""
+        if self._training.augment is None:
+            return {}
+        own = tf.random.experimental.stateless_fold_in(_split(seed)[1], 1)
+        return {"augment": tf.random.stateless_uniform((self.length, 2), own, minval=None, maxval=None, dtype=tf.int32)}
 
     def _at(self, values):
         """In it the outer variables have these values."""
