@@ -112,7 +112,7 @@ class Evaluator:
             return tf.cond(is_wanted, lambda: measure(state, params, None), lambda: tf.zeros([], tf.int32))
 
         params, is_curve = {"images": images, "labels": labels}, isinstance(measured, tuple)
-        wanted = tf.constant([step in measured for step in self.every_step]) if is_curve else None
+        wanted = tf.constant([is_curve and step in measured for step in self.every_step])
         measuring = {"measure": measure_if, "measure_params": params, "measure_xs": wanted[1:]} if is_curve else {}
         final, ys = loop.run(state, loop.xs(self._hyper(), lesson), recompute_every=0, **measuring)
         if is_curve:

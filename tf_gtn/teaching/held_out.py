@@ -19,8 +19,9 @@ SETTINGS = tuple(itertools.product(RATES, MOMENTA, DECAYS))
 """Of plain SGD on real data, `(learning rate, momentum, decay)`: those that the best is chosen from."""
 
 
-def schedule(learning_rate: float, momentum: float, decay: str, steps: int) -> dict[str, np.ndarray]:
+def schedule(setting: tuple[float, float, str], steps: int) -> dict[str, np.ndarray]:
     """`{"learning_rate": [steps], "momentum": [steps]}` of one of `SETTINGS`."""
+    learning_rate, momentum, decay = setting
     fall = np.linspace(1, 0, steps, endpoint=False) if decay == "linear" else np.ones(steps)
     return {"learning_rate": (learning_rate * fall).astype(np.float32), "momentum": np.full(steps, momentum, np.float32)}
 
@@ -63,18 +64,18 @@ def compare(
     def start(index):
         return draw(tf.random.experimental.stateless_fold_in(streams[0], index))
 
-    def real(index, *setting):
+    def real(index, setting):
         """Real batches of the learner number `index`."""
         sample = batches.sample((steps * batch_size,), tf.random.experimental.stateless_fold_in(streams[1], index))
         images, labels = batches.batch(batches.params(), sample)
         return {
             "image": tf.reshape(images, synthetic["image"].shape),
             "label": tf.reshape(labels, synthetic["label"].shape),
-            **{name: tf.constant(values) for name, values in schedule(*setting, steps).items()},
+            **{name: tf.constant(values) for name, values in schedule(setting, steps).items()},
         }
 
     def taught(index, setting, split):
-        trained, _, _ = teacher.teach(start(index), real(index, *setting))
+        trained, _, _ = teacher.teach(start(index), real(index, setting))
         return teacher.accuracy(trained, *split)
 
     def mean_validation(setting):

@@ -97,7 +97,7 @@ class Speed(bases.OfArms, bases.OfShares):
         )
 
         def use(setting):
-            for name, values in held_out.schedule(*setting, steps).items():
+            for name, values in held_out.schedule(setting, steps).items():
                 schedule[name].assign(values)
 
         def validated(setting):
