@@ -17,7 +17,7 @@ from tests.teaching import helpers
 from tf_gtn import data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners
-from tf_gtn.teaching import compatibility, evaluation, export, lesson
+from tf_gtn.teaching import compatibility, evaluation, experiment, export, lesson, warm_start
 
 
 def inputs(n):
@@ -401,3 +401,20 @@ def test_a_gtn_of_whitened_images_whitens(gtn, tiny_dataset, tmp_path):
         compatibility.check_fits(loaded, tiny_dataset)
     with pytest.raises(errors.UserError, match=r"and tiny was loaded with whitened images \(zca = 0.1\)"):
         compatibility.check_fits(gtn, whitened)
+
+
+def test_half_precision_halves_the_size_and_keeps_the_lesson(trained, gtn, tiny_dataset, tmp_path):
+    path = export.save(trained, str(tmp_path), 10, export.metadata(trained), "float16")
+    half = tf_gtn.load(path)
+    stored = tf.train.load_checkpoint(os.path.join(path, "variables", "variables")).get_variable_to_dtype_map()
+    parts = {dtype: {name.split("/")[0] for name, d in stored.items() if d == dtype} for dtype in (tf.float16, tf.float32)}
+    assert parts[tf.float16] == {"_weights", "_state", "_lesson"} and parts[tf.float32] == {"_schedule"}
+    for key, value in gtn.lesson().items():
+        assert half.lesson()[key].dtype == tf.float32
+        np.testing.assert_allclose(half.lesson()[key], value, atol=0 if key in ("learning_rate", "momentum") else 5e-3)
+    noise, label = inputs(3)
+    np.testing.assert_allclose(half.generate(noise, label), gtn.generate(noise, label), atol=5e-3)
+    start = warm_start.WarmStart("X.warm_start", path).values({"gtn": helpers.make(tiny_dataset, steps=4)})["gtn"]
+    assert all(value.dtype == np.float32 for value in start)
+    with pytest.raises(errors.UserError, match="unknown dtype of an export 'float8'"):
+        experiment.Comparison(arms=("gtn",), export_dtype="float8")

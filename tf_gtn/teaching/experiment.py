@@ -74,9 +74,11 @@ class Comparison(experiment.Experiment):
       warm_start: what every seed's treatments and learned hyperparameters begin from: the folder of another run, where an arm
         begins from the arm of its name in the newest checkpoint, or an export, where all arms begin alike; None: they are drawn
         anew.
+      export_dtype: what an export stores weights and codes in, "float32" or "float16".
     """
 
     warm_start: str | None = None
+    export_dtype: export.Dtype = "float32"
 
     SYSTEM: ClassVar[str] = "teaching"
     NAME: ClassVar[str] = "teaching.Comparison"
@@ -144,7 +146,9 @@ class Comparison(experiment.Experiment):
         best = {}
         if exported := next((name for name, training in run.healthy.items() if export.exportable(training)), None):
             training, folder = run.trainings[exported], os.path.join(run.folder, "export")
-            self._exports[exported] = export_gtn(training, folder, accuracies[exported], run.configuration)
+            self._exports[exported] = export_gtn(
+                training, folder, accuracies[exported], run.configuration, dtype=self.export_dtype
+            )
             if exported in run.best and run.best[exported].step:
                 best[exported] = self._best(run, exported, accuracies[exported], sample)
         figures.draw_arms(run.folder, run.trainings)
@@ -161,7 +165,7 @@ class Comparison(experiment.Experiment):
         else:
             with best.in_place():
                 accuracies = self._evaluator(name, training).accuracies(self.dataset.test, *sample)
-                export_gtn(training, folder, accuracies, run.configuration, step)
+                export_gtn(training, folder, accuracies, run.configuration, step, self.export_dtype)
         return {"step": step, "validation_accuracy": float(best.value), "accuracy": accuracies}
 
     def context(self, run: runs.SeedRun) -> Context:
@@ -206,7 +210,12 @@ def _summary(accuracies):
 
 
 def export_gtn(
-    trained: Training, directory: str, accuracies: Sequence[float] | np.ndarray, configuration: str, step: int | None = None
+    trained: Training,
+    directory: str,
+    accuracies: Sequence[float] | np.ndarray,
+    configuration: str,
+    step: int | None = None,
+    dtype: export.Dtype = "float32",
 ) -> str:
     """Exports into `directory` under the number of outer steps taken, `step` or, if None, all of them; returns the path."""
     step = trained.outer_steps if step is None else step
@@ -214,4 +223,4 @@ def export_gtn(
     accuracy = {"mean": mean, "ci95": interval, "learners": len(accuracies)}
     meta = export.metadata(trained, configuration, accuracy)
     meta["training"]["outer_steps"] = step
-    return export.save(trained, directory, step, meta)
+    return export.save(trained, directory, step, meta, dtype)

@@ -15,15 +15,17 @@ import os
 import shutil
 import struct
 import tempfile
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import keras
 import tensorflow as tf
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.teaching import protocols, saved_models, schema, treatments, trust
 
 METADATA = "metadata.json"
+DTYPES = ("float32", "float16")
+Dtype = Annotated[str, arguments.OneOf(DTYPES, "dtype of an export")]
 
 
 class Trained(Protocol):
@@ -104,20 +106,23 @@ def _obstacle(training):
     return None
 
 
-def save(training: Trained, directory: str, version: int, meta: dict[str, Any]) -> str:
-    """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path."""
+def save(training: Trained, directory: str, version: int, meta: dict[str, Any], dtype: Dtype = "float32") -> str:
+    """Exports to `<directory>/<version>/`, which appears complete or not at all; returns that path.
+
+    `dtype` is what weights and codes are stored in; "float16" halves the size. All is computed in float32.
+    """
     check_exportable(training)
-    return _publish(training.treatment, _values(training), directory, version, meta, training.dataset.whitening)
+    return _publish(training.treatment, _values(training), directory, version, meta, dtype, training.dataset.whitening)
 
 
-def _publish(gtn, values, directory, version, meta, whitening=None):
+def _publish(gtn, values, directory, version, meta, dtype="float32", whitening=None):
     def write(path):
         scratch = tempfile.mkdtemp()
         try:
             source = os.path.join(scratch, METADATA)
             with open(source, "w") as file:
                 json.dump(meta, file, indent=2)
-            module = _Module(gtn, values, source)
+            module = _Module(gtn, values, source, dtype)
             signatures = {
                 "serving_default": module.generate,
                 "generate": module.generate,
@@ -149,17 +154,22 @@ def _values(training):
 class _Module(tf.Module):
     """The generator with its weights joined and its BatchNorm statistics fixed, and the curriculum."""
 
-    def __init__(self, gtn, values, metadata_file):
-        """`values`: `{"weights", "state", "lesson", "schedule"}`, dicts of tensors; see `_values`."""
-        for name, tensors in values.items():
-            setattr(self, f"_{name}", {k: tf.Variable(v, trainable=False) for k, v in tensors.items()})
+    def __init__(self, gtn, values, metadata_file, dtype):
+        """`values`: `{"weights", "state", "lesson", "schedule"}`, dicts of tensors; see `_values`. `dtype`: see `save`."""
+
+        def stored(part, value):
+            is_small = part == "schedule" or not value.dtype.is_floating
+            return tf.Variable(value if is_small else tf.cast(value, dtype), trainable=False)
+
+        for part, tensors in values.items():
+            setattr(self, f"_{part}", {key: stored(part, tf.convert_to_tensor(value)) for key, value in tensors.items()})
         self.metadata = tf.saved_model.Asset(metadata_file)
         steps, batch, latent = self._lesson["noise"].shape
         classes = self._lesson["label"].shape[-1]
 
         def synthesise(x, batch_statistics):
             with _resized(gtn.generator.model):
-                return gtn.synthesise(dict(self._weights), dict(self._state), x, batch_statistics)
+                return gtn.synthesise(_in_float32(self._weights), _in_float32(self._state), x, batch_statistics)
 
         @tf.function(
             autograph=False,
@@ -183,7 +193,7 @@ class _Module(tf.Module):
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int64, "step")])
         def curriculum(step):
             step = tf.math.floormod(step, steps)
-            lesson = {k: tf.gather(v, step) for k, v in self._lesson.items()}
+            lesson = _in_float32({k: tf.gather(v, step) for k, v in self._lesson.items()})
             batches = tf.map_fn(flat, lesson, fn_output_signature=tf.TensorSpec([batch, width], tf.float32))
             image = tf.reshape(batches[..., :-classes], [tf.shape(step)[0], batch, *shape])
             schedule = {k: tf.gather(v, step) for k, v in self._schedule.items()}
@@ -201,6 +211,11 @@ class _Module(tf.Module):
             return {"image": dataclasses.replace(whitening, mean=mean, matrix=matrix)(image)}
 
         return whiten
+
+
+def _in_float32(tensors):
+    """A dict of tensors or variables, with what is stored in half the bits brought back."""
+    return {key: tf.cast(x, tf.float32) if x.dtype == tf.float16 else x for key, x in tensors.items()}
 
 
 class _resized:

@@ -101,6 +101,10 @@ class WarmStart:
             }
             for part in ("_weights", "_lesson", "_schedule")
         )
+        weights, lesson = (
+            {key: value.astype(np.float32) if value.dtype == np.float16 else value for key, value in part.items()}
+            for part in (weights, lesson)
+        )
         codes = training.treatment.from_export(weights, lesson, metadata["curriculum"])
         return [*codes, *training.hyperparameters.raw(schedule)]
 
