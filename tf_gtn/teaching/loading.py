@@ -122,7 +122,8 @@ class LoadedGTN:
 
         The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with
         "auto" the same steps are taken from the same weights with the rates limited to 1, 0.3, 0.1, 0.03 and 0.01 of the
-        largest, and the result with the lowest loss on the synthetic batches stays; no real data is looked at. BatchNorm layers
+        largest, until a network that learns gets no better, and the result with the lowest loss on the synthetic batches stays;
+        no real data is looked at. BatchNorm layers
         end with the statistics of the last batch. The model's regularisers, `add_loss` and constraints count as in `fit`.
 
         Args:
