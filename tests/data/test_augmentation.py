@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from tf_gtn import errors
 from tf_gtn.data import augmentation
 
 
@@ -180,5 +181,21 @@ def test_integers_stay_integers_in_their_range(images):
 
 
 def test_a_kind_that_is_not_known(waves):
-    with pytest.raises(ValueError, match=r"kinds are some of color, crop, .*; got \['colour'\]"):
+    with pytest.raises(errors.UserError, match="unknown kind of augmentation 'colour'; did you mean 'color'"):
         augmentation.differentiable(waves, tf.constant([1, 2]), ("colour",))
+    with pytest.raises(errors.UserError, match="kinds are some of color, crop"):
+        augmentation.differentiable(waves, tf.constant([1, 2]), ())
+
+
+@pytest.mark.parametrize(
+    ("augment", "words"),
+    [
+        ("flip", r"X is a function \(images, seed\) -> images; got 'flip'"),
+        (lambda images: images, r"X is a function \(images, seed\) -> images: too many positional arguments"),
+        (lambda images, seed: images[:, 1:], r"uint8 \[2, 4, 4, 1\]; it gave uint8 \[2, 3, 4, 1\]"),
+        (lambda images, seed: tf.cast(images, tf.float32), r"it gave float32 \[2, 4, 4, 1\]"),
+    ],
+)
+def test_an_augmentation_of_a_users_own_is_tried_first(augment, words):
+    with pytest.raises(errors.UserError, match=words):
+        augmentation.check(augment, "X", tf.zeros([2, 4, 4, 1], tf.uint8))

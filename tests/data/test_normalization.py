@@ -49,7 +49,7 @@ def correlated():
 
 
 def test_whitened_pixels_have_variance_1_and_no_correlation(correlated):
-    whitened = dataclasses.replace(correlated, zca=0.0).normalize(correlated.train.images).numpy()
+    whitened = dataclasses.replace(correlated, zca=1e-9).normalize(correlated.train.images).numpy()
     assert whitened.shape == (400, 3, 2, 2)
     flat = whitened.reshape(400, -1).astype(np.float64)
     np.testing.assert_allclose(flat.mean(0), 0, atol=1e-4)
@@ -61,7 +61,7 @@ def test_whitening_is_the_symmetric_root_and_strength_limits_it(correlated):
     plain = correlated.normalize(correlated.train.images).numpy().reshape(400, -1).astype(np.float64)
     covariance = np.cov(plain.T, bias=True)
     root = np.real(linalg.sqrtm(np.linalg.inv(covariance)))
-    whitening = dataclasses.replace(correlated, zca=0.0).whitening
+    whitening = dataclasses.replace(correlated, zca=1e-9).whitening
     np.testing.assert_allclose(whitening.matrix, root, rtol=1e-3, atol=1e-3)
     softer = dataclasses.replace(correlated, zca=0.1).whitening
     values, directions = np.linalg.eigh(covariance)
@@ -83,5 +83,16 @@ def test_whitening_is_asked_for_by_load_and_of(correlated):
     assert tf_gtn.data.of({"train": (images, labels)}, zca=0.2).whitening.strength == 0.2
     assert tf_gtn.data.load("digits", zca=0.1).whitening.matrix.shape == (64, 64)
     assert tf_gtn.data.load("digits").whitening is None
-    with pytest.raises(errors.UserError, match="zca"):
-        tf_gtn.data.load("digits", zca=-1.0)
+    for wrong in (0.0, -1.0):
+        with pytest.raises(errors.UserError, match=r"data.load.zca must be above 0"):
+            tf_gtn.data.load("digits", zca=wrong)
+        with pytest.raises(errors.UserError, match="zca is a number above 0, or None"):
+            dataclasses.replace(correlated, zca=wrong)
+    assert np.isfinite(tf_gtn.data.load("digits", zca=0.1).whitening.matrix).all()  # some pixels of theirs never change
+
+
+def test_images_too_large_to_whiten_are_told():
+    split = data.Split(np.zeros((2, 128, 128, 3), np.uint8), np.array([0, 1]))
+    large = data.Dataset("large", split, split, split, ("a", "b"), zca=0.1)
+    with pytest.raises(errors.UserError, match=r"a matrix of 49152 x 49152 numbers for images \[128, 128, 3\]"):
+        large.normalize(split.images)

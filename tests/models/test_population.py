@@ -227,3 +227,23 @@ def test_a_network_for_other_data_is_refused(tmp_path):
         population.Given(str(tmp_path / "none.keras"), (8, 8, 1), 3)
     with pytest.raises(errors.UserError, match="unknown learner 'conv'"):
         population.Given("conv", (8, 8, 1), 3)
+
+
+def test_a_learner_may_come_with_several_options():
+    families = ["mlp", {"mlp": {"units": ((3, 3), (3, 3)), "activation": "tanh"}}, {"mlp": {"normalization": "none"}}]
+    people = population.Population(families, (8, 8, 1), 10, splits=1)
+    assert {people.draw([0, i]).template for i in range(40)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("families", "words"),
+    [
+        (["mlp", {"mlp": {}}], "learners name 'mlp' twice, with the same options"),
+        ("mlp", r"families are .* or a list of such and of learners; got 'mlp'"),
+        (5, "got 5"),
+        ({"mlp": None}, "the options of the learner 'mlp' are a dict; got None"),
+    ],
+)
+def test_families_of_another_form_are_one_line(families, words):
+    with pytest.raises(errors.UserError, match=words):
+        population.Population(families, (8, 8, 1), 10)

@@ -7,12 +7,12 @@ import gin
 import numpy as np
 import pytest
 
-from tests.teaching import arms
+from tests.teaching import arms, helpers
 from tf_gtn import errors
 from tf_gtn.config import gin_config
 from tf_gtn.reporting import drawing, pictures
 from tf_gtn.runtime import json_values
-from tf_gtn.teaching import analyses, evaluation, experiment, gin_names
+from tf_gtn.teaching import analyses, evaluation, experiment, gin_names, pixels
 from tf_gtn.teaching.analyses import plots, speed
 
 SMALL = (
@@ -211,3 +211,22 @@ def test_sheet_and_matrix_refuse_other_shapes(tmp_path):
         pictures.sheet(str(tmp_path / "x.png"), np.zeros((2, 3)))
     path = plots.matrix(str(tmp_path / "y.png"), [[0.5, np.nan]], ["a"], ["b", "c"])
     assert drawing.caption(path).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"bindings": ("analyses.speed.steps = ()",)}, "analyses.speed.steps takes at least one number"),
+        ({"arm": "best_real"}, "give the arm another name"),
+        ({"arm": "larger", "batch": 9}, r"compares arms of one batch size .* name some of them in analyses.speed.arms"),
+    ],
+)
+def test_speed_says_before_the_first_step_what_it_cannot_compare(tiny_dataset, trainings, change, words):
+    gin_config.parse(bindings=change.get("bindings", ()))
+    arms_of = dict(trainings)
+    if "arm" in change:
+        arms_of[change["arm"]] = helpers.make(tiny_dataset, "distilled", families=helpers.MLP)
+        if "batch" in change:
+            arms_of[change["arm"]].treatment = pixels.distilled(tiny_dataset, 3, change["batch"], [0, 3])
+    with pytest.raises(errors.UserError, match=words):
+        analyses.REGISTRY["speed"].check(arms_of, SETTINGS)

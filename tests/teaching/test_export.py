@@ -397,6 +397,12 @@ def test_a_gtn_of_whitened_images_whitens(gtn, tiny_dataset, tmp_path):
     )
     assert tf_gtn.load(loaded.save(tmp_path / "copy")).normalize(images[:0]).shape == (0, 8, 8, 1)
     compatibility.check_fits(loaded, whitened)
+    assert loaded.metadata["schema_version"] == 2 and gtn.metadata["schema_version"] == 1  # earlier readers refuse the first
+    other = dataclasses.replace(whitened, train=whitened.train.take(slice(0, 30)))
+    with pytest.warns(errors.Notice, match="is whitened by other training images"):
+        compatibility.check_fits(loaded, other)
+    with pytest.raises(errors.UserError, match=r"it is for images of zca = 0.1, and these are of zca = None"):
+        warm_start.WarmStart("X.warm_start", path).values({"gtn": helpers.make(tiny_dataset, steps=2)})
     with pytest.raises(errors.UserError, match="tiny was loaded with images that are not whitened: load it with"):
         compatibility.check_fits(loaded, tiny_dataset)
     with pytest.raises(errors.UserError, match=r"and tiny was loaded with whitened images \(zca = 0.1\)"):

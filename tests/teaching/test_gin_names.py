@@ -2,7 +2,10 @@
 
 import types
 
+import gin
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_gtn import data, errors
 from tf_gtn.config import gin_config, registrations
@@ -47,3 +50,37 @@ def test_a_run_notes_its_data(digits, tmp_path):
     run.uses("digits", digits.fingerprint)
     with pytest.raises(errors.UserError, match="'digits' changed while"):
         run.uses("digits", "0")
+
+
+SMALL = (
+    "teaching.inner_loop.steps = 2",
+    "teaching.inner_loop.batch_size = 4",
+    "teaching.Comparison.arms = ('flip',)",
+    "teaching.treatment.name = 'real_subset'",
+    "teaching.Training.outer_steps = 3",
+    "teaching.Training.outer_batch = 4",
+    "teaching.Training.inner_optimizer = @optimizers.SGD()",
+    "models.Population.families = {'mlp': {'units': ((3, 3), (3, 3))}}",
+)
+
+
+@pytest.mark.filterwarnings("ignore:a lesson of 8 images")
+def test_an_augmentation_has_the_settings_of_its_arm(digits):
+    """Where it is traced, after the arm's scope has ended; and a setting of it counts as used."""
+    own = "flip/augmentation.differentiable.kinds = ('flip',)"
+    gin_config.parse(bindings=(*SMALL, "flip/teaching.Training.augment = @augmentation.differentiable", own))
+    try:
+        with gin.config_scope("flip"):
+            made = gin_names.make(digits, 0)
+        images = tf.random.stateless_normal((6, 8, 8, 1), [0, 1])
+        for i in range(8):
+            shown = made.augment(images, tf.constant([i, 2])).numpy()
+            same = [np.array_equal(a, b) or np.array_equal(a[:, ::-1], b) for a, b in zip(images.numpy(), shown)]
+            assert all(same)
+    finally:
+        gin.clear_config()
+
+
+def test_a_misspelt_kind_of_augmentation_is_said_at_its_line():
+    with pytest.raises(errors.UserError, match="kinds = .*: unknown kind of augmentation 'flop'; did you mean 'flip'"):
+        gin_config.parse(bindings=("augmentation.differentiable.kinds = ('flop',)",))

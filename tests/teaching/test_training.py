@@ -1,5 +1,7 @@
 """The outer step: its meta-gradient by finite differences, one trace a template, non-finite steps, determinism."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -249,3 +251,19 @@ def test_differentiable_augmentation_in_the_loop(tiny_dataset):
     first, plain = (float(each.step(0)["loss"]) for each in made)
     again = helpers.make(tiny_dataset, "distilled", families=helpers.MLP, augment=augmentation.differentiable)
     assert np.isfinite(first) and first != plain and first == float(again.step(0)["loss"])
+
+
+def test_a_training_on_whitened_images_whitens_inside_its_graph(tiny_dataset):
+    """Nothing has normalised an image before the first step is traced."""
+    whitened = dataclasses.replace(tiny_dataset, zca=0.1)
+    loss = float(helpers.make(whitened, families=helpers.MLP).step(0)["loss"])
+    assert np.isfinite(loss) and loss != float(helpers.make(tiny_dataset, families=helpers.MLP).step(0)["loss"])
+    fresh = helpers.make(dataclasses.replace(tiny_dataset, zca=0.1), families=helpers.MLP)
+    assert evaluation.Evaluator.of(fresh).accuracies(tiny_dataset.test, 2, 5).shape == (2,)
+
+
+def test_an_augmentation_that_changes_the_shape_is_one_line(tiny_dataset):
+    with pytest.raises(errors.UserError, match=r"teaching.Training.augment must give images of the shape and type"):
+        helpers.make(tiny_dataset, augment=lambda images, seed: images[:, 1:])
+    with pytest.raises(errors.UserError, match=r"teaching.Training.augment is a function"):
+        helpers.make(tiny_dataset, augment="flip")

@@ -3,16 +3,34 @@
 A pixel from outside an image is 0: black in raw images, the training images' mean in normalised ones.
 """
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import tensorflow as tf
 
-from tf_gtn import arguments
+from tf_gtn import arguments, errors
 
 KINDS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 Kinds = Sequence[Annotated[str, arguments.OneOf(KINDS, "kind of augmentation")]]
+
+
+def check(augment: Callable, where: str, images: tf.Tensor) -> None:
+    """Tries an augmentation on some images; raises `UserError` unless it is a function that keeps their shape and type.
+
+    `where`: the setting's name.
+    """
+    if not callable(augment):
+        raise errors.UserError(f"{where} is a function (images, seed) -> images; got {augment!r}")
+    try:
+        inspect.signature(augment).bind(images, None)
+    except TypeError as error:
+        raise errors.UserError(f"{where} is a function (images, seed) -> images: {error}") from None
+    augmented = tf.convert_to_tensor(augment(images, tf.constant([0, 0])))
+    if (augmented.shape, augmented.dtype) != (images.shape, images.dtype):
+        got, wanted = (f"{x.dtype.name} {x.shape.as_list()}" for x in (augmented, images))
+        raise errors.UserError(f"{where} must give images of the shape and type that it is given, {wanted}; it gave {got}")
 
 
 def random_crop_flip(images: tf.Tensor, seed: tf.Tensor, padding: arguments.Whole = 4, flip: bool = True) -> tf.Tensor:
@@ -65,6 +83,7 @@ def cutout(images: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
     return tf.where(inside[..., None], tf.zeros_like(images), images)
 
 
+@arguments.checked("augmentation.differentiable")
 def differentiable(images: tf.Tensor, seed: tf.Tensor, kinds: Kinds = KINDS) -> tf.Tensor:
     """Changes a batch by one kind of augmentation, which is drawn for the batch; how far is drawn for each image.
 
@@ -86,12 +105,12 @@ def differentiable(images: tf.Tensor, seed: tf.Tensor, kinds: Kinds = KINDS) -> 
       `[N, H, W, C]` of the same dtype.
 
     Raises:
-      ValueError: images of another rank, no kind, or one that isn't known.
+      UserError: no kind, or one that isn't known.
+      ValueError: images of another rank.
     """
     images = _batch(images)
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown or not kinds:
-        raise ValueError(f"kinds are some of {', '.join(KINDS)}; got {list(kinds)}")
+    if not kinds:
+        raise errors.UserError(f"augmentation.differentiable.kinds are some of {', '.join(KINDS)}; got none")
     first, second = tf.unstack(tf.random.split(seed, 2))
     x = images if images.dtype.is_floating else tf.cast(images, tf.float32)
     chosen = tf.random.stateless_uniform([], first, 0, len(kinds), tf.int32)

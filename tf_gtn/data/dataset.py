@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_gtn import errors
+from tf_gtn.data import augmentation
 from tf_gtn.data import normalization as scaling
 
 
@@ -63,6 +65,7 @@ class Dataset:
     `zca` asks for ZCA whitening after that, of this strength (`normalization.Whitening.of`); learners then see whitened images.
 
     Raises:
+      UserError: `zca` is not above 0, or `augment` is no function that keeps shape and type.
       ValueError: no training images, images of other shapes or scales between the splits, a label without a class, or a value
         outside `pixel_range`.
     """
@@ -96,6 +99,10 @@ class Dataset:
             darkest, brightest = (part.images.min(), part.images.max()) if len(part) else self.pixel_range
             if not low <= darkest <= brightest <= high:
                 raise ValueError(f"data set {self.name!r} has pixels from {darkest} to {brightest}, outside {low} to {high}")
+        if self.zca is not None and not self.zca > 0:
+            raise errors.UserError(f"data set {self.name!r}: zca is a number above 0, or None; got {self.zca!r}")
+        if self.augment is not None:
+            augmentation.check(self.augment, "data.load.augment", tf.zeros([2, *self.image_shape], tf.uint8))
         if self.mean is None or self.std is None:
             mean, std = _moments(self.train.images)
             object.__setattr__(self, "mean", mean if self.mean is None else self.mean)
@@ -161,8 +168,8 @@ class Dataset:
     def normalize(self, images: np.ndarray | tf.Tensor) -> tf.Tensor:
         """Images as splits hold them, array or tensor `[N, H, W]` (one channel) or `[N, H, W, C]` -> float32 `[N, H, W, C]`.
 
-        Over `train` each channel of the result has mean 0 and variance 1, and with `zca` pixels are uncorrelated as well. Works
-        in `tf.function`, with N unknown.
+        Over `train` each channel of the result has mean 0 and variance 1. With `zca` pixels are nearly uncorrelated, and have
+        variance 1 on average. Works in `tf.function`, with N unknown.
 
         Raises:
           ValueError: images of another shape than the data set's.

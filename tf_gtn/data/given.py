@@ -59,7 +59,7 @@ def from_parts(
     validation: arguments.Count | None = None,
     train: arguments.Count | None = None,
     augment: Callable | None = None,
-    zca: arguments.NotNegative | None = None,
+    zca: arguments.Positive | None = None,
     seed: int = 0,
     cache_dir: str | os.PathLike | None = None,
 ) -> dataset.Dataset:

@@ -10,6 +10,7 @@ from tf_gtn import errors
 
 _LOW_CONTRAST = 0.25  # of the data set's standard deviation, which images divided by their range fall below
 _FAR = 20  # standard deviations
+MOST_NUMBERS = 12_288  # 64 x 64 x 3; twice the side takes 18 GB
 
 
 def normalize(images: np.ndarray | tf.Tensor, mean: Sequence[float], std: Sequence[float]) -> tf.Tensor:
@@ -48,13 +49,22 @@ class Whitening:
         Args:
           images: uint8 `[N, H, W, C]`, in memory or on disk.
           mean, std: of their channels, which come first.
-          strength: what is added to the variance in every direction, as a fraction of the mean variance: more of it leaves
-            rare patterns fainter.
+          strength: what is added to the variance in every direction, as a fraction of the mean variance, above 0: more of it
+            leaves rare patterns fainter.
+
+        Raises:
+          UserError: images of more than `MOST_NUMBERS` numbers.
         """
         size = int(np.prod(images.shape[1:]))
+        if size > MOST_NUMBERS:
+            raise errors.UserError(
+                f"ZCA whitening needs a matrix of {size} x {size} numbers for images {list(images.shape[1:])}, which is too "
+                f"much: give image_size, so that an image has at most {MOST_NUMBERS:,} numbers, or leave zca out"
+            )
         total, products = np.zeros(size), np.zeros((size, size))
         for start in range(0, len(images), 4096):  # a whole set of floats might not fit
-            part = normalize(images[start : start + 4096], mean, std).numpy().reshape(-1, size)
+            with tf.init_scope():  # the first use may be in a graph
+                part = normalize(images[start : start + 4096], mean, std).numpy().reshape(-1, size)
             total += part.sum(0, dtype=np.float64)
             products += part.T @ part
         center = total / len(images)

@@ -41,7 +41,7 @@ def load(
     validation: arguments.Count | None = None,
     train: arguments.Count | None = None,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
-    zca: arguments.NotNegative | None = None,
+    zca: arguments.Positive | None = None,
     seed: int = 0,
 ) -> dataset.Dataset:
     """Loads a data set into memory.

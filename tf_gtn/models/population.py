@@ -90,11 +90,15 @@ def pairs_of(families: Mapping | Sequence) -> list[tuple[str | Callable, Mapping
     """`(learner, options)` of each family: of `{learner: options}`, or of a list of such and of learners.
 
     Raises:
-      UserError: the same learner with the same options twice.
+      UserError: something else, options that are no dict, or the same learner with the same options twice.
     """
+    if not isinstance(families, Mapping | list | tuple):
+        raise errors.UserError(f"families are {{learner: options}}, or a list of such and of learners; got {families!r}")
     listed = [families] if isinstance(families, Mapping) else families
     pairs = [pair for each in listed for pair in (each.items() if isinstance(each, Mapping) else [(each, {})])]
     for i, (learner, options) in enumerate(pairs):
+        if not isinstance(options, Mapping):
+            raise errors.UserError(f"the options of the learner {learner!r} are a dict; got {options!r}")
         if (learner, options) in pairs[:i]:
             raise errors.UserError(f"learners name {learner!r} twice, with the same options")
     return pairs
@@ -110,7 +114,7 @@ class Population:
     @arguments.checked("models.Population")
     def __init__(
         self,
-        families: Mapping | Sequence,
+        families: dict | list | tuple,
         image_shape: Sequence[int],
         classes: int,
         weight_norm: bool = True,

@@ -152,6 +152,8 @@ def _run(folder, dataset, members, families, chosen, seed):
 
     settings = {name: getattr(value, "__qualname__", value) for name, value in chosen.values.items() if name != "callbacks"}
     settings |= {"learners": _learners_text(families, members), "seed": seed}
+    of_data = {"zca": dataset.zca, "data_augment": getattr(dataset.augment, "__qualname__", dataset.augment)}
+    settings |= {name: value for name, value in of_data.items() if value is not None}
     schedule, data = loop.Schedule(**chosen.of("schedule")), {dataset.name: dataset.fingerprint}
     call = calls.Call(folder, seed, dict(sorted(settings.items())), schedule, data)
     one_arm = experiment.Comparison(arms=("gtn",), **chosen.of("experiment")).given(

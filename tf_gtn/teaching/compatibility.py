@@ -37,6 +37,11 @@ def check_fits(exported: loading.LoadedGTN, for_dataset: dataset.Dataset) -> Non
             f"data.load.zca = {of_export}, or from Python tf_gtn.data.of(data, zca={of_export})"
         )
     learned = exported.metadata.get("dataset_fingerprint")
+    if learned and of_export is not None and learned[:16] != for_dataset.fingerprint[:16]:
+        errors.warn(
+            f"{for_dataset.name} is whitened by other training images than those of the export "
+            f"({exported.metadata['dataset']}): its networks see other images than the lesson is for"
+        )
     if learned and not for_dataset.same_test(learned):
         errors.warn(
             f"{for_dataset.name} holds other test images than the data that the export was trained on "

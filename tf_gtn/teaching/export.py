@@ -64,7 +64,7 @@ def metadata(training: Trained, config: str = "", accuracy: dict | None = None, 
     curriculum, dataset = training.treatment.curriculum, training.dataset
     fingerprint, pixel_range = dataset.fingerprint, dataset.given_range
     return {
-        "schema_version": schema.VERSION,
+        "schema_version": 1 if dataset.whitening is None else schema.VERSION,
         "dataset": dataset.name,
         "classes": list(dataset.classes),
         "image_shape": list(dataset.image_shape),

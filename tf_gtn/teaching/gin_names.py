@@ -124,7 +124,21 @@ def make(
 ) -> training.Training:
     """A `Training`, as configured in the gin scope of the moment."""
     parts = for_dataset, population(for_dataset, held_out), treatment(for_dataset, seed)
-    return Training(*parts, seed=seed, strategy=strategy, auxiliary=auxiliary)
+    made = Training(*parts, seed=seed, strategy=strategy, auxiliary=auxiliary)
+    if made.augment is not None:
+        made.augment = _configured_here(made.augment)
+    return made
+
+
+def _configured_here(function):
+    """A function that gin configures where it is called, configured as in the scope of the moment."""
+    scope = gin.current_scope_str()
+
+    def configured(*args):
+        with gin.config_scope(scope or None):
+            return function(*args)
+
+    return configured
 
 
 def comparison(run: program.Run, **settings: Any) -> experiment.Comparison:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_gtn import arguments, data, errors
 from tf_gtn.core import averaging, estimators, hyperparameters, optimizers, outer_update
-from tf_gtn.data import reader
+from tf_gtn.data import augmentation, reader
 from tf_gtn.models import population as populations
 from tf_gtn.teaching import inner_loop, protocols
 from tf_gtn.teaching import problem as problems
@@ -130,6 +130,8 @@ class Training:
                 raise errors.UserError(
                     f"teaching.Training.{name} is made, not named: {example} with its parentheses; got {value!r}"
                 )
+        if augment is not None:
+            augmentation.check(augment, "teaching.Training.augment", tf.zeros([2, *dataset.image_shape], dtype))
         given: dict[str, Any] = {
             "learning_rate": learning_rate,
             "final_learning_rate": final_learning_rate,

@@ -93,6 +93,9 @@ class WarmStart:
 
     def _of_export(self, training, metadata):
         export.check_exportable(training)
+        there, here = metadata.get("whitening"), training.dataset.zca
+        if there != here:
+            raise errors.UserError(f"it is for images of zca = {there}, and these are of zca = {here}")
         weights, lesson, schedule = (
             {
                 _plain(key.removeprefix(f"{part}/").removesuffix(_VALUE)): self._read(key)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_gtn import arguments, watching
+from tf_gtn import arguments, errors, watching
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures
 from tf_gtn.teaching import evaluation, held_out, presentations, treatments
@@ -35,6 +35,10 @@ class Settings:
     learners: arguments.Whole = 0
     selection_learners: arguments.Count = 3
 
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise errors.UserError("analyses.speed.steps takes at least one number of steps; got none")
+
 
 @analyses.register("speed")
 class Speed(bases.OfArms, bases.OfShares):
@@ -42,16 +46,28 @@ class Speed(bases.OfArms, bases.OfShares):
 
     A lesson of T steps that goes on begins again, with the last step's rate and momentum. `best_real` is real data with the
     best of 36 settings for n steps: rate, momentum, constant or falling to zero (`held_out.SETTINGS`). `<arm>/times_faster` is
-    how many times T steps `best_real` needs for the accuracy after T steps of the arm's lesson (`steps_needed`).
+    how many times T steps `best_real` needs for the accuracy after T steps of the arm's lesson (`steps_needed`): where even the
+    most steps measured are not enough, as many times as they are, which is too few.
     """
 
     of = Training
     Settings = Settings
     others = ("/times_faster",)
-    need = "arms that learners are taught by"
+    need = "arms whose learners take steps of SGD with momentum"
 
     def fits(self, training: Training, named: bool) -> bool:
-        return True
+        return sorted(training.hyperparameters.values()) == ["learning_rate", "momentum"]
+
+    def check(self, trainings: Mapping[str, Training], settings: Any) -> None:
+        super().check(trainings, settings)
+        if BEST_REAL in trainings:
+            raise errors.UserError(f"analyses.speed calls real data at its best {BEST_REAL!r}: give the arm another name")
+        sizes = {arm: presentations.shape(trainings[arm].treatment)[1] for arm in self.arms(trainings)}
+        if len(set(sizes.values())) > 1:
+            raise errors.UserError(
+                f"analyses.speed compares arms of one batch size with real data in batches as large; got {sizes}: name some of "
+                "them in analyses.speed.arms"
+            )
 
     def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
         configured, arms = self.settings(), self.arms(trainings)
@@ -75,7 +91,7 @@ class Speed(bases.OfArms, bases.OfShares):
             accuracies = evaluator.accuracies(*sample, after=steps)
             quantities |= {f"{arm}/steps_{n}": accuracies[:, i] for i, n in enumerate(steps)}
         for n in watching.each(sorted(settings.steps), "numbers of steps on real data"):
-            quantities[f"{BEST_REAL}/steps_{n}"] = self._best_real(context, next(iter(context.trainings.values())), n, sample)
+            quantities[f"{BEST_REAL}/steps_{n}"] = self._best_real(context, context.trainings[arms[0]], n, sample)
         real = [float(np.mean(quantities[f"{BEST_REAL}/steps_{n}"])) for n in sorted(settings.steps)]
         for arm in arms:
             length = context.trainings[arm].inner_steps
