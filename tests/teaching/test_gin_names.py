@@ -82,5 +82,5 @@ def test_an_augmentation_has_the_settings_of_its_arm(digits):
 
 
 def test_a_misspelt_kind_of_augmentation_is_said_at_its_line():
-    with pytest.raises(errors.UserError, match="kinds = .*: unknown kind of augmentation 'flop'; did you mean 'flip'"):
+    with pytest.raises(errors.UserError, match=r"kinds = .*: unknown kind of augmentation 'flop'; did you mean 'flip'"):
         gin_config.parse(bindings=("augmentation.differentiable.kinds = ('flop',)",))

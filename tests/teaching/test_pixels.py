@@ -133,3 +133,9 @@ def test_centres_are_found_once_for_a_data_set(tiny_dataset, monkeypatch):
     np.testing.assert_array_equal(pixels.k_means(tiny_dataset, 2, 6, (7, 8)).images, images)
     with pytest.raises(TypeError):
         pixels.k_means(tiny_dataset, 2, 6, [7, 9])
+
+
+@pytest.mark.parametrize("choice", ["real_subset", "k_means"])
+def test_a_lesson_may_have_fewer_images_than_there_are_classes(tiny_dataset, choice):
+    images, labels = batches(treatments.REGISTRY[choice](tiny_dataset, 1, 2, [0, 3]))
+    assert images.shape == (1, 2, 8, 8, 1) and labels.argmax(-1).tolist() == [[0, 1]] and images.std() > 0

@@ -80,7 +80,8 @@ class Lesson:
         Returns:
           `((params, state), losses [T], limit, {limit tried: loss after all steps})`, a loss that is not finite as infinity.
         """
-        after, best, learned = {}, None, 0.5 * self._constant_loss(xs["label"])
+        after, learned = {}, 0.5 * self._constant_loss(xs["label"])
+        best: tuple[Network, tf.Tensor, float] | None = None
         for limit in watching.each(limits, "limits of the learning rate"):
             trained, losses, loss = self.teach(start, limited(xs, limit))
             after[limit] = float(loss) if tf.math.is_finite(loss) else float("inf")
@@ -89,7 +90,8 @@ class Lesson:
             elif after[best[2]] < learned:
                 break
         assert best is not None, "no limits"
-        return *best, after
+        trained, losses, limit = best
+        return trained, losses, limit, after
 
     def accuracy(self, trained: Network, images: tf.Tensor, labels: tf.Tensor) -> float:
         """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""

@@ -168,6 +168,8 @@ def real_subset(dataset: data.Dataset, inner_steps: int, batch_size: int, seed: 
     index = np.zeros(labels.shape, int)
     for c in range(dataset.num_classes):
         members, places = _members(dataset, c), int((labels == c).sum())
+        if not places:  # fewer images than classes
+            continue
         rounds = [rng.permutation(members) for _ in range(-(-places // len(members)))]
         index[labels == c] = np.concatenate(rounds)[:places]
     images = dataset.normalize(dataset.train.images[index.ravel()])
@@ -200,6 +202,8 @@ def _k_means(dataset, inner_steps, batch_size, seed):
     for c in range(dataset.num_classes):
         vectors = pixels[_members(dataset, c)].reshape(-1, int(np.prod(dataset.image_shape)))
         places = int((labels == c).sum())
+        if not places:
+            continue
         count = min(places, len(np.unique(vectors, axis=0)))
         algorithm = cluster.KMeans if len(vectors) * count < 2e5 else cluster.MiniBatchKMeans
         centres = algorithm(count, n_init=1, random_state=int(rng.integers(2**31))).fit(vectors).cluster_centers_
