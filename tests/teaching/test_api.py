@@ -20,6 +20,7 @@ import tf_gtn
 from tests import programs
 from tests.programs import run
 from tf_gtn import errors
+from tf_gtn.data import augmentation
 from tf_gtn.reporting import results
 from tf_gtn.runtime import progress
 from tf_gtn.teaching import settings, training
@@ -128,11 +129,15 @@ wider.__name__ = "own"
     [
         ({"inner_learning_rate": 0.1}, r"was started with inner_learning_rate = 0.02, now 0.1; use another base_dir"),
         ({"learners": wider}, r"was started with learners = .*own .*, now .*own .*; use another base_dir"),
+        ({"data": {"zca": 0.1}}, r"was started with.* zca .*use another base_dir"),
+        ({"data": {"augment": augmentation.random_crop_flip}}, r"was started with.* data_augment .*use another base_dir"),
     ],
 )
 def test_another_setting_does_not_resume(made, arrays, changes, words):
+    """Nor data that learners see otherwise, which has the same fingerprint."""
+    data = tf_gtn.data.of(arrays, **changes.pop("data", {}))
     with pytest.raises(errors.UserError, match=words):
-        tf_gtn.train(arrays, **{"learners": own, "base_dir": made[0], **SMALL, **changes})
+        tf_gtn.train(data, **{"learners": own, "base_dir": made[0], **SMALL, **changes})
 
 
 def state(folder):
