@@ -33,7 +33,9 @@ def path(request, tmp_path_factory):
     shape, make = GENERATORS[request.param]
     seed = tf.constant([0, 1])
     gtn = treatments.GTN(make(shape, CLASSES, LATENT), curricula.Curriculum(STEPS, BATCH, LATENT, CLASSES, seed), seed)
-    training = types.SimpleNamespace(treatment=gtn, hyperparameters=hyperparameters.Hyperparameters(optimizers.SGD(), STEPS))
+    schedule = hyperparameters.Hyperparameters(optimizers.SGD(), STEPS)
+    dataset = types.SimpleNamespace(whitening=None)
+    training = types.SimpleNamespace(treatment=gtn, hyperparameters=schedule, dataset=dataset)
     meta = {"latent": LATENT, "classes": list("abc")}
     return export.save(training, str(tmp_path_factory.mktemp("export")), 1, meta)
 

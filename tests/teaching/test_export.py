@@ -17,7 +17,7 @@ from tests.teaching import helpers
 from tf_gtn import data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import learners
-from tf_gtn.teaching import compatibility, evaluation, experiment, export, lesson, warm_start
+from tf_gtn.teaching import compatibility, evaluation, experiment, export, lesson, schema, warm_start
 
 
 def inputs(n):
@@ -291,8 +291,8 @@ def test_a_broken_export_is_one_line(exported, tmp_path, broken, how):
 def test_a_newer_schema_and_nothing_there_are_named(exported, tmp_path):
     target = helpers.copy(exported, tmp_path)
     meta = json.loads((target / "assets" / "metadata.json").read_text())
-    (target / "assets" / "metadata.json").write_text(json.dumps({**meta, "schema_version": 2}))
-    with pytest.raises(errors.UserError, match="exported with schema 2, this tf_gtn reads up to 1"):
+    (target / "assets" / "metadata.json").write_text(json.dumps({**meta, "schema_version": schema.VERSION + 1}))
+    with pytest.raises(errors.UserError, match="exported with schema 3, this tf_gtn reads up to 2"):
         tf_gtn.load(target)
     with pytest.raises(errors.UserError, match="there is no export at"):
         tf_gtn.load(tmp_path / "nothing")

@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import keras
@@ -96,6 +96,24 @@ def load(path: str) -> keras.Model:
         if unknown:
             reason = f"{unknown[0]}: name the module that registers it by --custom_objects=MODULE, or by `import MODULE` in gin"
         raise errors.UserError(f"{path} can't be read as a Keras model: {reason}") from None
+
+
+def pairs_of(families: Mapping | Sequence) -> list[tuple[str | Callable, Mapping[str, Any]]]:
+    """`(learner, options)` of each family: of `{learner: options}`, or of a list of such and of learners.
+
+    Raises:
+      UserError: something else, options that are no dict, or the same learner with the same options twice.
+    """
+    if not isinstance(families, Mapping | list | tuple):
+        raise errors.UserError(f"families are {{learner: options}}, or a list of such and of learners; got {families!r}")
+    listed = [families] if isinstance(families, Mapping) else families
+    pairs = [pair for each in listed for pair in (each.items() if isinstance(each, Mapping) else [(each, {})])]
+    for i, (learner, options) in enumerate(pairs):
+        if not isinstance(options, Mapping):
+            raise errors.UserError(f"the options of the learner {learner!r} are a dict; got {options!r}")
+        if (learner, options) in pairs[:i]:
+            raise errors.UserError(f"learners name {learner!r} twice, with the same options")
+    return pairs
 
 
 @REGISTRY.register("conv2")

@@ -10,8 +10,8 @@ the padded networks of a registered family with really narrow ones, and refuses 
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -86,24 +86,6 @@ class Distribution(Protocol):
         ...
 
 
-def pairs_of(families: Mapping | Sequence) -> list[tuple[str | Callable, Mapping[str, Any]]]:
-    """`(learner, options)` of each family: of `{learner: options}`, or of a list of such and of learners.
-
-    Raises:
-      UserError: something else, options that are no dict, or the same learner with the same options twice.
-    """
-    if not isinstance(families, Mapping | list | tuple):
-        raise errors.UserError(f"families are {{learner: options}}, or a list of such and of learners; got {families!r}")
-    listed = [families] if isinstance(families, Mapping) else families
-    pairs = [pair for each in listed for pair in (each.items() if isinstance(each, Mapping) else [(each, {})])]
-    for i, (learner, options) in enumerate(pairs):
-        if not isinstance(options, Mapping):
-            raise errors.UserError(f"the options of the learner {learner!r} are a dict; got {options!r}")
-        if (learner, options) in pairs[:i]:
-            raise errors.UserError(f"learners name {learner!r} twice, with the same options")
-    return pairs
-
-
 class Population:
     """A distribution over learners: a family uniformly, then each width uniformly in its range.
 
@@ -131,7 +113,7 @@ class Population:
           splits: template sizes a width, for the first two free ones of each family: more of them waste less
             computation on surplus channels and take longer to trace (2: up to four templates a family).
         """
-        pairs = pairs_of(families)
+        pairs = learners.pairs_of(families)
         if not pairs:
             raise errors.UserError(f"a population needs at least one family; got {families!r}")
         self.templates, self._members = [], []

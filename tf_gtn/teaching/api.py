@@ -172,7 +172,7 @@ def _learners_text(families, members):
             else learner,
             dict(options),
         )
-        for learner, options in population.pairs_of(families)
+        for learner, options in learners_lib.pairs_of(families)
     ]
     text = repr(dict(named) if len(dict(named)) == len(named) else named)
     return re.sub(r" at 0x[0-9a-f]+", "", text)
