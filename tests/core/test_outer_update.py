@@ -31,6 +31,24 @@ def test_it_is_adam_of_keras(dtype, tolerance):
         np.testing.assert_allclose(our, their, rtol=tolerance)
 
 
+def test_normalized_gradients_count_alike_whatever_their_size():
+    """Adam sees each gradient at norm 1: the second step is as for gradients of one size."""
+    start, gradient, other = np.array([1.0, -2.0]), np.array([3.0, 4.0]), np.array([-4.0, 3.0])
+    steps = []
+    for size in (1.0, 1e6):
+        parameter = keras.Variable(start, dtype="float64")
+        update = outer_update.OuterUpdate([parameter], 6, normalize=True)
+        assert float(update.apply(tf.constant(1.0), [tf.constant(gradient)])) == 5
+        assert float(update.apply(tf.constant(1.0), [tf.constant(size * other)])) == 5 * size
+        steps.append(parameter.numpy())
+        expected = 0.9 * 0.1 * gradient / 5 + 0.1 * other / 5  # Adam's first moment
+        (moment,) = [v for v in update.variables if v.path.endswith("momentum")]
+        np.testing.assert_allclose(moment, expected)
+    np.testing.assert_allclose(*steps)
+    update.apply(tf.constant(1.0), [tf.zeros(2, tf.float64)])
+    assert np.isfinite(parameter).all()
+
+
 def test_no_graph_is_left():
     """TensorFlow's registry of gradients would hold one; Keras's own step does."""
     parameter, graphs = keras.Variable([1.0, 2.0]), []

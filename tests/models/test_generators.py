@@ -64,6 +64,7 @@ SIZES = [
     (linear.perceptron, VECTORS, ("units",)),
     (meta_learners.LSTM, VECTORS, ("units",)),
     (learners.conv_plain, IMAGES, ("filters", "units")),
+    (learners.conv_plain_kaiming, IMAGES, ("filters", "units")),
     (learners.conv_batchnorm, IMAGES, ("filters",)),
     (learners.depthwise, IMAGES, ("filters",)),
     (learners.mlp_plain, IMAGES, ("units",)),

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tf_gtn
 from tf_gtn import errors
-from tf_gtn.models import learners
+from tf_gtn.models import learners, saved
 from tf_gtn.teaching import lesson
 
 L = keras.layers
@@ -41,7 +41,7 @@ def average(activation):
 
 def test_an_average_of_softmaxes_learns_as_one_of_logits(gtn, digits, tmp_path):
     average("softmax").save(tmp_path / "mine.keras")
-    for model in (average("softmax"), learners.load(str(tmp_path / "mine.keras"))):
+    for model in (average("softmax"), saved.load(str(tmp_path / "mine.keras"))):
         history, accuracy = taught(gtn, digits, model)
         assert accuracy > 0.9
         assert history["synthetic_accuracy"] > 0.7 and not history["at_chance"]

@@ -65,6 +65,7 @@ class OuterUpdate:
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        normalize: bool = False,
     ) -> None:
         """Makes the variables.
 
@@ -74,8 +75,9 @@ class OuterUpdate:
           learning_rate: at the first step.
           final_learning_rate: where the decay ends, as a fraction of `learning_rate`.
           beta_1, beta_2, epsilon: Adam's.
+          normalize: whether Adam gets each gradient divided by its global norm.
         """
-        self.parameters = list(parameters)
+        self.parameters, self._normalize = list(parameters), normalize
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, max(steps, 1), alpha=final_learning_rate)
         self._optimizer = _Adam(schedule, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, name="adam")
         self._optimizer.build(self.parameters)
@@ -93,11 +95,17 @@ class OuterUpdate:
         return tf.convert_to_tensor(self.consecutively_skipped) >= MAX_SKIPPED
 
     def apply(self, loss: tf.Tensor, gradients: list) -> tf.Tensor:
-        """Takes the step if it is finite; returns the gradients' global norm. `gradients`: one a parameter."""
+        """Takes the step if it is finite; returns the global norm of the gradients as they were given.
+
+        Args:
+          loss: scalar, which must be finite too.
+          gradients: one a parameter.
+        """
         norm = tf.linalg.global_norm(gradients)
 
         def take():
-            self._optimizer.apply(gradients, self.parameters)
+            given = [tf.math.divide_no_nan(g, tf.cast(norm, g.dtype)) for g in gradients] if self._normalize else gradients
+            self._optimizer.apply(given, self.parameters)
             self.consecutively_skipped.assign(0)
             return tf.constant(True)
 

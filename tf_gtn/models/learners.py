@@ -6,13 +6,10 @@ widths in one trace, is the business of `population`.
 
 import dataclasses
 import inspect
-import re
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import keras
-import tensorflow as tf
 
 from tf_gtn import arguments, errors, registries
 from tf_gtn.models import checks, convolutional, stack
@@ -79,23 +76,6 @@ def family(name: str | Callable, image_shape: Sequence[int], classes: int, **opt
 def name_of(function: Callable) -> str:
     """What a function is called in messages and files."""
     return getattr(function, "__name__", type(function).__name__)
-
-
-def load(path: str) -> keras.Model:
-    """A saved .keras model; nothing in the file is run. `UserError` if it is not there or not whole."""
-    if not tf.io.gfile.exists(path):
-        raise errors.UserError(f"there is no model at {path}")
-    if not zipfile.is_zipfile(path):
-        raise errors.UserError(f"{path} is not a whole .keras file")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # a broken file can raise anything
-        inner = str(error).rsplit("Exception encountered: ", 1)[-1].strip()  # Keras wraps it in the whole configuration
-        reason = (inner or type(error).__name__).splitlines()[0][:200]
-        unknown = re.match("Could not locate (class|function) '.*?'", reason)
-        if unknown:
-            reason = f"{unknown[0]}: name the module that registers it by --custom_objects=MODULE, or by `import MODULE` in gin"
-        raise errors.UserError(f"{path} can't be read as a Keras model: {reason}") from None
 
 
 def pairs_of(families: Mapping | Sequence) -> list[tuple[str | Callable, Mapping[str, Any]]]:
@@ -209,16 +189,20 @@ def conv_plain(
     dtype: str = "float32",
 ) -> Family:
     """`conv2` without normalisation, biases instead; ReLU. Held out: no distribution of ours holds it."""
-    net = (
-        stack.Stack(image_shape, "none", dtype, "relu", KERAS)
-        .conv(filters[0])
-        .pool()
-        .conv(filters[1])
-        .pool()
-        .flatten()
-        .dense(units)
-    )
-    return _fixed("conv_plain", net.classifier(classes))
+    return _fixed("conv_plain", _plain(image_shape, filters, units, dtype, KERAS).classifier(classes))
+
+
+@REGISTRY.register("conv_plain_kaiming")
+@arguments.checked("learners.conv_plain_kaiming")
+def conv_plain_kaiming(
+    image_shape: Sequence[int],
+    classes: int,
+    filters: tuple[arguments.Count, arguments.Count] = (64, 128),
+    units: arguments.Count = 128,
+    dtype: str = "float32",
+) -> Family:
+    """`conv_plain` from Kaiming weights, which takes smaller learning rates. Held out."""
+    return _fixed("conv_plain_kaiming", _plain(image_shape, filters, units, dtype, stack.KAIMING).classifier(classes))
 
 
 @REGISTRY.register("conv_batchnorm")
@@ -272,6 +256,11 @@ def four_modules(
     """`convolutional.four_modules`, whose weights Leap learns to begin from; fewer modules where images are small."""
     modules = modules or min(4, min(image_shape[:2]).bit_length() - 1)
     return _fixed("four_modules", convolutional.four_modules(image_shape, classes, filters, modules, momentum, dtype))
+
+
+def _plain(image_shape, filters, units, dtype, initializer):
+    net = stack.Stack(image_shape, "none", dtype, "relu", initializer)
+    return net.conv(filters[0]).pool().conv(filters[1]).pool().flatten().dense(units)
 
 
 def _trainable(name, ranges, build, initializer):

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tf_gtn import arguments, errors
 from tf_gtn.core import functional, optimizers, supervised
-from tf_gtn.models import checks, learners
+from tf_gtn.models import checks, learners, saved
 
 _SAME = {"float32": 1e-3, "float64": 1e-6}  # of what two steps change in the outputs; rounding is a hundredth of that
 _DROPOUT = (keras.layers.Dropout, keras.layers.GaussianDropout)
@@ -174,7 +174,7 @@ class Given:
           UserError: there is no such network, or it is one of other images or classes.
         """
         if network.endswith(".keras"):
-            model, weights = learners.load(network), None
+            model, weights = saved.load(network), None
             takes, gives = model.input_shape[1:], model.output_shape[1:]
             if takes != tuple(image_shape) or gives != (classes,):
                 raise errors.UserError(

@@ -7,7 +7,7 @@ import keras
 
 from tf_gtn import errors
 from tf_gtn.data import dataset
-from tf_gtn.models import learners
+from tf_gtn.models import learners, saved
 from tf_gtn.teaching import loading
 
 
@@ -64,4 +64,4 @@ def load_model(name: str, exported: loading.LoadedGTN, modules: Sequence[str] = 
         return family.build(tuple(high for _, high in family.ranges))
     if not name.endswith(".keras"):
         raise errors.unknown("model (a .keras file or a name)", name, learners.REGISTRY)
-    return learners.load(name)
+    return saved.load(name)

@@ -68,6 +68,7 @@ class Training:
         beta_1: arguments.Fraction = 0.9,
         beta_2: arguments.Fraction = 0.999,
         epsilon: arguments.Positive = 1e-7,
+        normalize_gradient: bool = False,
         loss: estimators.Loss | None = None,
         estimator: estimators.Estimator | None = None,
         learn_hyperparameters: bool = True,
@@ -94,6 +95,8 @@ class Training:
           learning_rate: outer Adam's (paper 0.01, Table 2; published 0.02; Table 3 has 0.002).
           final_learning_rate: where the cosine decay ends, as a fraction of `learning_rate` (paper 1, no decay; published 0.1).
           beta_1, beta_2, epsilon: outer Adam's.
+          normalize_gradient: whether Adam gets each outer step's gradient divided by its norm: where learners are of several
+            kinds, one kind with large gradients does not drown the others.
           loss: "every" judges the learner after every inner step, on a fresh batch each time, "last" after the last one (paper
             "last"; published "every").
           estimator: of `core.estimators`; the exact meta-gradient, `Full()`, unless another is given.
@@ -159,6 +162,7 @@ class Training:
             beta_1,
             beta_2,
             epsilon,
+            normalize_gradient,
         )
         self._memory = self._fresh_memory()
         self._steps = {}

@@ -1,9 +1,10 @@
 """The exported GTN against real data on architectures that it never saw."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_gtn import errors
+from tf_gtn import arguments, errors
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures, statistics
 from tf_gtn.teaching import export, held_out, loading
@@ -16,11 +17,26 @@ _STATEMENT = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+@arguments.checked("analyses.held_out")
+class Settings:
+    """How many fresh learners.
+
+    Attributes:
+      learners: that are tested; 0 for `teaching.Evaluation.test_learners`.
+      selection_learners: others, which choose real data's setting by validation accuracy.
+    """
+
+    learners: arguments.Whole = 0
+    selection_learners: arguments.Count = 6
+
+
 @analyses.register("held_out")
 class HeldOut(bases.OfShares):
     """Of the architectures `teaching.Evaluation.held_out`: `<architecture>/gtn`, `/real`, `/limits`, `/real_setting_...`."""
 
     of = Training
+    Settings = Settings
 
     others = ("/real_setting_learning_rate",)
 
@@ -34,7 +50,7 @@ class HeldOut(bases.OfShares):
             raise errors.UserError("analyses.held_out has nothing to test on: teaching.Evaluation.held_out is empty")
 
     def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
-        sizes = dict.fromkeys(("gtn", "real", "limits"), settings.test_learners)
+        sizes = dict.fromkeys(("gtn", "real", "limits"), self.settings().learners or settings.test_learners)
         sizes |= {f"real_setting_{what}": 0 for what in ("learning_rate", "momentum", "linear_decay")}
         return {f"{name}/{what}": size for name in settings.held_out for what, size in sizes.items()}
 
@@ -43,9 +59,12 @@ class HeldOut(bases.OfShares):
             names = [f"{name}/{kind}" for name in context.settings.held_out for kind in ("gtn", "real")]
             return dict.fromkeys(names)
         ((_, path),) = context.exports.items()
-        gtn, count = loading.load(path), context.settings.test_learners
+        gtn, settings = loading.load(path), self.settings()
+        count = settings.learners or context.settings.test_learners
         by_architecture = {
-            name: held_out.compare(gtn, context.dataset, name, count, context.seed, recall=context.recall)
+            name: held_out.compare(
+                gtn, context.dataset, name, count, context.seed, settings.selection_learners, recall=context.recall
+            )
             for name in context.settings.held_out
         }
         return (
