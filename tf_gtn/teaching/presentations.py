@@ -86,4 +86,5 @@ def _presented(training, **use):
 
 
 def _evaluator(training, treatment, hyper):
-    return evaluation.Evaluator(training.dataset, training.population, treatment, training.inner_optimizer, hyper)
+    parts = training.dataset, training.population, treatment, training.inner_optimizer
+    return evaluation.Evaluator(*parts, hyper, training.limits)
