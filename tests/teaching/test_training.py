@@ -274,7 +274,7 @@ def test_an_augmentation_that_changes_the_shape_is_one_line(tiny_dataset):
 def test_each_template_learns_a_limit_of_its_own(tiny_dataset):
     """Its learners' rates are r L / (r + L), in training and where they are tested; the other's limit stays."""
     options = {"units": ((4, 4), (4, 4)), "normalization": "none"}
-    people = population.Population([{"mlp": options}, {"mlp": options | {"activation": "relu"}}], (8, 8, 1), 3)
+    people = population.Population([{"mlp": options}, {"mlp": options | {"activation": "tanh"}}], (8, 8, 1), 3)
     images = treatments.Real(tiny_dataset, 3, 8)
     trained = training.Training(
         tiny_dataset, people, images, optimizers.SGD(0.1, 0.5), outer_steps=2, outer_batch=8, limit_rates=True
