@@ -8,10 +8,15 @@ import pytest
 import tensorflow as tf
 
 from tf_gtn import errors
-from tf_gtn.nas import cells, costs, drawing, plain, search
+from tf_gtn.nas import bench201, cells, costs, drawing, macro, plain, search
 
 SMALL = cells.Cells(repeats=1, filters=4, nodes=3, stages=2)
-SPACES = {"cells": SMALL, "plain": plain.Plain()}
+SPACES = {
+    "cells": SMALL,
+    "plain": plain.Plain(),
+    "macro": macro.Macro(filters=4, head=16),
+    "bench201": bench201.Bench201(filters=4, repeats=1),
+}
 
 
 def samples(space, count):
@@ -93,6 +98,8 @@ def test_flops_by_hand():
         (SMALL, "conv:-1.identity+-1.identity/reduce:-1.identity+-1.identity", "3 nodes"),
         (SMALL, "conv:3.identity+-1.identity/reduce:-1.identity+-1.identity", "inputs -2 to -1"),
         (SMALL, "conv:-1.identty+-1.identity/reduce:-1.identity+-1.identity", "identity"),
+        (macro.Macro(), "0120", "no architecture of NAS-Bench-Macro"),
+        (bench201.Bench201(), "(0, 1, 2, 3, 4, 5)", "no architecture of NAS-Bench-201"),
         (plain.Plain(), "depth=9", "no plain architecture"),
         (plain.Plain(), str(plain.Plain().sample(np.random.default_rng(0))).replace("depth=", "depth=9"), "value of depth"),
     ],
@@ -125,3 +132,22 @@ def test_the_papers_networks_have_plausible_numbers_of_parameters(filters, least
     space = cells.Cells(repeats=6, filters=filters)
     model = space.build(space.sample(np.random.default_rng(1)), (32, 32, 3), 10)
     assert least < costs.parameters(model) < most
+
+
+def test_numbers_of_the_benchmarks_networks():
+    """By hand: the smallest network of NAS-Bench-Macro and one block; a cell of NAS-Bench-201, and one with a dead end."""
+    space = macro.Macro()
+    model = space.build(space.parse("00000000"), (32, 32, 3), 10)
+    stem, head = 3 * 3 * 3 * 32 + 2 * 32, 256 * 1280 + 2 * 1280 + 1280 * 10 + 10
+    halvings = sum(a * b + 2 * b for a, b in ((32, 64), (64, 128), (128, 256)))
+    assert costs.parameters(model) == stem + head + halvings
+    block = space.build(space.parse("00010000"), (32, 32, 3), 10)  # 128 channels, expansion 3, kernel 3
+    assert costs.parameters(block) - costs.parameters(model) == 2 * 128 * 384 + 9 * 384 + 2 * (384 + 384 + 128)
+    assert costs.flops(block) - costs.flops(model) == 2 * 8 * 8 * (2 * 128 * 384 + 9 * 384)
+    space = bench201.Bench201()
+    identity = space.build(space.parse("(1, 1, 0, 1, 1, 1)"), (32, 32, 3), 10)
+    stem, head = 9 * 3 * 16 + 2 * 16, 2 * 64 + 64 * 10 + 10
+    reductions = sum(9 * a * b + 9 * b * b + a * b + 4 * b for a, b in ((16, 32), (32, 64)))
+    assert costs.parameters(identity) == stem + reductions + head
+    dead = space.build(space.parse("(2, 1, 0, 1, 1, 1)"), (32, 32, 3), 10)  # a convolution that leads nowhere, and counts
+    assert costs.parameters(dead) == costs.parameters(identity) + 5 * sum(9 * c * c + 2 * c for c in (16, 32, 64))

@@ -4,11 +4,13 @@ import gin
 
 from tf_gtn.config import registrations
 from tf_gtn.experiment import program
-from tf_gtn.nas import cells, evaluation, experiment, plain, population, search
+from tf_gtn.nas import bench201, cells, evaluation, experiment, macro, plain, population, search
 
 for _configurable in (
     cells.Cells,
     plain.Plain,
+    macro.Macro,
+    bench201.Bench201,
     population.Population,
     evaluation.GTN,
     evaluation.Real,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from tf_gtn import errors
+from tf_gtn.nas import slots
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "depth": (0, 1, 2, 3, 4),  # convolutions; 0: a perceptron
@@ -42,20 +42,11 @@ class Architecture:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plain:
+class Plain(slots.Slots):
     """The space; see `space.Space`."""
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        return Architecture(**{name: options[rng.integers(len(options))] for name, options in CHOICES.items()})
-
-    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """With another value of one choice."""
-        name = list(CHOICES)[rng.integers(len(CHOICES))]
-        others = [option for option in CHOICES[name] if option != getattr(architecture, name)]
-        return dataclasses.replace(architecture, **{name: others[rng.integers(len(others))]})
-
-    def suggest(self, trial: Any) -> Architecture:
-        return Architecture(**{name: trial.suggest_categorical(name, list(options)) for name, options in CHOICES.items()})
+    architecture = Architecture
+    choices = CHOICES
 
     def parse(self, text: str) -> Architecture:
         """The architecture that a text describes; `UserError` if it is not one of this space."""
