@@ -1,9 +1,9 @@
 """The space of NAS-Bench-201 (Dong and Yang 2020): cells of four nodes, each the sum of an operation on every earlier one.
 
-As text six numbers, such as `(0, 2, 3, 2, 3, 1)`: an operation of each pair of nodes (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3).
-0 is identity, 1 nothing, 2 a 3x3 convolution, 3 a 1x1 convolution (each after a ReLU, before BatchNorm), 4 average pooling of
-3x3. The stem is a 3x3 convolution, three stages of `repeats` cells follow. Between stages a residual block halves the image
-and doubles the channels.
+As text six numbers, such as `(0, 2, 3, 2, 3, 1)`: the operation from node 0 to 1, 0 to 2, 0 to 3, 1 to 2, 1 to 3, 2 to 3. 0 is
+identity, 1 nothing, 2 a 3x3 convolution, 3 a 1x1 convolution (each after a ReLU, before BatchNorm), 4 average pooling of 3x3.
+The stem is a 3x3 convolution, three stages of `repeats` cells follow. Between stages a residual block halves the image and
+doubles the channels.
 """
 
 import dataclasses

@@ -1,11 +1,13 @@
-"""Evaluations of an architecture: by a GTN in a few steps, or on real data for so many epochs (GTN paper, section 2).
+"""Evaluations of an architecture: by a GTN, on real data (GTN paper, section 2), by zero-cost proxies, by a table.
 
 `evaluate` is a function of plain values, so that it can run in any process. It gives rows
 
-    {"architecture", "seed", "budget", "accuracy", "loss", "seconds", "training_seconds", "parameters", "flops"}
+    {"architecture", "seed", "budget", "score", "accuracy", "loss", "seconds", "training_seconds", "parameters", "flops"}
 
-with accuracy and loss of that very network on the validation split, or the test split where a budget says so; a network whose
-loss is not finite has `"failed"` instead of them. `seconds` is everything, `training_seconds` without building and tracing.
+with accuracy and loss of that very network on the validation split, or the test split where a budget says so. `score` is what
+ranks, larger is better: the accuracy, or what a zero-cost proxy gives. A proxy has no accuracy and no loss, a table no loss and
+no costs. A network whose loss or score is not finite has `"failed"` instead of them. `seconds` is everything,
+`training_seconds` without building and tracing.
 """
 
 import dataclasses
@@ -21,7 +23,7 @@ import tensorflow as tf
 from tf_gtn import arguments, data
 from tf_gtn.core import functional, supervised
 from tf_gtn.data import augmentation
-from tf_gtn.nas import costs
+from tf_gtn.nas import costs, proxies, table
 from tf_gtn.nas import space as spaces
 from tf_gtn.teaching import lesson, loading
 
@@ -92,7 +94,27 @@ class Real:
         return tuple(f"{self.name}_{epochs:g}" for epochs in self.all_epochs)
 
 
-Budget = GTN | Real
+@dataclasses.dataclass(frozen=True)
+@arguments.checked("nas.Proxy")
+class Proxy:
+    """A zero-cost proxy: a score of the untrained network.
+
+    Attributes:
+      proxy: of `proxies.REGISTRY`.
+      batch_size: real training images that it is given.
+      name: of the budget, in rows; None: the proxy's.
+    """
+
+    proxy: Annotated[str, arguments.OneOf(proxies.REGISTRY, "zero-cost proxy")] = "synflow"
+    batch_size: arguments.Count = 64
+    name: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name or self.proxy,)
+
+
+Budget = GTN | Real | Proxy | table.Table
 
 
 def evaluate(space: spaces.Space, architecture: str, seed: int, budget: Budget, dataset: data.Dataset) -> list[dict[str, Any]]:
@@ -102,16 +124,27 @@ def evaluate(space: spaces.Space, architecture: str, seed: int, budget: Budget, 
       space: such as `cells.Cells()`.
       architecture: its text.
       seed: of the weights and of the order of batches.
-      budget: a `GTN` or a `Real`.
+      budget: a `GTN`, a `Real`, a `Proxy` or a `table.Table`.
       dataset: a `data.Dataset`.
     """
     rows, began = [], time.perf_counter()
+    row = {"architecture": architecture, "seed": int(seed), "budget": budget.names[0]}
+    if isinstance(budget, table.Table):
+        accuracy = budget.accuracy(architecture, seed)
+        return [
+            {**row, "score": accuracy, "accuracy": accuracy, "training_seconds": 0.0, "seconds": time.perf_counter() - began}
+        ]
+    if isinstance(budget, Proxy):
+        model, score = _proxy(space, architecture, seed, budget, dataset)
+        measured = {"score": score} if math.isfinite(score) else {"failed": f"{budget.names[0]} is not finite"}
+        seconds = time.perf_counter() - began
+        return [{**row, **measured, **_costs(model), "training_seconds": seconds, "seconds": seconds}]
     for name, model, seconds in trained(space, architecture, seed, budget, dataset):
         accuracy, loss = _tested(model, getattr(dataset, budget.split), dataset)
-        measured = {"accuracy": accuracy, "loss": loss} if math.isfinite(loss) else {"failed": "the loss is not finite"}
-        row = {"architecture": architecture, "seed": int(seed), "budget": name, **measured}
-        costs_ = {"parameters": costs.parameters(model), "flops": costs.flops(model)}
-        rows.append({**row, **costs_, "training_seconds": seconds, "seconds": time.perf_counter() - began})
+        measured = {"score": accuracy, "accuracy": accuracy, "loss": loss}
+        measured = measured if math.isfinite(loss) else {"failed": "the loss is not finite"}
+        seconds_ = {"training_seconds": seconds, "seconds": time.perf_counter() - began}
+        rows.append({**row, "budget": name, **measured, **_costs(model), **seconds_})
         began = time.perf_counter()
     return rows
 
@@ -123,6 +156,21 @@ def trained(
     keras.backend.clear_session()
     model = space.build(space.parse(architecture), dataset.image_shape, dataset.num_classes)
     yield from (_by_gtn if isinstance(budget, GTN) else _on_real)(model, seed, budget, dataset)
+
+
+def _costs(model):
+    return {"parameters": costs.parameters(model), "flops": costs.flops(model)}
+
+
+def _proxy(space, architecture, seed, budget, dataset):
+    """The untrained network and its score."""
+    keras.backend.clear_session()
+    model = space.build(space.parse(architecture), dataset.image_shape, dataset.num_classes)
+    fresh = functional.Functional(model)
+    fresh.assign(*fresh.initial_values(tf.constant([seed, _INIT])))
+    chosen = np.random.default_rng([seed, _ORDER]).choice(len(dataset.train), min(budget.batch_size, len(dataset.train)), False)
+    labels = tf.one_hot(dataset.train.labels[chosen], dataset.num_classes)
+    return model, proxies.REGISTRY[budget.proxy](model, dataset.normalize(dataset.train.images[chosen]), labels)
 
 
 def _by_gtn(model, seed, budget, dataset):

@@ -27,7 +27,7 @@ from tf_gtn.teaching import compatibility, loading
 LIMITED = ("parameters", "flops", "latency")
 Cost = Annotated[str, arguments.OneOf(LIMITED, "cost of a network")]
 Kept = Annotated[float, arguments.above(0), arguments.Range("at most 1", lambda share: share <= 1)]
-_MEASURED = ("accuracy", "loss", "training_seconds", "seconds", "parameters", "flops")
+_MEASURED = ("score", "accuracy", "loss", "training_seconds", "seconds", "parameters", "flops")
 _HALVES = ((1.0, "", "0.3606 (section 3.4)"), (0.5, " within its top half", "0.5582 against 0.5235"))
 
 
@@ -37,8 +37,8 @@ class Search(experiment.Experiment):
     """What is searched and how, and what the results are used for.
 
     Attributes:
-      space: `@nas.Cells()` or `@nas.Plain()`.
-      proposer: `@nas.Random()`, `@nas.Evolution()` or `@nas.TPE()`; it goes by the first evaluation.
+      space: `@nas.Cells()`, `@nas.Plain()`, `@nas.Macro()` or `@nas.Bench201()`.
+      proposer: `@nas.Random()`, `@nas.Evolution()`, `@nas.TPE()` or `@nas.Listed()`; it goes by the first evaluation.
       architectures: how many are evaluated.
       evaluations: in this order; after each the best `keep` go on to the next.
       keep: share of the architectures that stay after an evaluation (successive halving); 1.0: all.
@@ -87,6 +87,14 @@ class Search(experiment.Experiment):
                 raise errors.unknown("budget", name, self.budgets)
         if self.final is None:
             arguments.no_effect(self.NAME, self, ("final_space", "final_seeds"), "without nas.Search.final")
+        if isinstance(self.final, evaluation.Proxy):
+            raise errors.UserError(
+                "nas.Search.final tests accuracy; a zero-cost proxy has none: name @nas.Real() or @nas.Table()"
+            )
+        if self.front and not isinstance(self.evaluations[0], evaluation.GTN | evaluation.Real):
+            raise errors.UserError(
+                "nas.Search.front trains networks by the first of nas.Search.evaluations: @nas.GTN() or @nas.Real()"
+            )
         if self.compared and len(self.compared) != 2:
             raise errors.UserError(f"nas.Search.compared is two budgets; got {self.compared!r}")
         if self.reference is None and self.final is None:
@@ -151,9 +159,10 @@ class Search(experiment.Experiment):
         """The results: of the architectures that all budgets have evaluated, of the best ones, and of the front."""
 
         def row_of(architecture, seed, budget):
-            return evaluated.find(architecture, seed, budget) or {}
+            row = evaluated.find(architecture, seed, budget) or {}
+            return row if (score := search.score(row)) is None else {**row, "score": score}
 
-        rows = {b: [row for a in proposed if "accuracy" in (row := row_of(a, seed, b))] for b in self.budgets}
+        rows = {b: [row for a in proposed if search.score(row := row_of(a, seed, b)) is not None] for b in self.budgets}
         in_all = set.intersection(*({row["architecture"] for row in of_budget} for of_budget in rows.values()))
         whole = [a for a in proposed if a in in_all]
         outcome: dict[str, Any] = {
@@ -161,11 +170,11 @@ class Search(experiment.Experiment):
             "proposed": len(proposed),
             "failed": sum("failed" in row for row in evaluated.rows),
         }
-        outcome["table"] = {b: {k: [row_of(a, seed, b)[k] for a in whole] for k in _MEASURED} for b in self.budgets}
+        outcome["table"] = {b: {k: [row_of(a, seed, b).get(k) for a in whole] for k in _MEASURED} for b in self.budgets}
         outcome |= {"picked": picked, "final": {}, "reference": np.zeros([0, len(whole)])}
         if self.reference:
             repeats = [row_of(a, s, self.reference) for s in range(seed, seed + self.reference_seeds) for a in whole]
-            accuracies = np.array([row.get("accuracy", np.nan) for row in repeats], float)
+            accuracies = np.array([row.get("score", np.nan) for row in repeats], float)
             outcome["reference"] = accuracies.reshape(self.reference_seeds, len(whole))
         if self.final is not None:
             seeds, budget = range(seed, seed + self.final_seeds), self.final.names[-1]
@@ -183,11 +192,17 @@ class Search(experiment.Experiment):
         (outcome,) = outcomes
         table, whole = outcome["table"], outcome["reference"].shape[1]
         metrics: dict[str, Any] = {"architectures": outcome["proposed"], "failed": outcome["failed"], "evaluated": whole}
-        kinds = {"accuracy": statistics.SHARE, "training_seconds": statistics.NOT_NEGATIVE, "seconds": statistics.NOT_NEGATIVE}
+        kinds = {
+            "score": statistics.ANY,
+            "accuracy": statistics.SHARE,
+            "training_seconds": statistics.NOT_NEGATIVE,
+            "seconds": statistics.NOT_NEGATIVE,
+        }
         for budget, rows in outcome["rows"].items():
             metrics[budget] = {
                 name: statistics.summary([[row[name] for row in rows]], bounds, "architectures") if rows else None
                 for name, bounds in kinds.items()
+                if all(name in row for row in rows)
             }
         if self.reference and whole > 2:
             accuracies = outcome["reference"]
@@ -219,7 +234,7 @@ class Search(experiment.Experiment):
     def _reference_alone(self):
         """The reference, without the other budgets of its evaluation."""
         budget = next(each for each in self.evaluations if self.reference in each.names)
-        if isinstance(budget, evaluation.GTN):
+        if not isinstance(budget, evaluation.Real):
             return budget
         return dataclasses.replace(budget, epochs=(budget.all_epochs[budget.names.index(self.reference)],))
 
@@ -231,7 +246,7 @@ class Search(experiment.Experiment):
         for share, words, paper in _HALVES:
             value = interval = None
             if accuracies.shape[1] > 2:
-                proxies = [outcome["table"][name]["accuracy"] for name in self.compared]
+                proxies = [outcome["table"][name]["score"] for name in self.compared]
                 measured = ranking.difference(proxies[0], proxies[1], np.nanmean(accuracies, 0), share)
                 value, interval = measured["value"], measured["ci95"]
             statement = (

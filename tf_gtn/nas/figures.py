@@ -12,15 +12,15 @@ from tf_gtn.reporting import drawing, figures
 
 
 def scatter(base_dir: str, table: ranking.Table, reference: str) -> None:
-    """Every budget's accuracy against the reference's, one point per architecture (GTN paper, figure 3c)."""
+    """Every budget's score against the reference's, one point per architecture (GTN paper, figure 3c)."""
     budgets = [budget for budget in table if budget != reference]
     caption = (
-        f"Accuracy by each evaluation against that of {reference}, an architecture a point; squares: the top tenth by the "
-        "evaluation at hand, those that a search would select."
+        f"Score by each evaluation (accuracy, but for zero-cost proxies) against that of {reference}, an architecture a point; "
+        "squares: the top tenth by the evaluation at hand, those that a search would select."
     )
     with drawing.to_png(figures.path(base_dir, "ranking"), caption, (3.4 * len(budgets), 3.4)) as figure:
         for axes, budget in zip(np.atleast_1d(figure.subplots(1, len(budgets))), budgets):
-            x, y = np.array(table[budget]["accuracy"]), np.array(table[reference]["accuracy"])
+            x, y = np.array(table[budget]["score"]), np.array(table[reference]["score"])
             best = np.argsort(-x, kind="stable")[: max(1, len(x) // 10)]
             axes.plot(x, y, "o", color="#D55E00", alpha=0.6)
             axes.plot(x[best], y[best], "s", color="#0072B2")

@@ -4,7 +4,7 @@ import gin
 
 from tf_gtn.config import registrations
 from tf_gtn.experiment import program
-from tf_gtn.nas import bench201, cells, evaluation, experiment, macro, plain, population, search
+from tf_gtn.nas import bench201, cells, evaluation, experiment, macro, plain, population, search, table
 
 for _configurable in (
     cells.Cells,
@@ -14,6 +14,9 @@ for _configurable in (
     population.Population,
     evaluation.GTN,
     evaluation.Real,
+    evaluation.Proxy,
+    table.Table,
+    table.Listed,
     search.Random,
     search.Evolution,
     search.TPE,

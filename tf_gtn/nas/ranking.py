@@ -54,19 +54,19 @@ def against(table: Table, reference: str, accuracies: Numbers) -> dict[str, dict
     """How well each evaluation ranks against a reference: correlations, and how many times as long the reference takes.
 
     Args:
-      table: `{evaluation: {"accuracy": [n], "training_seconds": [n]}}` of the same architectures.
+      table: `{evaluation: {"score": [n], "training_seconds": [n]}}` of the same architectures.
       reference: one of them.
       accuracies: [n], by the reference.
 
     Returns:
       `{evaluation: {"correlation", "correlation_of_top_half", "cost_ratio"}}` of the others.
     """
-    cost = np.sum(table[reference]["training_seconds"])
+    cost = np.sum(table[reference]["training_seconds"])  # 0 if the accuracies were looked up
     return {
         name: {
-            "correlation": correlation(columns["accuracy"], accuracies),
-            "correlation_of_top_half": correlation(columns["accuracy"], accuracies, 0.5),
-            "cost_ratio": float(cost / np.sum(columns["training_seconds"])),
+            "correlation": correlation(columns["score"], accuracies),
+            "correlation_of_top_half": correlation(columns["score"], accuracies, 0.5),
+            "cost_ratio": float(cost / taken) if cost and (taken := np.sum(columns["training_seconds"])) else None,
         }
         for name, columns in table.items()
         if name != reference
@@ -74,9 +74,9 @@ def against(table: Table, reference: str, accuracies: Numbers) -> dict[str, dict
 
 
 def of_each_other(table: Table) -> dict[str, dict[str, float]]:
-    """Spearman's correlations of all evaluations' accuracies, `{one: {other: number}}`; `table` as of `against`."""
+    """Spearman's correlations of all evaluations' scores, `{one: {other: number}}`; `table` as of `against`."""
     return {
-        one: {other: spearman(columns["accuracy"], others["accuracy"]) for other, others in table.items()}
+        one: {other: spearman(columns["score"], others["score"]) for other, others in table.items()}
         for one, columns in table.items()
     }
 

@@ -1,7 +1,8 @@
 """Which architecture to try next: uniformly at random, by regularised evolution, by Optuna's TPE.
 
 `propose(space, rows, index, seed)` gives the text of attempt number `index`, from the rows of the slots before, in their order.
-A row is `{"architecture", "accuracy"}`; a failed one has no accuracy and counts as the worst.
+A row is `{"architecture", "score"}`; a failed one has no score and counts as the worst. The accuracy is the score of a row
+that has no other.
 
 A proposer's `concurrent` says how many evaluations may run at a time: the proposal of slot i goes by the results of slots 0 to
 i - `concurrent`, of all of them and of no other one. So what a search proposes does not depend on the order in which
@@ -10,7 +11,7 @@ evaluations end, nor on how many run at a time, and a search that was killed goe
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Evolution:
             return str(space.sample(rng))
         alive = rows[-self.population :]
         competing = [alive[i] for i in rng.choice(len(alive), min(self.sample, len(alive)), replace=False)]
-        parent = max(competing, key=_accuracy)
+        parent = max(competing, key=_score)
         return str(space.mutate(space.parse(parent["architecture"]), rng))
 
 
@@ -78,11 +79,11 @@ class TPE:
         if len(rows) < self.startup:
             sampler = optuna.samplers.RandomSampler(seed=int(np.random.default_rng([seed, index]).integers(2**31)))
         study = optuna.create_study(direction="maximize", sampler=sampler)
+        worst = min((value for row in rows if (value := score(row)) is not None), default=0.0)
         for row in rows:
             asked = _Recorder(space.parse(row["architecture"]), space)
-            study.add_trial(
-                optuna.trial.create_trial(params=asked.params, distributions=asked.distributions, value=_accuracy(row))
-            )
+            value = worst - 1 if (known := score(row)) is None else known
+            study.add_trial(optuna.trial.create_trial(params=asked.params, distributions=asked.distributions, value=value))
         return str(space.suggest(study.ask()))
 
 
@@ -112,13 +113,19 @@ def _values(architecture):
             yield from (*node.inputs, *node.operations)
 
 
-def _accuracy(row):
-    return row.get("accuracy", -1.0)
+def score(row: Mapping[str, Any]) -> float | None:
+    """What ranks a row; None if it failed."""
+    return row.get("score", row.get("accuracy"))
+
+
+def _score(row):
+    value = score(row)
+    return -math.inf if value is None else value
 
 
 def halved(rows: Rows, share: float) -> list[dict[str, Any]]:
-    """The best `share` of rows by accuracy, at least one; failed ones never."""
-    ranked = sorted((row for row in rows if "accuracy" in row), key=_accuracy, reverse=True)
+    """The best `share` of rows by their score, at least one; failed ones never."""
+    ranked = sorted((row for row in rows if score(row) is not None), key=_score, reverse=True)
     return ranked[: max(1, round(len(ranked) * share))]
 
 
