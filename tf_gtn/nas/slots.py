@@ -20,13 +20,13 @@ class Slots:
 
     def sample(self, rng: np.random.Generator) -> Any:
         """Each choice uniformly."""
-        return self.architecture(**{name: options[rng.integers(len(options))] for name, options in self.choices.items()})
+        return self.architecture(**{name: options[int(rng.integers(len(options)))] for name, options in self.choices.items()})
 
     def mutate(self, architecture: Any, rng: np.random.Generator) -> Any:
         """With another value of one choice."""
         name = list(self.choices)[rng.integers(len(self.choices))]
         others = [option for option in self.choices[name] if option != getattr(architecture, name)]
-        return dataclasses.replace(architecture, **{name: others[rng.integers(len(others))]})
+        return dataclasses.replace(architecture, **{name: others[int(rng.integers(len(others)))]})
 
     def suggest(self, trial: Any) -> Any:
         """As an Optuna trial suggests."""
