@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.nas import test_experiment as searches
+from tests import programs
 from tf_gtn import data, errors
 from tf_gtn.nas import bench201, costs, evaluation, macro, table
 from tf_gtn.reporting import results
@@ -76,7 +76,7 @@ nas.Search.final = @nas.Table()
 nas.Search.final_seeds = 1
 """
     (tmp_path / "search.gin").write_text(gin)
-    done = searches.run(
+    done = programs.run(
         "search_architectures", f"--base_dir={tmp_path}/run", f"--gin_file={tmp_path}/search.gin", "--workers=1"
     )
     assert done.returncode == 0, done.stderr

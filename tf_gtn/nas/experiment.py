@@ -8,20 +8,18 @@ The same command goes on: a finished evaluation is not made again.
 """
 
 import dataclasses
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from tf_gtn import arguments, errors, watching
+from tf_gtn import arguments, errors
 from tf_gtn.data import Dataset
 from tf_gtn.experiment import experiment, runs
-from tf_gtn.nas import driver, evaluation, farm, figures, ranking, records, search
+from tf_gtn.nas import driver, evaluation, farm, figures, front, ranking, records, search
 from tf_gtn.reporting import claims, statistics
 from tf_gtn.reporting import figures as reporting_figures
-from tf_gtn.runtime import files, json_values, loop
+from tf_gtn.runtime import loop
 from tf_gtn.teaching import compatibility, loading
 
 LIMITED = ("parameters", "flops", "latency")
@@ -180,7 +178,7 @@ class Search(experiment.Experiment):
             seeds, budget = range(seed, seed + self.final_seeds), self.final.names[-1]
             outcome["final"] = {name: [row_of(a, s, budget).get("accuracy") for s in seeds] for name, a in picked.items()}
         if self.front:
-            outcome["front"] = save_front(base_dir, seed, self, evaluated, proposed)
+            outcome["front"] = front.save(base_dir, seed, self, evaluated, proposed)
         return outcome
 
     def quantities(self, outcomes: Sequence[Mapping]) -> dict[str, claims.Quantity]:
@@ -281,27 +279,3 @@ def _picked(settings, evaluated, proposed, seed):
         if best:
             picked[budget] = best[0]["architecture"]
     return picked
-
-
-def save_front(
-    base_dir: str, seed: int, settings: Search, evaluated: records.Records, proposed: list[str]
-) -> list[dict[str, Any]]:
-    """Trains and saves the Pareto front's networks by the first evaluation; returns their rows."""
-    budget, rows = settings.evaluations[0], []
-    for architecture in proposed:
-        row = evaluated.find(architecture, seed, settings.budgets[-1])
-        row = row or evaluated.find(architecture, seed, budget.names[0]) or {}
-        if "accuracy" in row:
-            measured = driver.network_costs(settings.space, architecture, settings.dataset, "latency" in settings.front)
-            rows.append({"architecture": architecture, "accuracy": row["accuracy"], **measured})
-    equal = {(row["accuracy"], *(row[name] for name in settings.front)): row for row in reversed(rows)}  # one of each
-    front = sorted(search.pareto([*equal.values()], settings.front), key=lambda row: row[settings.front[0]])
-    folder = os.path.join(base_dir, "networks")
-    files.folder(folder)
-    for k, row in enumerate(watching.each(front, "networks of the front")):
-        for _, model, seconds in evaluation.trained(settings.space, row["architecture"], seed, budget, settings.dataset):
-            row |= {"file": f"networks/{k}.keras", "training_seconds": seconds}
-            with files.writing(path := os.path.join(folder, f"{k}.keras")):
-                model.save(path)
-    files.write(os.path.join(folder, "front.json"), json.dumps(json_values.plain(front, "the front"), indent=2))
-    return front
