@@ -65,7 +65,8 @@ class Driver:
             ended = self._pool.rows(jobs, more, space, stop=lambda: bool(self._received))
             for done, ((architecture, *_), rows) in enumerate(ended, 1):
                 self._evaluated.add([{**row, "slot": slots[architecture]} for row in rows] if slots is not None else rows)
-                bar.update(done, accuracy=rows[-1].get("accuracy", float("nan")))
+                shown = "score" if "score" in rows[-1] and "accuracy" not in rows[-1] else "accuracy"
+                bar.update(done, **{shown: rows[-1].get(shown, float("nan"))})
         self._stop_if_asked()
 
     def _stop_if_asked(self):
