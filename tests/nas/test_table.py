@@ -55,6 +55,21 @@ def test_mistakes(tmp_path, path):
         table.Table(str(path), "nasslib")
 
 
+def test_a_search_reads_its_tables_before_it_begins(tmp_path):
+    """Whoever proposes: else every evaluation would fail."""
+    lines = [
+        "data.load.name = 'digits'",
+        "nas.Search.space = @nas.Macro()",
+        "nas.Search.proposer = @nas.Random()",
+        "nas.Search.evaluations = (@nas.Proxy(),)",
+        "nas.Search.final = @nas.Table()",
+        "nas.Table.path = 'no.json'",
+    ]
+    (tmp_path / "search.gin").write_text("\n".join(lines))
+    done = programs.run("search_architectures", f"--base_dir={tmp_path}/run", f"--gin_file={tmp_path}/search.gin", "--dry_run")
+    programs.assert_one_line(done, "there is no table at no.json")
+
+
 def test_a_search_ranks_proxies_against_a_table(tmp_path, path):
     gin = f"""
 data.load.name = 'digits'

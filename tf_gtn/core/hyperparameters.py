@@ -17,6 +17,7 @@ class Limit:
     """A learned limit L of learning rates: a rate r becomes r L / (r + L), which is near the smaller of the two."""
 
     def __init__(self, start: float = 0.2, dtype: str = "float32") -> None:
+        """`start`: L before the first outer step."""
         self._log = keras.Variable(math.log(start), dtype=dtype, name="log_limit")
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from tf_gtn import arguments, errors
 from tf_gtn.data import Dataset
 from tf_gtn.experiment import experiment, runs
-from tf_gtn.nas import driver, evaluation, farm, figures, front, ranking, records, search
+from tf_gtn.nas import driver, evaluation, farm, figures, front, ranking, records, search, table
 from tf_gtn.reporting import claims, statistics
 from tf_gtn.reporting import figures as reporting_figures
 from tf_gtn.runtime import loop
@@ -117,11 +117,13 @@ class Search(experiment.Experiment):
         return {}
 
     def check(self, trainings: Mapping[str, Any]) -> None:
-        """Builds one network and loads the exports: what does not fit is an error before anything is evaluated."""
+        """Builds one network, loads the exports and reads the tables: what does not fit is an error before any evaluation."""
         farm.check(self._address)
-        for budget in self.evaluations:
+        for budget in (*self.evaluations, self.final):
             if isinstance(budget, evaluation.GTN):
                 compatibility.check_fits(loading.load(budget.export_dir), self.dataset)
+            elif isinstance(budget, table.Table):
+                _ = budget.accuracies
         text = self.proposer.propose(self.space, [], 0, 0)
         self.space.build(self.space.parse(text), self.dataset.image_shape, self.dataset.num_classes)
 
