@@ -25,6 +25,8 @@ def scatter(base_dir: str, table: ranking.Table, reference: str) -> None:
             axes.plot(x, y, "o", color="#D55E00", alpha=0.6)
             axes.plot(x[best], y[best], "s", color="#0072B2")
             axes.set(xlabel=drawing.label(budget), ylabel=drawing.label(reference))
+            axes.locator_params(axis="x", nbins=5)
+            axes.ticklabel_format(axis="x", scilimits=(-3, 4))
 
 
 def bars(base_dir: str, accuracies: Mapping[str, Sequence[float]]) -> None:
