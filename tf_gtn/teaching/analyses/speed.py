@@ -16,6 +16,8 @@ from tf_gtn.teaching.analyses import bases, endless, plots
 from tf_gtn.teaching.training import Training
 
 BEST_REAL = "best_real"
+_ALL_UP_TO = 32  # steps, for which all settings of real data are tried
+_SURVIVORS = 12  # settings that are tried for a larger number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +28,26 @@ class Settings:
     Attributes:
       arms: whose lessons are used; `()` for all.
       steps: numbers of SGD steps.
+      real_steps: further numbers, for real data alone.
       learners: fresh learners per number; 0 for `teaching.Evaluation.test_learners`.
-      selection_learners: other fresh learners, which choose real data's setting for each number by validation accuracy.
+      selection_learners: other fresh learners, which choose real data's setting for each number by validation accuracy; above 32
+        steps among the dozen settings that validate best for the number before.
     """
 
     arms: tuple[str, ...] = ()
     steps: tuple[arguments.Count, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
+    real_steps: tuple[arguments.Count, ...] = ()
     learners: arguments.Whole = 0
     selection_learners: arguments.Count = 3
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise errors.UserError("analyses.speed.steps takes at least one number of steps; got none")
+
+    @property
+    def of_real(self) -> list[int]:
+        """All numbers for real data, from small to large."""
+        return sorted({*self.steps, *self.real_steps})
 
 
 @analyses.register("speed")
@@ -71,7 +81,7 @@ class Speed(bases.OfArms, bases.OfShares):
 
     def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
         configured, arms = self.settings(), self.arms(trainings)
-        numbers = {arm: self._steps(trainings[arm]) for arm in arms} | {BEST_REAL: sorted(configured.steps)}
+        numbers = {arm: self._steps(trainings[arm]) for arm in arms} | {BEST_REAL: configured.of_real}
         count = configured.learners or settings.test_learners
         sizes = {f"{name}/steps_{n}": count for name, steps in numbers.items() for n in steps}
         return sizes | {f"{arm}/times_faster": 0 for arm in arms}
@@ -90,17 +100,19 @@ class Speed(bases.OfArms, bases.OfShares):
             evaluator = self.kept(training, "repeated", lambda t=training, n=steps[-1]: presentations.repeated(t, n))
             accuracies = evaluator.accuracies(*sample, after=steps)
             quantities |= {f"{arm}/steps_{n}": accuracies[:, i] for i, n in enumerate(steps)}
-        for n in watching.each(sorted(settings.steps), "numbers of steps on real data"):
-            quantities[f"{BEST_REAL}/steps_{n}"] = self._best_real(context, context.trainings[arms[0]], n, sample)
-        real = [float(np.mean(quantities[f"{BEST_REAL}/steps_{n}"])) for n in sorted(settings.steps)]
+        ranked = held_out.SETTINGS
+        for n in watching.each(settings.of_real, "numbers of steps on real data"):
+            tried = ranked if n <= _ALL_UP_TO else ranked[:_SURVIVORS]
+            ranked, quantities[f"{BEST_REAL}/steps_{n}"] = self._best_real(context, context.trainings[arms[0]], n, sample, tried)
+        real = [float(np.mean(quantities[f"{BEST_REAL}/steps_{n}"])) for n in settings.of_real]
         for arm in arms:
             length = context.trainings[arm].inner_steps
             accuracy = float(np.mean(quantities[f"{arm}/steps_{length}"]))
-            quantities[f"{arm}/times_faster"] = steps_needed(sorted(settings.steps), real, accuracy) / length
+            quantities[f"{arm}/times_faster"] = steps_needed(settings.of_real, real, accuracy) / length
         return quantities
 
-    def _best_real(self, context, training, steps, sample):
-        """Test accuracies after `steps` steps on real data with the setting that validates best."""
+    def _best_real(self, context, training, steps, sample, tried):
+        """The settings tried, from the one that validates best on, and its test accuracies after `steps` steps on real data."""
         batch_size = presentations.shape(training.treatment)[1]
         schedule = {name: tf.Variable(tf.zeros([steps])) for name in ("learning_rate", "momentum")}
         real = treatments.Real(context.dataset, steps, batch_size)
@@ -123,9 +135,10 @@ class Speed(bases.OfArms, bases.OfShares):
 
         key = f"speed, real data, {steps} steps"
         recall = context.recall or (lambda _, make: make())
-        accuracies = [recall(f"{key}, {setting}", lambda s=setting: float(validated(s))) for setting in held_out.SETTINGS]
-        use(held_out.SETTINGS[int(np.argmax(accuracies))])
-        return evaluator.accuracies(*sample)
+        accuracies = [recall(f"{key}, {setting}", lambda s=setting: float(validated(s))) for setting in tried]
+        ranked = tuple(tried[i] for i in np.argsort(np.negative(accuracies), kind="stable"))
+        use(ranked[0])
+        return ranked, evaluator.accuracies(*sample)
 
     def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
         """Real data needs as many steps as each arm, or more."""
