@@ -59,8 +59,7 @@ COMMANDS = commands()
 def runs(tmp_path_factory):
     """A short run in the place of runs/digits, and its export under the version that the page names."""
     folder = tmp_path_factory.mktemp("documents") / "runs"
-    quick = "--gin_bindings=analyses.held_out.selection_learners = 1"
-    done = programs.run(*DIGITS, f"--base_dir={folder}/digits", *SHORT, UNSEEN, quick, optimized_graphs=True)
+    done = programs.run(*DIGITS, f"--base_dir={folder}/digits", *SHORT, UNSEEN, optimized_graphs=True)
     assert done.returncode == 0, done.stderr
     (folder / "digits" / "export" / "2").rename(folder / "digits" / "export" / "400")
     return folder
@@ -89,8 +88,6 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
         elif name == "train_leap":
             arguments += ["--dry_run", f"--tfds_data_dir={mock_data}"]
         elif any(re.match(r"--gin_file=.*_small\.gin|--gin_file=.*glyphs\.gin", a) for a in arguments):
-            if any("--tfds_data_dir" in a for a in arguments):  # what 2,048 images begin from takes long
-                arguments += ["--gin_bindings=INNER_BATCH = 16"]
             arguments = [a for a in arguments if a != "--join" and "--tfds_data_dir" not in a]
             arguments += ["--dry_run", f"--tfds_data_dir={mock_data}", programs.MOCKED]
             arguments += ["--gin_bindings=teaching.Tuning.sampler = 'tpe'"] if name == "tune_gtn" else []

@@ -48,7 +48,34 @@ def test_sgd_is_equation_1():
     np.testing.assert_allclose(run(optimizers.SGD(), {"learning_rate": alpha, "momentum": beta})[0], theta, rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", [optimizers.SGD(), optimizers.RMSProp(), optimizers.Adam()])
+def test_lars_is_sgd_on_gradients_as_long_as_their_weights():
+    """Three tensors: one of length 5, one shorter than 0.3, one whose gradient is zero."""
+    params = {"long": tf.constant([3.0, 4.0], tf.float64), "short": tf.constant([0.0, 0.1], tf.float64)}
+    params["dead"] = tf.constant([[2.0]], tf.float64)
+    gradients = {"long": tf.constant([0.0, 2.0], tf.float64), "short": tf.constant([6.0, 8.0], tf.float64)}
+    gradients["dead"] = tf.constant([[0.0]], tf.float64)
+    optimizer, hyper = optimizers.LARS(), {"learning_rate": 0.1, "momentum": 0.5}
+    once, slots = optimizer.update(gradients, optimizer.init(params), params, hyper)
+    np.testing.assert_allclose(once["long"], [3, 4 - 0.1 * 5], rtol=1e-8)
+    np.testing.assert_allclose(once["short"], [-0.1 * 0.3 * 0.6, 0.1 - 0.1 * 0.3 * 0.8], rtol=1e-8)
+    twice, _ = optimizer.update(gradients, slots, once, hyper)
+    np.testing.assert_allclose(twice["long"], [3, 3.5 - 0.1 * (0.5 * 5 + np.hypot(3, 3.5))], rtol=1e-8)
+    assert twice["dead"].numpy() == [[2.0]]
+
+
+def test_lars_takes_as_long_steps_whatever_the_scale_of_a_loss():
+    for scale in (1e-2, 1.0, 1e3):
+        params = {"a": tf.constant([1.0, -2.0, 0.5], tf.float64)}
+        after, _ = optimizers.LARS().update(
+            {"a": scale * tf.constant(GRADIENTS[0])},
+            optimizers.LARS().init(params),
+            params,
+            {"learning_rate": 0.1, "momentum": 0.0},
+        )
+        np.testing.assert_allclose(tf.norm(after["a"] - params["a"]), 0.1 * tf.norm(params["a"]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", [optimizers.SGD(), optimizers.LARS(), optimizers.RMSProp(), optimizers.Adam()])
 def test_meta_gradient_of_every_hyperparameter_by_differences(optimizer):
     hyper = {name: tf.constant(np.linspace(0.2, 0.7, 4)) for name in optimizer.hyperparameters}
 
@@ -75,7 +102,7 @@ def test_meta_gradient_of_every_hyperparameter_by_differences(optimizer):
             np.testing.assert_allclose(gradient[name][t], numeric, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("optimizer", [optimizers.RMSProp(), optimizers.Adam()])
+@pytest.mark.parametrize("optimizer", [optimizers.LARS(), optimizers.RMSProp(), optimizers.Adam()])
 def test_dead_units_have_a_finite_meta_gradient(optimizer):
     scale = tf.constant(1.0)
     with tf.GradientTape() as tape:

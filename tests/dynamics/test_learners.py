@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_gtn import errors
 from tf_gtn.core import SGD, Adam
-from tf_gtn.dynamics import learners, problems
+from tf_gtn.core.optimizers import LARS
+from tf_gtn.dynamics import bandits, learners, problems
 
 
 def train(problem, tasks, steps=30, optimizer=None, seed=0, **network):
@@ -32,6 +34,13 @@ def test_networks_side_by_side_see_their_own_task():
     straight = train(problem, tasks, steps=400, deviation=0.3)
     for curves in (straight, swapped):
         np.testing.assert_allclose(curves["q"][-1], 1, atol=0.05)
+
+
+def test_an_optimizer_that_goes_by_whole_tensors_is_refused():
+    with pytest.raises(errors.UserError, match="LARS goes by the length of one network's tensors"):
+        train(problems.Linear(2), problems.Linear(2).tasks(2, [0, 1]), optimizer=LARS())
+    with pytest.raises(errors.UserError, match="LARS goes by the length of one network's tensors"):
+        bandits.Learners(problems.Bandit(), 2, LARS())
 
 
 def test_q_of_an_untrained_network_is_small_and_the_same_seed_gives_the_same():

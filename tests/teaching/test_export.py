@@ -292,7 +292,7 @@ def test_a_newer_schema_and_nothing_there_are_named(exported, tmp_path):
     target = helpers.copy(exported, tmp_path)
     meta = json.loads((target / "assets" / "metadata.json").read_text())
     (target / "assets" / "metadata.json").write_text(json.dumps({**meta, "schema_version": schema.VERSION + 1}))
-    with pytest.raises(errors.UserError, match="exported with schema 3, this tf_gtn reads up to 2"):
+    with pytest.raises(errors.UserError, match="exported with schema 4, this tf_gtn reads up to 3"):
         tf_gtn.load(target)
     with pytest.raises(errors.UserError, match="there is no export at"):
         tf_gtn.load(tmp_path / "nothing")
@@ -316,11 +316,29 @@ def test_a_half_written_export_is_not_visible(trained, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["1"]
 
 
-def test_only_sgd_can_be_exported(tiny_dataset):
+def test_only_learners_of_sgd_and_lars_have_exports(tiny_dataset):
     trained = helpers.make(tiny_dataset, families=helpers.MLP)
-    trained.hyperparameters = helpers.training.hyperparameters.Hyperparameters(optimizers.Adam(), 3)
-    with pytest.raises(errors.UserError, match="an export carries SGD's"):
+    trained.inner_optimizer = optimizers.Adam()
+    with pytest.raises(errors.UserError, match="an export is for learners of SGD or LARS; this run's inner optimiser is Adam"):
         export.check_exportable(trained)
+
+
+def test_an_export_for_lars_teaches_by_it(gtn, tiny_dataset, tmp_path):
+    """By hand: each tensor moves by the learning rate times its own length."""
+    made = helpers.make(tiny_dataset, families=helpers.MLP)
+    made.inner_optimizer = optimizers.LARS()
+    path = export.save(made, str(tmp_path), 1, export.metadata(made))
+    loaded = tf_gtn.load(path)
+    assert loaded.metadata["optimizer"] == "lars" and loaded.metadata["schema_version"] == 3  # earlier readers refuse it
+    assert "optimizer" not in gtn.metadata and gtn.optimizer == optimizers.SGD()
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, name="head")])
+    kernel, _ = before = model.get_weights()
+    history = loaded.train(model, steps=1, learning_rate_scale=1.0)
+    moved, bias = (np.linalg.norm(after - first) for after, first in zip(model.get_weights(), before))
+    rate = history["learning_rate"][0]
+    assert moved == pytest.approx(rate * np.linalg.norm(kernel), rel=1e-4) and bias == pytest.approx(rate * 0.3, rel=1e-4)
+    with pytest.raises(errors.UserError, match="its schedule is lars's, and this run's learners learn by sgd"):
+        warm_start.WarmStart("X.warm_start", path).values({"gtn": helpers.make(tiny_dataset, families=helpers.MLP)})
 
 
 def test_train_takes_subclassed_unbuilt_and_other_precisions(gtn):

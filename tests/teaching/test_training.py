@@ -58,7 +58,7 @@ def losses(trained, loss, widths):
     ],
 )
 def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learner, loss, recompute_every):
-    """d outer loss / d (generator's V and g, noise, learning rates, momenta, their limit), float64, to 1e-6."""
+    """d outer loss / d (generator's V and g, noise, learning rates, momenta), float64, to 1e-6."""
     noise, label = keras.Input((4,), name="noise", dtype="float64"), keras.Input((3,), name="label", dtype="float64")
     x = keras.layers.Concatenate(dtype="float64")([noise, label])
     x = keras.layers.Dense(16, use_bias=False, dtype="float64")(x)
@@ -80,7 +80,6 @@ def test_finite_differences_through_the_full_gtn_step(tiny_dataset, smooth_learn
         outer_batch=8,
         loss=loss,
         recompute_every=recompute_every,
-        limit_rates=True,
         dtype="float64",
     )
     variables = [v.value for v in trained.trainable_variables]
@@ -269,27 +268,3 @@ def test_an_augmentation_that_changes_the_shape_is_one_line(tiny_dataset):
         helpers.make(tiny_dataset, augment=lambda images, seed: images[:, 1:])
     with pytest.raises(errors.UserError, match=r"teaching.Training.augment is a function"):
         helpers.make(tiny_dataset, augment="flip")
-
-
-def test_each_template_learns_a_limit_of_its_own(tiny_dataset):
-    """Its learners' rates are r L / (r + L), in training and where they are tested; the other's limit stays."""
-    options = {"units": ((4, 4), (4, 4)), "normalization": "none"}
-    people = population.Population([{"mlp": options}, {"mlp": options | {"activation": "tanh"}}], (8, 8, 1), 3)
-    images = treatments.Real(tiny_dataset, 3, 8)
-    trained = training.Training(
-        tiny_dataset, people, images, optimizers.SGD(0.1, 0.5), outer_steps=2, outer_batch=8, limit_rates=True
-    )
-    before, drawn = [float(limit.variables[0]) for limit in trained.limits], people.draw([0, 0]).template
-    trained.step(0)
-    moved = [float(limit.variables[0]) != value for limit, value in zip(trained.limits, before)]
-    assert moved == [number == drawn for number in range(2)]
-    rates = {"learning_rate": tf.constant([0.1, 0.4]), "momentum": tf.constant([0.5, 0.9])}
-    limited = trained.inner_loops[1 - drawn].xs(rates, tf.constant([0, 0]))["hyper"]
-    np.testing.assert_allclose(
-        limited["learning_rate"], [0.1 * 0.2 / 0.3, 0.4 * 0.2 / 0.6], rtol=1e-6
-    )  # 0.2: where a limit starts
-    np.testing.assert_array_equal(limited["momentum"], rates["momentum"])
-    for limit in trained.limits:
-        limit.variables[0].assign(-50.0)
-    curve = evaluation.Evaluator.of(trained).accuracies(tiny_dataset.test, 3, 0, after=(0, 3))
-    np.testing.assert_array_equal(curve[:, 0], curve[:, 1])  # nothing is learned

@@ -47,7 +47,7 @@ for _estimator in (
     estimators.ESBackprop,
 ):
     gin.external_configurable(_estimator, module="estimators")
-for _optimizer in (optimizers.SGD, optimizers.RMSProp, optimizers.Adam):
+for _optimizer in (optimizers.SGD, optimizers.LARS, optimizers.RMSProp, optimizers.Adam):
     gin.external_configurable(_optimizer, module="optimizers")
 
 

@@ -13,23 +13,6 @@ from tf_gtn.core import optimizers
 _BELOW_ONE = 1 - 1e-6  # a float32 sigmoid reaches 1
 
 
-class Limit:
-    """A learned limit L of learning rates: a rate r becomes r L / (r + L), which is near the smaller of the two."""
-
-    def __init__(self, start: float = 0.2, dtype: str = "float32") -> None:
-        """`start`: L before the first outer step."""
-        self._log = keras.Variable(math.log(start), dtype=dtype, name="log_limit")
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        return [self._log]
-
-    def apply(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """`Hyperparameters.values()` with limited learning rates; differentiable in both."""
-        rates, limit = values["learning_rate"], tf.exp(tf.convert_to_tensor(self._log))
-        return {**values, "learning_rate": rates * limit / (rates + limit)}
-
-
 class Hyperparameters:
     """One schedule a hyperparameter, either a value for each inner step or one for all of them.
 

@@ -11,8 +11,11 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from tf_gtn import errors
+
 POSITIVE = "positive"
 UNIT = "unit"  # [0, 1)
+_MINIMUM_NORM = 0.3  # m of LARS
 
 
 class Optimizer(Protocol):
@@ -53,6 +56,21 @@ class SGD:
         velocity = _map(lambda v, g: _cast(hyper["momentum"], v) * v + g, slots["velocity"], gradients)
         params = _map(lambda p, v: p - _cast(hyper["learning_rate"], p) * v, params, velocity)
         return params, {"velocity": velocity}
+
+
+@dataclasses.dataclass(frozen=True)
+class LARS(SGD):
+    """SGD with momentum on gradients as long as their tensor of weights: v <- beta v + grad max(||theta||, m) / ||grad||.
+
+    Layer-wise adaptive rate scaling (You et al. 2017, arXiv:1708.03888), without weight decay. Networks of different kinds,
+    which take SGD's learning rates from 0.03 to 1, take the same ones here. m = 0.3 lets biases move, which start at zero.
+    """
+
+    def update(self, gradients: Any, slots: dict, params: Any, hyper: Mapping[str, Any]) -> tuple[Any, dict]:
+        def scaled(gradient, param):
+            return gradient * tf.maximum(_norm(param), _cast(_MINIMUM_NORM, param)) / _norm(gradient)
+
+        return super().update(_map(scaled, gradients, params), slots, params, hyper)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +136,19 @@ class Adam:
         return params, {"mean": mean, "mean_square": square, "beta_1_product": product_1, "beta_2_product": product_2}
 
 
+WITH_MOMENTUM: dict[str, type[SGD]] = {"sgd": SGD, "lars": LARS}
+"""Those of a learning rate and a momentum, by the name that an export says."""
+
+
+def check_side_by_side(optimizer: Optimizer) -> None:
+    """Raises `UserError` unless an optimiser may step several networks in tensors with a leading axis."""
+    if isinstance(optimizer, LARS):
+        raise errors.UserError(
+            "optimizers.LARS goes by the length of one network's tensors, and here several networks learn side by side: take "
+            "optimizers.SGD, RMSProp or Adam"
+        )
+
+
 def _map(fn, *structures):
     return tf.nest.map_structure(fn, *structures)
 
@@ -128,6 +159,11 @@ def _zeros(params):
 
 def _cast(value, like):
     return tf.cast(tf.convert_to_tensor(value, dtype_hint=like.dtype), like.dtype)
+
+
+def _norm(x):
+    """Length of a tensor, not below 1e-4, where a gradient is as good as zero; differentiable there too."""
+    return tf.sqrt(tf.reduce_sum(tf.square(x)) + _cast(1e-8, x))
 
 
 def _sqrt(x):

@@ -35,6 +35,7 @@ class Learners:
           deviation: of the truncated normal weights (A.5: 1 / sqrt(5)).
           batch_size: examples an update, drawn by the policy; None: the expected gradient, without any noise.
         """
+        optimizers.check_side_by_side(optimizer)
         self._problem, self._optimizer, self._coupled, self._batch = problem, optimizer, coupled, batch_size
         self._seed, self._runs = seed, runs
         drawn, weights, bias = tf.unstack(tf.random.experimental.stateless_split([seed, 5], 3))

@@ -59,6 +59,7 @@ class Learners:
           batch_size: examples a step, drawn anew (A.1: 100; A.3: 40).
           seed: integer.
         """
+        optimizers.check_side_by_side(optimizer)
         self._problem, self._tasks, self._optimizer, self._batch = problem, tf.convert_to_tensor(tasks), optimizer, batch_size
         self._networks, self._seed = stacking.Stacked(Functional(model), len(self._tasks)), seed
         self._hyper = {name: value for name, (value, _) in optimizer.hyperparameters.items()}

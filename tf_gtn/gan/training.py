@@ -64,12 +64,15 @@ class UnrolledGAN(update_loop.UpdateLoop):
         self.unrolled, self._resample = unrolled or objectives.Unrolled(), resample
         self._batch, self.source = batch_size, source
         self._noise, self._ahead = generator.input_shape[1:], discriminator_unrolled
-        optimizers = generator_optimizer or ADAM, discriminator_optimizer or ADAM
+        chosen = generator_optimizer or ADAM, discriminator_optimizer or ADAM
+        if parallel_seeds > 1:
+            for optimizer in chosen:
+                optimizers.check_side_by_side(optimizer)
         parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
-        self.players = objectives.Players(parts[0], parts[1], optimizers[0], optimizers[1], loss)
+        self.players = objectives.Players(*parts, *chosen, loss)
         state = {
             name: self._initial_state(part, optimizer, k)
-            for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, optimizers))
+            for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, chosen))
         }
         metric_names = ("loss", "discriminator_loss", "gradient_norm")
         super().__init__(state, self._iteration, metric_names, seed, outer_steps, iterations, parallel_seeds)

@@ -177,7 +177,7 @@ def _by_gtn(model, seed, budget, dataset):
     del dataset  # "without looking at real data"
     gtn = loading.load(budget.export_dir)
     xs = gtn.lesson(budget.steps)
-    teacher = lesson.Lesson(model, gtn.metadata["image_shape"], budget.weight_norm, from_logits=True)
+    teacher = lesson.Lesson(model, gtn.metadata["image_shape"], budget.weight_norm, from_logits=True, optimizer=gtn.optimizer)
     start = teacher.learner.initial_values(tf.constant([seed, _INIT]))
 
     def teach():

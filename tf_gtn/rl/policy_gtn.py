@@ -86,9 +86,9 @@ class PolicyGTN:
         """
         self.treatment, self.seed, self.outer_steps = treatment, seed, outer_steps
         self.arena = rollouts.Arena(make_environment)
-        self._optimizer = SGD(inner_learning_rate, momentum=0.0)
+        self.inner_optimizer = SGD(inner_learning_rate, momentum=0.0)
         self._learner = stacking.Stacked(Functional(policy), policies)
-        self.hyperparameters = Hyperparameters(self._optimizer, treatment.inner_steps, dtype=policy.outputs[0].dtype)
+        self.hyperparameters = Hyperparameters(self.inner_optimizer, treatment.inner_steps, dtype=policy.outputs[0].dtype)
         self._tests = {}  # learners and their lessons for `returns`, by architecture, number and steps
         self._value, self._value_steps = self._fresh_value(), value_steps
         self._value_optimizer = keras.optimizers.Adam(value_learning_rate)
@@ -191,10 +191,10 @@ class PolicyGTN:
         def step(params, state, x):
             batch = self.treatment.batch(params, x["batch"])
             states, targets = (tf.broadcast_to(b, [learner.count, *b.shape]) for b in batch)
-            state, loss, _ = supervised.update(learner, self._optimizer, state, states, targets, x["hyper"], squared_error)
+            state, loss, _ = supervised.update(learner, self.inner_optimizer, state, states, targets, x["hyper"], squared_error)
             return state, loss / learner.count
 
-        start = supervised.initial_state(self._optimizer, *learner.initial_values(seed))
+        start = supervised.initial_state(self.inner_optimizer, *learner.initial_values(seed))
         state, _ = unroll(step, self.treatment.params(), start, xs, checkpoint_every=0)
         return state["params"], state["model"]
 

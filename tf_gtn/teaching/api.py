@@ -20,7 +20,6 @@ from typing import Any
 
 from tf_gtn import arguments, errors
 from tf_gtn import data as data_lib
-from tf_gtn.core import optimizers
 from tf_gtn.models import learners as learners_lib
 from tf_gtn.models import population
 from tf_gtn.runtime import base_dir as base_dirs
@@ -145,7 +144,7 @@ def _run(folder, dataset, members, families, chosen, seed):
 
         latent_and_more = chosen.of("curriculum")
         treatment = assembly.treatment(dataset, seed, chosen.values["treatment"], *lesson, gtn)
-        inner_optimizer = optimizers.SGD(**chosen.of("inner_optimizer"))
+        inner_optimizer = assembly.inner_optimizer(**chosen.of("inner_optimizer"))
         fresh = training.Training(dataset, members, treatment, inner_optimizer, seed=seed, **chosen.of("training"))
         export.check_exportable(fresh)
         return fresh

@@ -4,11 +4,11 @@ Everything random in a part follows from the run's seed and from a number of the
 """
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import tensorflow as tf
 
-from tf_gtn import data, errors
+from tf_gtn import arguments, data, errors
 from tf_gtn.core import optimizers
 from tf_gtn.models import generators, population
 from tf_gtn.teaching import closed_loop, compatibility, curricula, evaluation, loading, pixels, protocols, starts, treatments
@@ -88,6 +88,15 @@ def treatment(
     return fresh
 
 
+def inner_optimizer(
+    name: Annotated[str, arguments.OneOf(optimizers.WITH_MOMENTUM, "inner optimizer")] = "sgd",
+    learning_rate: float = optimizers.SGD.learning_rate,
+    momentum: float = optimizers.SGD.momentum,
+) -> optimizers.SGD:
+    """One of `core.optimizers.WITH_MOMENTUM`, with the values that its schedule begins with."""
+    return optimizers.WITH_MOMENTUM[name](learning_rate, momentum)
+
+
 def check_held_out(learners: population.Distribution, held_out: Collection[str]) -> None:
     """Raises `UserError` if a distribution holds an architecture that is to be held out."""
     in_both = {template.family.name for template in learners.templates} & set(held_out)
@@ -109,4 +118,4 @@ def export_evaluator(
     lesson = exported.lesson(steps)
     rates = {name: lesson[name] for name in ("learning_rate", "momentum")}
     images = treatments.Fixed("gtn", lesson["image"], lesson["label"])
-    return evaluation.Evaluator(dataset, learners, images, optimizers.SGD(), lambda: rates)
+    return evaluation.Evaluator(dataset, learners, images, exported.optimizer, lambda: rates)

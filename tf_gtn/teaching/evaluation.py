@@ -1,7 +1,6 @@
 """Few-step accuracy of fresh learners."""
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import data, watching
-from tf_gtn.core import hyperparameters, optimizers, supervised
+from tf_gtn.core import optimizers, supervised
 from tf_gtn.models import population as populations
 from tf_gtn.teaching import inner_loop, protocols
 from tf_gtn.teaching import training as trainings
@@ -23,8 +22,7 @@ VALIDATION_SEED, TEST_SEED = 1_000_001, 2_000_003  # of learners that judge, the
 class Evaluator:
     """Teaches fresh learners by a treatment and tests them; one trace for each template, kept.
 
-    `hyper()` gives `{name: [T]}`, the inner optimiser's hyperparameters of the moment. `limits`: of each template's learning
-    rates, or none.
+    `hyper()` gives `{name: [T]}`, the inner optimiser's hyperparameters of the moment.
 
     Attributes:
       every_step: numbers of inner steps, from 0 to T.
@@ -37,14 +35,10 @@ class Evaluator:
         treatment: protocols.Treatment,
         optimizer: optimizers.Optimizer,
         hyper: Callable[[], dict],
-        limits: Sequence[hyperparameters.Limit | None] = (),
     ) -> None:
         self._dataset, self._population, self._hyper = dataset, population, hyper
         self.every_step = tuple(range(treatment.inner_steps + 1))
-        self._loops = [
-            inner_loop.InnerLoop(template, treatment, optimizer, limit)
-            for template, limit in itertools.zip_longest(population.templates, limits)
-        ]
+        self._loops = [inner_loop.InnerLoop(t, treatment, optimizer) for t in population.templates]
         self._functions = {}
 
     @classmethod
@@ -56,7 +50,6 @@ class Evaluator:
             training.treatment,
             training.inner_optimizer,
             training.hyperparameters.values,
-            () if population else training.limits,
         )
 
     def accuracies(

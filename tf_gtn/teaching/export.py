@@ -21,7 +21,8 @@ import keras
 import tensorflow as tf
 
 from tf_gtn import arguments, errors
-from tf_gtn.teaching import protocols, saved_models, schema, treatments, trust
+from tf_gtn.core import optimizers
+from tf_gtn.teaching import protocols, saved_models, treatments, trust
 
 METADATA = "metadata.json"
 DTYPES = ("float32", "float16")
@@ -32,7 +33,7 @@ class Trained(Protocol):
     """What an export is made of: a `training.Training` of a `treatments.GTN`, or what is like it.
 
     Attributes:
-      treatment, hyperparameters: what is exported.
+      treatment, hyperparameters, inner_optimizer: what is exported.
       dataset: says `name`, `classes`, `image_shape`, `normalization`; `fingerprint`, `given_range` and `whitening`, which may
         be None.
       weight_norm: of learners.
@@ -41,6 +42,7 @@ class Trained(Protocol):
 
     treatment: Any
     hyperparameters: Any
+    inner_optimizer: Any
     inner_loss: str
     outer_steps: int
     seed: int
@@ -63,8 +65,9 @@ def metadata(training: Trained, config: str = "", accuracy: dict | None = None, 
     """
     curriculum, dataset = training.treatment.curriculum, training.dataset
     fingerprint, pixel_range = dataset.fingerprint, dataset.given_range
+    optimizer = optimizer_name(training)
     return {
-        "schema_version": 1 if dataset.whitening is None else schema.VERSION,
+        "schema_version": 3 if optimizer != "sgd" else 1 if dataset.whitening is None else 2,
         "dataset": dataset.name,
         "classes": list(dataset.classes),
         "image_shape": list(dataset.image_shape),
@@ -77,6 +80,7 @@ def metadata(training: Trained, config: str = "", accuracy: dict | None = None, 
         "loss": training.inner_loss,
         "training": {"outer_steps": training.outer_steps, "seed": training.seed, "config": config},
         "accuracy": accuracy,
+        **({} if optimizer == "sgd" else {"optimizer": optimizer}),
         **({} if score is None else {"return": score}),
         **({} if fingerprint is None else {"dataset_fingerprint": str(fingerprint)}),
         **({} if dataset.whitening is None else {"whitening": float(dataset.whitening.strength)}),
@@ -85,7 +89,7 @@ def metadata(training: Trained, config: str = "", accuracy: dict | None = None, 
 
 
 def exportable(training: Trained) -> bool:
-    """Whether it is a GTN whose batches don't depend on the learner, with a schedule of SGD's learning rate and momentum."""
+    """Whether it is a GTN whose batches don't depend on the learner, which learns by SGD or LARS."""
     return not _obstacle(training)
 
 
@@ -97,13 +101,18 @@ def check_exportable(training: Trained) -> None:
 
 
 def _obstacle(training):
-    names = sorted(training.hyperparameters.values())
-    if names != ["learning_rate", "momentum"]:
-        return f"an export carries SGD's learning_rate and momentum; this run's inner optimiser has {names}"
+    if optimizer_name(training) is None:
+        kind = type(training.inner_optimizer).__name__
+        return f"an export is for learners of SGD or LARS; this run's inner optimiser is {kind}"
     treatment = training.treatment
     if not isinstance(treatment, treatments.GTN) or isinstance(treatment, protocols.Watching):
         return f"an export carries a generator with its curriculum; this run's treatment is {training.treatment.name}"
     return None
+
+
+def optimizer_name(training: Trained) -> str | None:
+    """The name that an export says; None if it can't have such an optimiser."""
+    return next((name for name, kind in optimizers.WITH_MOMENTUM.items() if type(training.inner_optimizer) is kind), None)
 
 
 def save(training: Trained, directory: str, version: int, meta: dict[str, Any], dtype: Dtype = "float32") -> str:

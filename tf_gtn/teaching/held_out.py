@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import data, watching
+from tf_gtn.core import optimizers
 from tf_gtn.data import reader
 from tf_gtn.models import learners
 from tf_gtn.teaching import evaluation, lesson, loading
@@ -17,6 +18,8 @@ MOMENTA = (0.0, 0.5, 0.9)
 DECAYS = ("constant", "linear")
 SETTINGS = tuple(itertools.product(RATES, MOMENTA, DECAYS))
 """Of plain SGD on real data, `(learning rate, momentum, decay)`: those that the best is chosen from."""
+LARS_SETTINGS = tuple(itertools.product((0.1, 0.03, 0.01), MOMENTA, DECAYS))
+"""The same of LARS, for a GTN whose learners learn by it."""
 
 
 def schedule(setting: tuple[float, float, str], steps: int) -> dict[str, np.ndarray]:
@@ -38,7 +41,8 @@ def compare(
     """Test accuracies of fresh networks of a registered architecture, taught by the GTN and by real data.
 
     The GTN's lesson finds the limit of its learning rates by itself, on synthetic loss. Real data gets as many batches of the
-    same size, and the best of 6 learning rates x 3 momenta x (constant, falling to zero) by mean validation accuracy.
+    same size, and the best of SGD's 6 learning rates x 3 momenta x (constant, falling to zero) by mean validation accuracy; if
+    the GTN is for learners of LARS, also of LARS's 3 x 3 x 2.
 
     Args:
       gtn: a `loading.LoadedGTN`.
@@ -50,10 +54,18 @@ def compare(
       recall: as in `evaluation.Evaluator.accuracies`.
 
     Returns:
-      `{"gtn": [count accuracies], "real": [count], "limits": [count], "real_setting": (learning rate, momentum, decay)}`.
+      `{"gtn": [count accuracies], "real": [count], "limits": [count], "real_optimizer": "sgd" or "lars",
+      "real_setting": (learning rate, momentum, decay)}`.
     """
     family = learners.family(name, dataset.image_shape, dataset.num_classes)
-    teacher = lesson.Lesson(family.build(tuple(high for _, high in family.ranges)), dataset.image_shape)
+    model = family.build(tuple(high for _, high in family.ranges))
+    teachers = {
+        name: lesson.Lesson(model, dataset.image_shape, optimizer=optimizers.WITH_MOMENTUM[name]())
+        for name in dict.fromkeys(("sgd", gtn.metadata.get("optimizer", "sgd")))
+    }
+    teacher = teachers[gtn.metadata.get("optimizer", "sgd")]
+    settings = [("sgd", setting) for setting in SETTINGS]
+    settings += [("lars", setting) for setting in LARS_SETTINGS if "lars" in teachers]
     synthetic = gtn.lesson()
     steps, batch_size = synthetic["image"].shape[:2]
     batches = reader.Reader(dataset, dataset.train)
@@ -74,28 +86,32 @@ def compare(
             **{name: tf.constant(values) for name, values in schedule(setting, steps).items()},
         }
 
-    def taught(index, setting, split):
-        trained, _, _ = teacher.teach(start(index), real(index, setting))
+    def taught(index, optimizer, setting, split):
+        trained, _, _ = teachers[optimizer].teach(start(index), real(index, setting))
         return teacher.accuracy(trained, *split)
 
-    def mean_validation(setting):
-        return np.mean([taught(count + i, setting, validation) for i in range(selection_learners)])
+    def mean_validation(optimizer, setting):
+        return np.mean([taught(count + i, optimizer, setting, validation) for i in range(selection_learners)])
 
     def test(index):
         trained, _, limit, _ = teacher.best(start(index), synthetic)
         return {
             "gtn": teacher.accuracy(trained, *tested),
             "limits": limit,
-            "real": taught(index, best, tested),
+            "real": taught(index, *best, tested),
         }
 
     recall = recall or (lambda _, make: make())
     validation_accuracies = [
-        recall(f"{name} on real data, {setting}", functools.partial(mean_validation, setting))
-        for setting in watching.each(SETTINGS, f"{name}: settings of real data")
+        recall(
+            f"{name} on real data, {setting}" + ("" if optimizer == "sgd" else f", {optimizer}"),
+            functools.partial(mean_validation, optimizer, setting),
+        )
+        for optimizer, setting in watching.each(settings, f"{name}: settings of real data")
     ]
-    best = SETTINGS[int(np.argmax(validation_accuracies))]
+    best = settings[int(np.argmax(validation_accuracies))]
     rows = [
         recall(f"{name}, learner {i}", functools.partial(test, i)) for i in watching.each(range(count), f"{name}: learners")
     ]
-    return {"real_setting": best, **{kind: [row[kind] for row in rows] for kind in ("gtn", "real", "limits")}}
+    chosen = {"real_optimizer": best[0], "real_setting": best[1]}
+    return {**chosen, **{kind: [row[kind] for row in rows] for kind in ("gtn", "real", "limits")}}

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from tf_gtn.core import hyperparameters, optimizers, supervised, unrolling
+from tf_gtn.core import optimizers, supervised, unrolling
 from tf_gtn.models import population
 from tf_gtn.teaching import batches as batches_lib
 from tf_gtn.teaching import protocols
@@ -22,14 +22,7 @@ class InnerLoop:
       teaches_ahead: whether batches are made before the loop: something is learned by the treatment, which does not watch.
     """
 
-    def __init__(
-        self,
-        template: population.Template,
-        treatment: protocols.Treatment,
-        optimizer: optimizers.Optimizer,
-        limit: hyperparameters.Limit | None = None,
-    ) -> None:
-        self._limit = limit
+    def __init__(self, template: population.Template, treatment: protocols.Treatment, optimizer: optimizers.Optimizer) -> None:
         self.template, self.treatment, self.optimizer = template, treatment, optimizer
         self.learner = template.functional
         self._watching = treatment if isinstance(treatment, protocols.Watching) else None
@@ -42,7 +35,7 @@ class InnerLoop:
 
     def xs(self, hyper: dict, seed: tf.Tensor) -> dict:
         """What the steps take, `[T, ...]`; `hyper` is `{name: [T]}`, `seed` (integer [2]) is for what the treatment samples."""
-        return {"treatment": self.treatment.xs(seed), "hyper": self._limit.apply(hyper) if self._limit else hyper}
+        return {"treatment": self.treatment.xs(seed), "hyper": hyper}
 
     def with_batches(self, xs: dict, memory: float = batches_lib.MEMORY) -> dict:
         """`xs` with the batches themselves, `[T, B, ...]`, in place of what they are made from.

@@ -1,4 +1,4 @@
-"""A lesson for any Keras model: SGD with momentum on given batches, by a given schedule, compiled once a model."""
+"""A lesson for any Keras model: SGD with momentum, or LARS, on given batches, by a given schedule, compiled once a model."""
 
 import math
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ class Lesson:
         weight_norm: bool = False,
         loss: Annotated[str, arguments.OneOf(LOSSES, "loss")] = "cross_entropy",
         from_logits: bool | None = None,
+        optimizer: optimizers.SGD | None = None,
     ) -> None:
         """Wraps a model.
 
@@ -43,12 +44,13 @@ class Lesson:
           weight_norm: whether to train g and V of W = g V / ||V|| instead of W.
           loss: a name of `LOSSES`.
           from_logits: whether the model gives logits; None: see what comes out.
+          optimizer: of `optimizers.WITH_MOMENTUM`; None for SGD.
         """
         self.learner, self._loss_name = functional.Functional(model, weight_norm), loss
         if from_logits is None and loss == "cross_entropy":
             from_logits = not supervised.gives_probabilities(self.learner, *self.learner.values(), image_shape)
         self._from_logits = from_logits
-        self._optimizer = optimizers.SGD()
+        self._optimizer = optimizer or optimizers.SGD()
         self._teach = tf.function(self._run, autograph=False)
         self._hits = tf.function(self._count, autograph=False)
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import arguments, errors
+from tf_gtn.core import optimizers
 from tf_gtn.data import dataset, normalization
 from tf_gtn.models import checks
 from tf_gtn.teaching import inspection, lesson, saved_models, schema
@@ -66,6 +67,11 @@ class LoadedGTN:
         """`(H, W, C)`, or the shape of an observation."""
         return tuple(self.metadata["image_shape"])
 
+    @property
+    def optimizer(self) -> optimizers.SGD:
+        """Whose learning rates and momenta the schedule has: `core.optimizers.SGD`, or `LARS` where metadata says so."""
+        return optimizers.WITH_MOMENTUM[self.metadata.get("optimizer", "sgd")]()
+
     def generate(self, noise: Any, label: Any) -> tf.Tensor:
         """Images `[n, H, W, C]`, each independent of its neighbours.
 
@@ -118,7 +124,7 @@ class LoadedGTN:
         weight_norm: bool = False,
         from_logits: Literal[True, False] | None = None,
     ) -> dict[str, Any]:
-        """Teaches `keras_model`, in place, in a few SGD steps with the learned learning rates and momenta.
+        """Teaches `keras_model`, in place, in a few steps of its optimiser with the learned learning rates and momenta.
 
         The learned rates fit the networks that the GTN was trained with. A foreign architecture may need smaller ones: with
         "auto" the same steps are taken from the same weights with the rates limited to 1, 0.3, 0.1, 0.03 and 0.01 of the
@@ -148,7 +154,7 @@ class LoadedGTN:
         xs = self.lesson(steps)
         shape, judged_by = self.metadata["image_shape"], self.metadata.get("loss", "cross_entropy")
         checks.check(keras_model, shape, len(self.metadata["classes"]))
-        teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits)
+        teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits, self.optimizer)
         start = teacher.learner.values()
         if learning_rate_scale == "auto":
             trained, losses, scale, loss_by_scale = teacher.best(start, xs)

@@ -86,5 +86,4 @@ def _presented(training, **use):
 
 
 def _evaluator(training, treatment, hyper):
-    parts = training.dataset, training.population, treatment, training.inner_optimizer
-    return evaluation.Evaluator(*parts, hyper, training.limits)
+    return evaluation.Evaluator(training.dataset, training.population, treatment, training.inner_optimizer, hyper)

@@ -7,8 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-VERSION = 2
-"""Exports that whiten have it; others have 1, which earlier versions of the package read."""
+from tf_gtn.core import optimizers
+
+VERSION = 3
+"""The newest. Exports have the lowest that says all of them, so that earlier versions of the package read what they can: 3 for
+another optimiser than SGD, 2 for whitening, 1 for others."""
 
 
 def _whole(value, low=1):
@@ -67,6 +70,7 @@ FIELDS = {
 OPTIONAL = {
     "weight_norm": (lambda value: isinstance(value, bool), "true or false"),
     "loss": (lambda value: value in ("cross_entropy", "squared_error"), '"cross_entropy" or "squared_error"'),
+    "optimizer": (lambda value: value in (*optimizers.WITH_MOMENTUM,), " or ".join(map(repr, optimizers.WITH_MOMENTUM))),
     "return": _SUMMARY,
     "dataset_fingerprint": (lambda value: _text(value) and value, "text"),
     "whitening": (lambda value: _number(value) and value >= 0, "a finite number of at least 0"),

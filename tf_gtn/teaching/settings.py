@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from tf_gtn import arguments, errors
-from tf_gtn.core import estimators, optimizers
+from tf_gtn.core import estimators
 from tf_gtn.models import generators, learners, population
 from tf_gtn.runtime import loop
 from tf_gtn.teaching import assembly, curricula, experiment, training, treatments
@@ -40,9 +40,9 @@ _PARTS = {
         {"families": None, "image_shape": None, "classes": None, "weight_norm": "inner_weight_norm"},
     ),
     "inner_optimizer": (
-        optimizers.SGD,
+        assembly.inner_optimizer,
         "optimizers.SGD",
-        {"learning_rate": "inner_learning_rate", "momentum": "inner_momentum"},
+        {"name": "inner_optimizer", "learning_rate": "inner_learning_rate", "momentum": "inner_momentum"},
     ),
     "experiment": (
         experiment.Comparison,

@@ -73,7 +73,6 @@ class Training:
         estimator: estimators.Estimator | None = None,
         learn_hyperparameters: bool = True,
         per_step: bool | None = None,
-        limit_rates: bool = False,
         recompute_every: arguments.Whole | Literal["auto"] = 1,
         learners: arguments.Count | None = None,
         augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
@@ -103,8 +102,6 @@ class Training:
           estimator: of `core.estimators`; the exact meta-gradient, `Full()`, unless another is given.
           learn_hyperparameters: whether the inner optimiser's hyperparameters are learned.
           per_step: whether each inner step has its own (paper False; published True).
-          limit_rates: whether the learners of each template have a learned limit of their learning rates, as `gtn.train` finds
-            one for each network: with one schedule alone, the kind that stands the least sets the rates of all.
           recompute_every: inner steps between states kept for the backward pass; 0 keeps everything, "auto" chooses such that
             some 512 MB are enough (`core.unrolling.spacing`).
           learners: an outer step's, each with its own architecture of one template, initialisation and real batches; their
@@ -150,11 +147,7 @@ class Training:
         self.hyperparameters = hyperparameters.Hyperparameters(
             inner_optimizer, self.inner_steps, chosen.per_step, learn_hyperparameters, dtype
         )
-        self.limits = [hyperparameters.Limit(dtype=dtype) if limit_rates else None for _ in population.templates]
-        self.inner_loops = [
-            inner_loop.InnerLoop(template, treatment, inner_optimizer, limit)
-            for template, limit in zip(population.templates, self.limits)
-        ]
+        self.inner_loops = [inner_loop.InnerLoop(t, treatment, inner_optimizer) for t in population.templates]
         self.augment = augment
         self._learners, self._strategy = learners or replicas, strategy
         self._outer_batch, self._loss, self._recompute_every = outer_batch, chosen.loss, recompute_every
@@ -181,19 +174,14 @@ class Training:
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
-        return [*self.treatment.trainable_variables, *self.hyperparameters.trainable_variables, *self._limit_variables]
+        return [*self.treatment.trainable_variables, *self.hyperparameters.trainable_variables]
 
     @property
     def variables(self) -> list[keras.Variable]:
         """Everything that a resumed run needs, in a fixed order."""
         memory = tf.nest.flatten(self._memory)
         auxiliary = self._auxiliary.variables if self._auxiliary is not None else []
-        learned = [*self.treatment.variables, *self.hyperparameters.variables, *self._limit_variables]
-        return [*learned, *memory, *self._update.variables, *auxiliary]
-
-    @property
-    def _limit_variables(self):
-        return [variable for limit in self.limits if limit for variable in limit.variables]
+        return [*self.treatment.variables, *self.hyperparameters.variables, *memory, *self._update.variables, *auxiliary]
 
     @property
     def skipped(self) -> tf.Tensor:

@@ -96,6 +96,9 @@ class WarmStart:
         there, here = metadata.get("whitening"), training.dataset.zca
         if there != here:
             raise errors.UserError(f"it is for images of zca = {there}, and these are of zca = {here}")
+        there, here = metadata.get("optimizer", "sgd"), export.optimizer_name(training)
+        if there != here:
+            raise errors.UserError(f"its schedule is {there}'s, and this run's learners learn by {here}")
         weights, lesson, schedule = (
             {
                 _plain(key.removeprefix(f"{part}/").removesuffix(_VALUE)): self._read(key)

@@ -12,8 +12,8 @@ from tf_gtn.teaching.analyses import bases
 from tf_gtn.teaching.training import Training
 
 _STATEMENT = (
-    "The GTN teaches {}, which it never saw, better than real data in the same steps, with the best of 36 settings of "
-    "plain SGD by validation accuracy"
+    "The GTN teaches {}, which it never saw, better than real data in the same steps, with the best of {} settings of "
+    "plain SGD{} by validation accuracy"
 )
 
 
@@ -33,7 +33,10 @@ class Settings:
 
 @analyses.register("held_out")
 class HeldOut(bases.OfShares):
-    """Of the architectures `teaching.Evaluation.held_out`: `<architecture>/gtn`, `/real`, `/limits`, `/real_setting_...`."""
+    """Of the architectures `teaching.Evaluation.held_out`: `<architecture>/gtn`, `/real`, `/limits`, `/real_setting_...`.
+
+    For learners of LARS also `/real_setting_lars`, whether that was best for real data.
+    """
 
     of = Training
     Settings = Settings
@@ -51,7 +54,9 @@ class HeldOut(bases.OfShares):
 
     def sizes(self, trainings: Mapping[str, Training], settings: Any) -> Mapping[str, int]:
         sizes = dict.fromkeys(("gtn", "real", "limits"), self.settings().learners or settings.test_learners)
-        sizes |= {f"real_setting_{what}": 0 for what in ("learning_rate", "momentum", "linear_decay")}
+        chosen = ["learning_rate", "momentum", "linear_decay"]
+        chosen += ["lars"] if any(export.optimizer_name(t) == "lars" for t in trainings.values()) else []
+        sizes |= {f"real_setting_{what}": 0 for what in chosen}
         return {f"{name}/{what}": size for name in settings.held_out for what, size in sizes.items()}
 
     def measure(self, context: Any) -> Mapping[str, Any]:
@@ -82,14 +87,26 @@ class HeldOut(bases.OfShares):
                 f"{name}/real_setting_linear_decay": float(compared["real_setting"][2] == "linear")
                 for name, compared in by_architecture.items()
             }
+            | {
+                f"{name}/real_setting_lars": float(compared["real_optimizer"] == "lars")
+                for name, compared in by_architecture.items()
+                if gtn.metadata.get("optimizer") == "lars"
+            }
         )
 
     def claims(self, table: Mapping[str, Sequence]) -> list[dict]:
         """The GTN's lesson against real data on architectures it was not trained for ("agnostic", GTN paper, section 1)."""
         names = analyses.first_parts(table)
-        compared = self.compare([(f"{name}/gtn", "above", f"{name}/real") for name in names], table)
+        compared, sgd = (
+            self.compare([(f"{name}/gtn", "above", f"{name}/real") for name in names], table),
+            len(held_out.SETTINGS),
+        )
+        tried = dict.fromkeys(names, (sgd, "")) | {
+            name: (sgd + len(held_out.LARS_SETTINGS), " and LARS") for name in names if f"{name}/real_setting_lars" in table
+        }
         return [
-            claim | {"id": f"held_out_{name}", "statement": _STATEMENT.format(name)} for name, claim in zip(names, compared)
+            claim | {"id": f"held_out_{name}", "statement": _STATEMENT.format(name, *tried[name])}
+            for name, claim in zip(names, compared)
         ]
 
     def draw(self, base_dir: str, table: Mapping[str, Sequence]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gtn import arguments, errors, watching
+from tf_gtn.core import optimizers
 from tf_gtn.experiment import analyses
 from tf_gtn.reporting import figures
 from tf_gtn.teaching import evaluation, held_out, presentations, treatments
@@ -30,8 +31,8 @@ class Settings:
       steps: numbers of SGD steps.
       real_steps: further numbers, for real data alone.
       learners: fresh learners per number; 0 for `teaching.Evaluation.test_learners`.
-      selection_learners: other fresh learners, which choose real data's setting for each number by validation accuracy; above 32
-        steps among the dozen settings that validate best for the number before.
+      selection_learners: other fresh learners, which choose real data's setting for each number by validation accuracy: above
+        32 steps among the dozen settings that validate best for the number before.
     """
 
     arms: tuple[str, ...] = ()
@@ -103,7 +104,9 @@ class Speed(bases.OfArms, bases.OfShares):
         ranked = held_out.SETTINGS
         for n in watching.each(settings.of_real, "numbers of steps on real data"):
             tried = ranked if n <= _ALL_UP_TO else ranked[:_SURVIVORS]
-            ranked, quantities[f"{BEST_REAL}/steps_{n}"] = self._best_real(context, context.trainings[arms[0]], n, sample, tried)
+            ranked, quantities[f"{BEST_REAL}/steps_{n}"] = self._best_real(
+                context, context.trainings[arms[0]], n, sample, tried
+            )
         real = [float(np.mean(quantities[f"{BEST_REAL}/steps_{n}"])) for n in settings.of_real]
         for arm in arms:
             length = context.trainings[arm].inner_steps
@@ -120,7 +123,7 @@ class Speed(bases.OfArms, bases.OfShares):
             context.dataset,
             training.population,
             real,
-            training.inner_optimizer,
+            optimizers.SGD(),
             lambda: {name: variable.read_value() for name, variable in schedule.items()},
         )
 
