@@ -23,9 +23,10 @@ class Truncated(problems.Memoryless):
     With "even" the window's start is uniform in {1 - window, ..., T - 1}, and moved to the nearest of 0, ..., T - window: the
     first and the last steps, which few random windows hold, are in as many windows as others or more.
 
-    The objective is what the window sees: for "last" the meta-loss after step e, so with "random" in expectation over e the plain
-    mean of those after steps window, ..., T; for "every" the mean of the meta-losses in the window, so in expectation a weighted
-    mean, where step t = 1, ..., T counts by the number of windows that hold it, min(t, T + 1 - t, window, T + 1 - window).
+    The objective is what the window sees. For "last" it is the meta-loss after step e: with "random" in expectation over e the
+    plain mean of those after steps window, ..., T. For "every" it is the mean of the meta-losses in the window: in expectation
+    a weighted mean, where step t = 1, ..., T counts by the number of windows that hold it, with "random"
+    min(t, T + 1 - t, window, T + 1 - window).
 
     A window that reaches from step 0 to T makes it `Full`, whose gradient also goes through `begin`.
 
