@@ -22,7 +22,6 @@ ALL = [
     estimators.Full(),
     estimators.Truncated(window=2),
     estimators.Truncated(window=2, place="random"),
-    estimators.Truncated(window=2, place="even"),
     estimators.ES(pairs=3),
     estimators.PES(pairs=3, window=2),
     estimators.NRES(pairs=3, window=2),
@@ -185,7 +184,7 @@ def test_full_is_the_closed_form(loss):
     np.testing.assert_allclose(result.inner_loss, inner[-1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("place", ["end", "random", "even"])
+@pytest.mark.parametrize("place", ["end", "random"])
 @pytest.mark.parametrize("window", [T, T + 3])
 @pytest.mark.parametrize("loss", estimators.LOSSES)
 def test_a_window_over_everything_is_full(loss, window, place):
@@ -239,26 +238,6 @@ def test_random_windows_are_uniform_over_those_allowed(loss):
     t = np.arange(1, T + 1)
     seen = np.minimum(np.minimum(t, T + 1 - t), min(window, T + 1 - window)) / window if loss == "every" else t >= window
     np.testing.assert_allclose(np.mean(expected, 0)[0], closed_form(seen / len(ends))[0], rtol=1e-12)
-
-
-@pytest.mark.parametrize("loss", estimators.LOSSES)
-def test_even_windows_hold_the_first_and_the_last_steps_as_often_as_others(loss):
-    """A start drawn before 0 or after T - window counts as that one: `window` of T + window - 1 draws each."""
-    window, draws = 3, 300
-    call, _ = caller(estimators.Truncated(window, "even"), Descent(), constants(TARGET, RATE), loss)
-    starts = np.clip(np.arange(1 - window, T), 0, T - window)
-    share = np.bincount(starts) / len(starts)
-    expected = [np.hstack(closed_form(window_weights(loss, window, s + window), s)) for s in range(T - window + 1)]
-    counts = np.zeros(len(share))
-    for i in range(draws):
-        result = call(tf.constant([0, i]), ())
-        got = np.hstack([result.loss, *result.gradients])
-        near = [k for k, value in enumerate(expected) if np.allclose(got, value, rtol=1e-10)]
-        assert len(near) == 1
-        counts[near[0]] += 1
-    assert np.all(np.abs(counts - draws * share) < 4 * np.sqrt(draws * share * (1 - share)))
-    in_windows = [share[max(0, t - window + 1) : t + 1].sum() for t in range(T)]
-    assert min(in_windows) == pytest.approx(window / (T + window - 1))  # as few as in the middle
 
 
 @pytest.mark.parametrize("loss", estimators.LOSSES)

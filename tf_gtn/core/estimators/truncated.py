@@ -9,7 +9,7 @@ from tf_gtn import arguments
 from tf_gtn.core.estimators import full
 from tf_gtn.core.estimators import problem as problems
 
-PLACES = ("end", "random", "even")
+PLACES = ("end", "random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,19 +20,15 @@ class Truncated(problems.Memoryless):
     With `place` "end" e = T: truncated backpropagation. With "random" e is uniform in {window, ..., T} at every outer step:
     RaT-BPTT (Feng, Vedantam & Kempe 2024, "Embarrassingly Simple Dataset Distillation").
 
-    With "even" the window's start is uniform in {1 - window, ..., T - 1}, and moved to the nearest of 0, ..., T - window: the
-    first and the last steps, which few random windows hold, are in as many windows as others or more.
-
-    The objective is what the window sees. For "last" it is the meta-loss after step e: with "random" in expectation over e the
-    plain mean of those after steps window, ..., T. For "every" it is the mean of the meta-losses in the window: in expectation
-    a weighted mean, where step t = 1, ..., T counts by the number of windows that hold it, with "random"
-    min(t, T + 1 - t, window, T + 1 - window).
+    The objective is what the window sees: for "last" the meta-loss after step e, so in expectation over e the plain mean of
+    those after steps window, ..., T; for "every" the mean of the meta-losses in the window, so in expectation a weighted mean,
+    where step t = 1, ..., T counts by the number of windows that hold it, min(t, T + 1 - t, window, T + 1 - window).
 
     A window that reaches from step 0 to T makes it `Full`, whose gradient also goes through `begin`.
 
     Attributes:
       window: inner steps that are differentiated.
-      place: "end", "random" or "even".
+      place: "end" or "random".
 
     Raises:
       UserError: `window` is below 1, or `place` is unknown.
@@ -51,11 +47,9 @@ class Truncated(problems.Memoryless):
             return full.Full().estimate(problem, values, seed, loss, state)
         judge = problems.judge(loss)
         start = problem.length - self.window
-        if self.place != "end":
+        if self.place == "random":
             place_seed, seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-            lowest, highest = (0, start) if self.place == "random" else (1 - self.window, problem.length - 1)
-            drawn = tf.random.stateless_uniform([], place_seed, lowest, highest + 1, tf.int32)
-            start = tf.clip_by_value(drawn, 0, start)
+            start = tf.random.stateless_uniform([], place_seed, 0, start + 1, tf.int32)
         values = [tf.convert_to_tensor(v) for v in values]
         before, _, _ = problem.advance(values, problem.begin(values, seed), seed, 0, start, "none")
         before = tf.nest.map_structure(tf.stop_gradient, before)
