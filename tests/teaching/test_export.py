@@ -246,8 +246,9 @@ def test_auto_takes_the_lowest_synthetic_loss_from_the_same_start(gtn):
     highest = float(tf.reduce_max(xs["learning_rate"])) * history["learning_rate_scale"]
     assert history["learning_rate"] == [min(rate, np.float32(highest)) for rate in xs["learning_rate"].numpy()]
     xs["learning_rate"] = tf.constant(history["learning_rate"])
-    (params, _), _, after = teacher.teach(teacher.learner.values(), xs)
-    assert float(after) == pytest.approx(history["synthetic_loss"][history["learning_rate_scale"]], rel=1e-5)
+    taught = teacher.teach(teacher.learner.values(), xs)
+    params = taught.network[0]
+    assert float(taught.loss) == pytest.approx(history["synthetic_loss"][history["learning_rate_scale"]], rel=1e-5)
     for variable in auto.trainable_variables:
         name = variable.path.split("/", 1)[1]
         value = next(v for k, v in params.items() if k.split("/", 1)[1] == name)

@@ -104,11 +104,11 @@ def test_a_lesson_that_did_not_take_is_told(gtn):
 def test_the_search_of_a_limit_ends_when_a_network_that_learns_gets_no_better(gtn, monkeypatch, losses, limit, tried):
     teacher = lesson.Lesson(learners.family("mlp_plain", (8, 8, 1), 10).build(()), (8, 8, 1))
     given = iter(losses)
-    monkeypatch.setattr(teacher, "teach", lambda start, xs: (xs, "losses", tf.constant(next(given))))
-    trained, _, found, after = teacher.best(None, gtn.lesson())
+    monkeypatch.setattr(teacher, "teach", lambda start, xs: lesson.Taught(xs, "losses", tf.constant(next(given)), "hits"))
+    taught, found, after = teacher.best(None, gtn.lesson())
     assert found == limit and len(after) == tried
     rates = gtn.lesson()["learning_rate"]
-    np.testing.assert_array_equal(trained["learning_rate"], tf.minimum(rates, limit * tf.reduce_max(rates)))
+    np.testing.assert_array_equal(taught.network["learning_rate"], tf.minimum(rates, limit * tf.reduce_max(rates)))
 
 
 def test_a_constant_answer_costs_the_entropy_of_the_labels_or_their_variance():

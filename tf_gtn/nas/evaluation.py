@@ -182,10 +182,10 @@ def _by_gtn(model, seed, budget, dataset):
 
     def teach():
         if budget.learning_rate_limit == "auto":
-            weights = teacher.best(start, xs)[0]
+            taught = teacher.best(start, xs)[0]
         else:
-            weights = teacher.teach(start, lesson.limited(xs, budget.learning_rate_limit))[0]
-        teacher.learner.assign(*weights)
+            taught = teacher.teach(start, lesson.limited(xs, budget.learning_rate_limit))
+        teacher.learner.assign(*taught.network)
 
     teach()  # traces
     began = time.perf_counter()

@@ -86,19 +86,19 @@ def compare(
             **{name: tf.constant(values) for name, values in schedule(setting, steps).items()},
         }
 
-    def taught(index, optimizer, setting, split):
-        trained, _, _ = teachers[optimizer].teach(start(index), real(index, setting))
-        return teacher.accuracy(trained, *split)
+    def by_real(index, optimizer, setting, split):
+        taught = teachers[optimizer].teach(start(index), real(index, setting), judged=False)
+        return teacher.accuracy(taught.network, *split)
 
     def mean_validation(optimizer, setting):
-        return np.mean([taught(count + i, optimizer, setting, validation) for i in range(selection_learners)])
+        return np.mean([by_real(count + i, optimizer, setting, validation) for i in range(selection_learners)])
 
     def test(index):
-        trained, _, limit, _ = teacher.best(start(index), synthetic)
+        taught, limit, _ = teacher.best(start(index), synthetic)
         return {
-            "gtn": teacher.accuracy(trained, *tested),
+            "gtn": teacher.accuracy(taught.network, *tested),
             "limits": limit,
-            "real": taught(index, *best, tested),
+            "real": by_real(index, *best, tested),
         }
 
     recall = recall or (lambda _, make: make())

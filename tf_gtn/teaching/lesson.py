@@ -1,8 +1,9 @@
 """A lesson for any Keras model: SGD with momentum, or LARS, on given batches, by a given schedule, compiled once a model."""
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -14,6 +15,22 @@ LOSSES = ("cross_entropy", "squared_error")
 Network = tuple[dict, dict]
 """`(params, state)` of a `core.Functional`."""
 LIMITS = (1.0, 0.3, 0.1, 0.03, 0.01)
+
+
+class Taught(NamedTuple):
+    """What comes of a lesson.
+
+    Attributes:
+      network: `(params, state)` after it.
+      losses: before each step, [T].
+      loss: after the last step, on all batches; 0 where a lesson was not judged.
+      hits: how many images of all batches the network gives the label that theirs has most of; 0 likewise.
+    """
+
+    network: Network
+    losses: tf.Tensor
+    loss: tf.Tensor
+    hits: tf.Tensor
 
 
 class Lesson:
@@ -51,25 +68,23 @@ class Lesson:
             from_logits = not supervised.gives_probabilities(self.learner, *self.learner.values(), image_shape)
         self._from_logits = from_logits
         self._optimizer = optimizer or optimizers.SGD()
-        self._teach = tf.function(self._run, autograph=False)
+        self._teach = {judged: tf.function(functools.partial(self._run, judged), autograph=False) for judged in (True, False)}
         self._hits = tf.function(self._count, autograph=False)
 
-    def teach(self, start: Network, xs: dict[str, tf.Tensor]) -> tuple[Network, tf.Tensor, tf.Tensor]:
+    def teach(self, start: Network, xs: dict[str, tf.Tensor], judged: bool = True) -> Taught:
         """Takes the T steps of `xs`.
 
         Args:
           start: `(params, state)` of `learner`.
           xs: `{"image": [T, B, H, W, C], "label": [T, B, classes], "learning_rate": [T], "momentum": [T]}`.
-
-        Returns:
-          `((params, state), losses [T], loss after the last step on all batches of xs)`.
+          judged: whether the network is then tried on all batches of `xs`.
         """
         with _last_batch_statistics(self.learner.model):
-            return self._teach(start, xs)
+            return self._teach[judged](start, xs)
 
     def best(
         self, start: Network, xs: dict[str, tf.Tensor], limits: Sequence[float] = LIMITS
-    ) -> tuple[Network, tf.Tensor, float, dict[float, float]]:
+    ) -> tuple[Taught, float, dict[float, float]]:
         """The lesson with ever smaller learning rates, from the same start: the one with the lowest loss on its batches.
 
         The rates are limited to a fraction of the largest, not multiplied by it: what a foreign architecture can't stand is the
@@ -80,45 +95,47 @@ class Lesson:
         found what all five limits would have, with three on average.
 
         Returns:
-          `((params, state), losses [T], limit, {limit tried: loss after all steps})`, a loss that is not finite as infinity.
+          `(what comes of it, limit, {limit tried: loss after all steps})`, a loss that is not finite as infinity.
         """
         after, learned = {}, 0.5 * self._constant_loss(xs["label"])
-        best: tuple[Network, tf.Tensor, float] | None = None
+        best: tuple[Taught, float] | None = None
         for limit in watching.each(limits, "limits of the learning rate"):
-            trained, losses, loss = self.teach(start, limited(xs, limit))
-            after[limit] = float(loss) if tf.math.is_finite(loss) else float("inf")
-            if best is None or after[limit] < after[best[2]]:
-                best = trained, losses, limit
-            elif after[best[2]] < learned:
+            taught = self.teach(start, limited(xs, limit))
+            after[limit] = float(taught.loss) if tf.math.is_finite(taught.loss) else float("inf")
+            if best is None or after[limit] < after[best[1]]:
+                best = taught, limit
+            elif after[best[1]] < learned:
                 break
         assert best is not None, "no limits"
-        trained, losses, limit = best
-        return trained, losses, limit, after
+        return *best, after
 
     def accuracy(self, trained: Network, images: tf.Tensor, labels: tf.Tensor) -> float:
         """Share of normalised `images` [n, H, W, C] that the network `(params, state)` classifies as `labels` [n]."""
         return float(self._hits(trained, images, tf.cast(labels, tf.int32))) / len(labels)
 
-    def at_chance(self, trained: Network, xs: dict[str, tf.Tensor]) -> tuple[float, bool]:
-        """`(accuracy on the batches of xs, whether always naming their most frequent class is as good)`.
+    def at_chance(self, taught: Taught, labels: tf.Tensor) -> tuple[float, bool]:
+        """`(accuracy on the batches, whether always naming their most frequent class is as good)`; `labels` [T, B, classes].
 
         As good: less than two standard errors below.
         """
-        images, labels = (tf.reshape(xs[name], [-1, *xs[name].shape[2:]]) for name in ("image", "label"))
-        classes = tf.argmax(labels, -1, tf.int32)
-        accuracy = int(self._count(trained, images, classes)) / len(classes)  # once a model: no trace, which may take seconds
-        most = float(tf.reduce_max(tf.math.bincount(classes))) / len(classes)
+        classes = tf.reshape(tf.argmax(labels, -1, tf.int32), [-1])
+        accuracy, most = int(taught.hits) / len(classes), float(tf.reduce_max(tf.math.bincount(classes))) / len(classes)
         return accuracy, accuracy < most + 2 * math.sqrt(most * (1 - most) / len(classes))
 
-    def _run(self, start, xs):
+    def _run(self, judged, start, xs):
         state = supervised.initial_state(self._optimizer, *start)
         state, losses = unrolling.unroll(self._step, (), state, xs, checkpoint_every=0)
-        after = tf.map_fn(
-            lambda x: self._loss(x[1], self.learner(state["params"], state["model"], x[0], training=False)[0]),
-            (xs["image"], xs["label"]),
-            fn_output_signature=tf.float32,
-        )
-        return (state["params"], state["model"]), losses, tf.reduce_mean(after)
+        network = state["params"], state["model"]
+        if not judged:
+            return Taught(network, losses, tf.zeros([]), tf.zeros([], tf.int32))
+
+        def judge(batch):
+            outputs = self.learner(*network, batch[0], training=False)[0]
+            is_hit = tf.argmax(outputs, -1) == tf.argmax(batch[1], -1)
+            return self._loss(batch[1], outputs), tf.math.count_nonzero(is_hit, dtype=tf.int32)
+
+        after, hits = tf.map_fn(judge, (xs["image"], xs["label"]), fn_output_signature=(tf.float32, tf.int32))
+        return Taught(network, losses, tf.reduce_mean(after), tf.reduce_sum(hits))
 
     def _step(self, params, state, x):
         hyper = {"learning_rate": x["learning_rate"], "momentum": x["momentum"]}

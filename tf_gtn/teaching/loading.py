@@ -157,28 +157,28 @@ class LoadedGTN:
         teacher = lesson.Lesson(keras_model, shape, weight_norm, judged_by, from_logits, self.optimizer)
         start = teacher.learner.values()
         if learning_rate_scale == "auto":
-            trained, losses, scale, loss_by_scale = teacher.best(start, xs)
+            taught, scale, loss_by_scale = teacher.best(start, xs)
             xs = lesson.limited(xs, scale)
         else:
             scale = float(learning_rate_scale)
             xs["learning_rate"] *= scale
-            trained, losses, loss = teacher.teach(start, xs)
-            loss_by_scale = {scale: float(loss)}
+            taught = teacher.teach(start, xs)
+            loss_by_scale = {scale: float(taught.loss)}
         if not math.isfinite(loss_by_scale[scale]):
             raise errors.UserError(
                 f"the lesson of {keras_model.name!r} diverged with every learning rate tried; the model is as it was. Its "
                 "inputs or first weights may be too large"
             )
-        teacher.learner.assign(*trained)
+        teacher.learner.assign(*taught.network)
         history = {
-            "loss": losses.numpy().tolist(),
+            "loss": taught.losses.numpy().tolist(),
             "learning_rate": xs["learning_rate"].numpy().tolist(),
             "momentum": xs["momentum"].numpy().tolist(),
             "learning_rate_scale": scale,
             "synthetic_loss": loss_by_scale,
         }
         if judged_by == "cross_entropy":
-            history["synthetic_accuracy"], history["at_chance"] = teacher.at_chance(trained, xs)
+            history["synthetic_accuracy"], history["at_chance"] = teacher.at_chance(taught, xs["label"])
             if history["at_chance"]:
                 errors.warn(
                     f"the lesson of {keras_model.name!r} did not take: its accuracy on its own synthetic batches is "
