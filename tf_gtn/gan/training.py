@@ -69,7 +69,7 @@ class UnrolledGAN(update_loop.UpdateLoop):
             for optimizer in chosen:
                 optimizers.check_side_by_side(optimizer)
         parts = [self._stacked(Functional(model)) for model in (generator, discriminator)]
-        self.players = objectives.Players(*parts, *chosen, loss)
+        self.players = objectives.Players(parts[0], parts[1], chosen[0], chosen[1], loss)
         state = {
             name: self._initial_state(part, optimizer, k)
             for k, (name, part, optimizer) in enumerate(zip(("generator", "discriminator"), parts, chosen))
