@@ -56,6 +56,19 @@ def test_digits_teaches_networks_of_kinds_that_it_never_saw(digits, architecture
     assert gtn.evaluate(model, digits.test) > 0.93  # docs/ready_made.md: 0.96 or more on average
 
 
+def test_mnist_has_a_lesson_that_takes():
+    gtn = tf_gtn.load("mnist")
+    keras.utils.set_random_seed(0)
+    history = gtn.train(learners.family("mlp_plain", gtn.image_shape, 10, units=(64,)).build(()))
+    assert len(history["loss"]) == gtn.metadata["inner_steps"] == 64 and history["synthetic_accuracy"] > 0.8
+
+
+def test_each_has_a_card():
+    for name in inspection.ready_made():
+        card = (inspection.READY_MADE / name / "CARD.md").read_text()
+        assert card.startswith(f"# {name}\n") and "**Data**" in card and "**Limits**" in card
+
+
 def test_its_format_and_its_data_are_the_present_ones(digits):
     metadata = tf_gtn.load("digits").metadata
     assert metadata["schema_version"] == 3 == schema.VERSION and metadata["optimizer"] == "lars"
@@ -64,7 +77,7 @@ def test_its_format_and_its_data_are_the_present_ones(digits):
 
 def test_a_folder_of_that_name_that_holds_an_export_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(errors.UserError, match="no export at digit; with the package come: digits"):
+    with pytest.raises(errors.UserError, match="no export at digit; with the package come: digits, glyphs_8x8, mnist"):
         tf_gtn.load("digit")
     (tmp_path / "digits" / "train").mkdir(parents=True)  # a data set's, say
     ready_made = str(inspection.READY_MADE / "digits" / "1")
