@@ -100,7 +100,8 @@ def test_commands_run_as_written(page, runs, mock_data, tmp_path):
         arguments = [re.sub(r"^--base_dir=runs", f"--base_dir={runs}", a) for a in arguments]
         done = programs.run(name, *arguments)
         assert done.returncode == 0, f"{page.name}:{number}: {name} {shlex.join(arguments)}\n{done.stderr}"
-        assert not done.stderr or "--dry_run" not in arguments, f"{page.name}:{number}: {done.stderr}"
+        complaints = re.sub(r"^rendering .* \(once\) into .*\n", "", done.stderr, flags=re.MULTILINE)  # on a new machine
+        assert not complaints or "--dry_run" not in arguments, f"{page.name}:{number}: {complaints}"
 
 
 # tests/test_register.py runs that of extending.md.

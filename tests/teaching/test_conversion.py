@@ -35,7 +35,7 @@ def path(request, tmp_path_factory):
     gtn = treatments.GTN(make(shape, CLASSES, LATENT), curricula.Curriculum(STEPS, BATCH, LATENT, CLASSES, seed), seed)
     schedule = hyperparameters.Hyperparameters(optimizers.SGD(), STEPS)
     dataset = types.SimpleNamespace(whitening=None)
-    training = types.SimpleNamespace(treatment=gtn, hyperparameters=schedule, dataset=dataset)
+    training = types.SimpleNamespace(treatment=gtn, hyperparameters=schedule, inner_optimizer=optimizers.SGD(), dataset=dataset)
     meta = {"latent": LATENT, "classes": list("abc")}
     return export.save(training, str(tmp_path_factory.mktemp("export")), 1, meta)
 
