@@ -48,7 +48,7 @@ def test_digits_claims_what_it_does(digits):
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("conv_plain", "conv_batchnorm", "depthwise", "mlp_plain")),
     ],
 )
-def test_digits_teaches_networks_of_kinds_that_it_never_saw(digits, architecture):
+def test_digits_teaches_architectures_that_are_not_among_its_learners(digits, architecture):
     keras.utils.set_random_seed(0)
     model = learners.family(architecture, (8, 8, 1), 10).build(())
     gtn = tf_gtn.load("digits")
